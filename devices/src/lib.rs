@@ -1,0 +1,4 @@
+//! Reads models, cuts them, runs their parts, and knows what devices and links are capable of.
+
+pub mod device;
+pub mod link;

@@ -1,0 +1,120 @@
+//! Takes a part out of a model: some layers, the tensors they take and the tensors they give.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use thalweg_planner::{TensorId, TensorSpec};
+use tract_onnx::tract_hir::internal::{DatumType, InletId, OutletId, TypedFact, TypedModel};
+use tract_onnx::tract_hir::tract_core::internal::bail;
+use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
+use tract_onnx::tract_hir::tract_core::prelude::TractResult;
+
+use crate::error::StageError;
+use crate::guard::guard;
+use crate::model::Model;
+
+/// A tensor at the border of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Border {
+    pub(crate) spec: TensorSpec,
+    /// The engine's own type: quantisation parameters and shape arithmetic do not travel.
+    pub(crate) datum: DatumType,
+}
+
+/// A part of a model, as portable as the model: not yet optimised for a machine.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    pub(crate) name: String,
+    pub(crate) graph: TypedModel,
+    pub(crate) takes: Vec<Border>,
+    pub(crate) gives: Vec<Border>,
+}
+
+impl Model {
+    /// The part that runs `layers` on the tensors `takes` and ends with the tensors `gives`, in these orders.
+    ///
+    /// `gives` may name tensors that are only passed through. Fails when `layers` needs a tensor that is neither taken
+    /// nor made inside, or when a border tensor cannot travel.
+    pub fn partition(
+        &self,
+        layers: Range<usize>,
+        takes: &[TensorId],
+        gives: &[TensorId],
+    ) -> Result<Partition, StageError> {
+        let name = self.part_name(&layers);
+        let prepare = |cause: String| StageError::Prepare { part: name.clone(), cause };
+        let border = |tensor: &TensorId| {
+            let wire = &self.wires[*tensor];
+            let spec = wire.spec.clone().ok_or_else(|| prepare(format!("tensor {} cannot travel", wire.name)))?;
+            let fact = self.typed.outlet_fact(wire.outlet).map_err(|cause| prepare(cause.to_string()))?;
+            Ok(Border { spec, datum: fact.datum_type })
+        };
+        let borders = |tensors: &[TensorId]| tensors.iter().map(border).collect::<Result<Vec<_>, StageError>>();
+        let graph = guard(|| self.extract(layers.clone(), takes, gives));
+        let graph = graph.map_err(prepare)?.map_err(|cause| prepare(format!("{cause:#}")))?;
+        Ok(Partition { graph, takes: borders(takes)?, gives: borders(gives)?, name: name.clone() })
+    }
+
+    fn part_name(&self, layers: &Range<usize>) -> String {
+        let name = |layer: usize| &self.node(layer).name;
+        match layers.len() {
+            0 => "the empty part".to_owned(),
+            1 => format!("the part {}", name(layers.start)),
+            _ => format!("the part {} .. {}", name(layers.start), name(layers.end - 1)),
+        }
+    }
+
+    /// Copies the nodes; constants are shared with the whole.
+    fn extract(&self, layers: Range<usize>, takes: &[TensorId], gives: &[TensorId]) -> TractResult<TypedModel> {
+        let mut part = TypedModel { symbols: self.typed.symbols.clone(), ..TypedModel::default() };
+        let mut placed: HashMap<OutletId, OutletId> = HashMap::new();
+        for tensor in takes {
+            let wire = &self.wires[*tensor];
+            // What declutter knew of the value belongs to the whole, not to what arrives.
+            let fact = self.typed.outlet_fact(wire.outlet)?.without_value();
+            let source = part.add_node(&wire.name, TypedSource::new(fact.clone()), [fact].into_iter().collect())?;
+            part.inputs.push(source.into());
+            placed.insert(wire.outlet, source.into());
+        }
+        for layer in &self.layers[layers] {
+            self.copy_node(&mut part, &mut placed, layer.node)?;
+        }
+        let mut outputs = Vec::new();
+        for tensor in gives {
+            match placed.get(&self.wires[*tensor].outlet) {
+                Some(outlet) => outputs.push(*outlet),
+                None => bail!("tensor {} is not made in this part", self.wires[*tensor].name),
+            }
+        }
+        part.select_output_outlets(&outputs)?;
+        Ok(part)
+    }
+
+    fn copy_node(
+        &self,
+        part: &mut TypedModel,
+        placed: &mut HashMap<OutletId, OutletId>,
+        node: usize,
+    ) -> TractResult<()> {
+        let node = self.typed.node(node);
+        for outlet in &node.inputs {
+            if placed.contains_key(outlet) {
+                continue;
+            }
+            let source = self.typed.node(outlet.node);
+            if !source.inputs.is_empty() || source.op.is::<TypedSource>() {
+                bail!("{} needs {}, which this part does not take", node.name, source.name);
+            }
+            self.copy_node(part, placed, outlet.node)?;
+        }
+        let facts = node.outputs.iter().map(|output| output.fact.clone()).collect::<Vec<TypedFact>>();
+        let copy = part.add_node(&node.name, node.op.clone(), facts.into_iter().collect())?;
+        for (slot, outlet) in node.inputs.iter().enumerate() {
+            part.add_edge(placed[outlet], InletId::new(copy, slot))?;
+        }
+        for slot in 0..node.outputs.len() {
+            placed.insert(OutletId::new(node.id, slot), OutletId::new(copy, slot));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! What can go wrong with a model, a cut or a run, and what to do about it.
+
+use std::path::PathBuf;
+
+use thalweg_planner::TensorSpec;
+
+/// A model that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the model: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The bytes are not an ONNX model.
+    #[error("{}: not an ONNX model, or cut short after {bytes} bytes: {cause}", path.display())]
+    NotOnnx {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// What the decoder says.
+        cause: String,
+    },
+    /// An operator that the engine lacks.
+    #[error("{}: the engine has no operator \"{op}\" (node \"{node}\"): export the model without it, for example with another opset", path.display())]
+    UnknownOperator {
+        /// The file.
+        path: PathBuf,
+        /// The operator's ONNX name.
+        op: String,
+        /// The node that uses it.
+        node: String,
+    },
+    /// A dimension that the model leaves open and nobody has fixed.
+    #[error("{}: input \"{input}\" has the shape [{shape}] with an unknown dimension: fix it with --shape {input}={suggestion}", path.display())]
+    UnknownDimension {
+        /// The file.
+        path: PathBuf,
+        /// The input.
+        input: String,
+        /// Its shape as the model states it.
+        shape: String,
+        /// A shape to fill in.
+        suggestion: String,
+    },
+    /// A shape for an input that does not exist or has another rank.
+    #[error("{}: --shape {input}={shape} does not fit: {why}", path.display())]
+    WrongShape {
+        /// The file.
+        path: PathBuf,
+        /// The input that was named.
+        input: String,
+        /// The shape that was given.
+        shape: String,
+        /// What the model has instead.
+        why: String,
+    },
+    /// The engine refuses the model.
+    #[error("{}: the engine cannot {step} this model: {cause}", path.display())]
+    Engine {
+        /// The file.
+        path: PathBuf,
+        /// What it was doing: `analyse`, `simplify`, …
+        step: &'static str,
+        /// What it says.
+        cause: String,
+    },
+    /// An input or output whose type cannot travel between machines.
+    #[error("{}: {port} has the type {dtype}, which cannot be sent: only numbers and booleans of a fixed shape can", path.display())]
+    NotPortable {
+        /// The file.
+        path: PathBuf,
+        /// Which input or output.
+        port: String,
+        /// Its type in the engine.
+        dtype: String,
+    },
+}
+
+/// A part that cannot be prepared or run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StageError {
+    /// The engine cannot prepare the part.
+    #[error("the engine cannot prepare {part}: {cause}")]
+    Prepare {
+        /// Which part.
+        part: String,
+        /// What it says.
+        cause: String,
+    },
+    /// Not the tensors that the part takes.
+    #[error("{part} takes {wants} as input {index}, but got {got}")]
+    WrongInput {
+        /// Which part.
+        part: String,
+        /// Which of its inputs, from 0.
+        index: usize,
+        /// What it takes: a spec, or `nothing`.
+        wants: String,
+        /// What it got: a spec, or `nothing`.
+        got: String,
+    },
+    /// The engine failed on this input.
+    #[error("{part} failed on this input: {cause}")]
+    Run {
+        /// Which part.
+        part: String,
+        /// What the engine says.
+        cause: String,
+    },
+    /// A result that is not what the model declares.
+    #[error("{part} declared {wants} as output {index}, but made {got}")]
+    WrongOutput {
+        /// Which part.
+        part: String,
+        /// Which of its outputs, from 0.
+        index: usize,
+        /// What it declared.
+        wants: TensorSpec,
+        /// What it made.
+        got: String,
+    },
+}

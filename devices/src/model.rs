@@ -1,0 +1,178 @@
+//! A loaded model: decluttered once, on the whole, so that every cut of it is exact.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use thalweg_planner::{TensorId, TensorSpec};
+use tract_onnx::tract_hir::internal::{OutletId, TypedFact, TypedModel, TypedNode};
+use tract_onnx::tract_hir::tract_core::ops::{konst::Const, source::TypedSource};
+use tract_onnx::tract_hir::tract_core::prelude::TractResult;
+
+use crate::tensor;
+
+/// A wire of the model that a layer reads, or that enters or leaves the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wire {
+    pub(crate) name: String,
+    pub(crate) outlet: OutletId,
+    /// `None` when it cannot travel: the planner never cuts there.
+    pub(crate) spec: Option<TensorSpec>,
+}
+
+/// A node that computes, with the wires it reads and writes, constants left out and each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LayerNode {
+    pub(crate) node: usize,
+    pub(crate) reads: Vec<TensorId>,
+    pub(crate) writes: Vec<TensorId>,
+}
+
+/// A named input or output of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// The wire that carries it.
+    pub tensor: TensorId,
+    /// Type and shape.
+    pub spec: TensorSpec,
+}
+
+/// A model that can be described, cut and run. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub(crate) typed: Arc<TypedModel>,
+    pub(crate) layers: Arc<Vec<LayerNode>>,
+    pub(crate) wires: Arc<Vec<Wire>>,
+    inputs: Arc<Vec<Port>>,
+    outputs: Arc<Vec<Port>>,
+    hash: [u8; 32],
+}
+
+/// An input or output that cannot travel, and the engine's type of it.
+pub(crate) struct NotPortable {
+    pub(crate) port: String,
+    pub(crate) dtype: String,
+}
+
+impl Model {
+    /// Looks through a decluttered graph. `file` is the hash of the file that it came from.
+    pub(crate) fn new(typed: TypedModel, file: [u8; 32]) -> TractResult<Result<Self, NotPortable>> {
+        let order = computing_nodes(&typed)?;
+        let wires = wires(&typed, &order)?;
+        let ids: HashMap<OutletId, TensorId> = wires.iter().enumerate().map(|(id, wire)| (wire.outlet, id)).collect();
+        let layers = layers(&typed, &order, &ids);
+        let port = |kind: &str, outlet: &OutletId, name: String| {
+            let tensor = ids[outlet];
+            wires[tensor].spec.clone().map(|spec| Port { name: name.clone(), tensor, spec }).ok_or_else(|| {
+                NotPortable {
+                    port: format!("{kind} \"{name}\""),
+                    dtype: typed.outlet_fact(*outlet).map(|fact| format!("{fact:?}")).unwrap_or_default(),
+                }
+            })
+        };
+        let inputs = typed.inputs.iter().map(|outlet| port("input", outlet, typed.node(outlet.node).name.clone()));
+        let label = |outlet: &OutletId| typed.outlet_label(*outlet).unwrap_or(&typed.node(outlet.node).name).to_owned();
+        let outputs = typed.outputs.iter().map(|outlet| port("output", outlet, label(outlet)));
+        let ports = inputs
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|inputs| Ok((inputs, outputs.collect::<Result<Vec<_>, _>>()?)));
+        let (inputs, outputs) = match ports {
+            Ok(ports) => ports,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let hash = graph_hash(&typed, &layers, &wires, file);
+        Ok(Ok(Self {
+            typed: Arc::new(typed),
+            layers: Arc::new(layers),
+            wires: Arc::new(wires),
+            inputs: Arc::new(inputs),
+            outputs: Arc::new(outputs),
+            hash,
+        }))
+    }
+
+    /// What the caller brings.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// What the caller gets.
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// Identity of this model with these input shapes under this version of the engine.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// Type and shape of a wire; `None` when it cannot travel.
+    pub fn spec(&self, tensor: TensorId) -> Option<&TensorSpec> {
+        self.wires[tensor].spec.as_ref()
+    }
+
+    /// Operators that compute.
+    pub fn layer_count(&self) -> usize {
+        self.layers.len()
+    }
+
+    pub(crate) fn node(&self, layer: usize) -> &TypedNode {
+        self.typed.node(self.layers[layer].node)
+    }
+
+    /// The facts that a layer's operator sees.
+    pub(crate) fn facts_of_inputs(&self, layer: usize) -> TractResult<Vec<&TypedFact>> {
+        self.node(layer).inputs.iter().map(|outlet| self.typed.outlet_fact(*outlet)).collect()
+    }
+}
+
+/// All nodes that compute, in evaluation order; a constant counts only when it is an output of the model.
+fn computing_nodes(typed: &TypedModel) -> TractResult<Vec<usize>> {
+    let is_output = |node: usize| typed.outputs.iter().any(|outlet| outlet.node == node);
+    let computes = |node: &usize| {
+        let op = &typed.node(*node).op;
+        !op.is::<TypedSource>() && (!op.is::<Const>() || is_output(*node))
+    };
+    Ok(typed.eval_order()?.into_iter().filter(computes).collect())
+}
+
+/// Inputs first, then what each node writes, in their order.
+fn wires(typed: &TypedModel, order: &[usize]) -> TractResult<Vec<Wire>> {
+    let mut outlets: Vec<OutletId> = typed.inputs.clone();
+    for node in order {
+        outlets.extend((0..typed.node(*node).outputs.len()).map(|slot| OutletId::new(*node, slot)));
+    }
+    let made = outlets.iter().map(|outlet| {
+        let node = typed.node(outlet.node);
+        let name = if outlet.slot == 0 { node.name.clone() } else { format!("{}.{}", node.name, outlet.slot) };
+        Ok(Wire { name, outlet: *outlet, spec: tensor::spec(typed.outlet_fact(*outlet)?) })
+    });
+    made.collect()
+}
+
+fn layers(typed: &TypedModel, order: &[usize], ids: &HashMap<OutletId, TensorId>) -> Vec<LayerNode> {
+    let layer = |node: &usize| {
+        let mut reads: Vec<TensorId> =
+            typed.node(*node).inputs.iter().filter_map(|outlet| ids.get(outlet)).copied().collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let slots = 0..typed.node(*node).outputs.len();
+        LayerNode { node: *node, reads, writes: slots.map(|slot| ids[&OutletId::new(*node, slot)]).collect() }
+    };
+    order.iter().map(layer).collect()
+}
+
+/// The file, and what the engine made of it: two nodes agree on every edge only when both are the same.
+fn graph_hash(typed: &TypedModel, layers: &[LayerNode], wires: &[Wire], file: [u8; 32]) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&file);
+    for layer in layers {
+        let node = typed.node(layer.node);
+        hash.update(format!("{} {} {:?} {:?};", node.name, node.op.name(), layer.reads, layer.writes).as_bytes());
+    }
+    for wire in wires {
+        hash.update(format!("{} {:?};", wire.name, wire.spec).as_bytes());
+    }
+    *hash.finalize().as_bytes()
+}

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use thalweg_planner::{Bandwidth, Bytes, Direction, duration};
+use thalweg_planner::{Bandwidth, Bytes, Direction, duration, print_duration};
+
+use crate::figure::{InvalidFigure, check};
 
 /// A kind of link, such as Wi-Fi or LTE.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,14 +79,93 @@ pub struct Outage {
     pub length: Duration,
 }
 
+/// One whole packet of the internet. A shorter queue would drop each of them.
+const QUEUE_MIN: Bytes = Bytes(1500);
+
 /// What a drop-tail queue of a home router or base station holds at least.
 fn queue_default() -> Bytes {
     Bytes(256 * 1024)
 }
 
+impl LinkProfile {
+    /// Refuses what [`Shape::validate`] refuses, in either direction.
+    pub fn validate(&self) -> Result<(), InvalidFigure> {
+        self.up.validate().map_err(|error| error.inside("up"))?;
+        self.down.validate().map_err(|error| error.inside("down"))
+    }
+}
+
 impl Shape {
+    /// Refuses a direction that nothing passes, a share that is none, and times that contradict each other.
+    pub fn validate(&self) -> Result<(), InvalidFigure> {
+        check(self.rate > Bandwidth(0), "rate", self.rate, "write a bandwidth above zero, such as \"5 Mbit/s\"")?;
+        let jitter = print_duration(self.jitter);
+        check(self.jitter <= self.delay, "jitter", jitter, "no packet arrives before it left: at most the delay")?;
+        for (key, share) in [("loss", self.loss), ("reorder", self.reorder), ("duplicate", self.duplicate)] {
+            let advice = "write a share of the packets, 0 to 1: 0.01 is one in 100";
+            check((0.0..=1.0).contains(&share), key, share, advice)?;
+        }
+        check(self.queue >= QUEUE_MIN, "queue", self.queue, "a packet must fit: at least \"1500 B\"")?;
+        if let Some(Outage { every, length }) = self.outage {
+            let advice = "the link must be up in between: shorter than outage.every";
+            check(length < every, "outage.length", print_duration(length), advice)?;
+        }
+        Ok(())
+    }
+
     /// What the planner knows of it.
     pub fn direction(&self) -> Direction {
         Direction { bandwidth: self.rate, delay: self.delay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Spoil = fn(&mut Shape);
+
+    fn shape() -> Shape {
+        Shape {
+            rate: Bandwidth(5_000_000),
+            delay: Duration::from_millis(20),
+            jitter: Duration::from_millis(20),
+            loss: 1.0,
+            queue: QUEUE_MIN,
+            reorder: 0.0,
+            duplicate: 0.5,
+            outage: Some(Outage { every: Duration::from_secs(10), length: Duration::from_secs(9) }),
+            trace: None,
+        }
+    }
+
+    #[test]
+    fn refuses_what_no_link_is_like() {
+        assert_eq!(shape().validate(), Ok(()));
+        let wrong: [(&str, Spoil); 8] = [
+            ("rate", |shape| shape.rate = Bandwidth(0)),
+            ("jitter", |shape| shape.jitter = Duration::from_millis(21)),
+            ("loss", |shape| shape.loss = 1.01),
+            ("loss", |shape| shape.loss = f64::NAN),
+            ("reorder", |shape| shape.reorder = -0.1),
+            ("duplicate", |shape| shape.duplicate = f64::INFINITY),
+            ("queue", |shape| shape.queue = Bytes(1499)),
+            ("outage.length", |shape| {
+                shape.outage = Some(Outage { every: Duration::from_secs(9), length: Duration::from_secs(9) });
+            }),
+        ];
+        for (key, spoil) in wrong {
+            let mut down = shape();
+            spoil(&mut down);
+            assert_eq!(down.validate().map_err(|error| error.key), Err(key.to_owned()));
+            let link = LinkProfile { title: "any".to_owned(), up: shape(), down, source: Vec::new() };
+            assert_eq!(link.validate().map_err(|error| error.key), Err(format!("down.{key}")));
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_stands_there_and_what_to_write() {
+        let error = Shape { loss: 3.0, ..shape() }.validate().expect_err("300 % of the packets");
+        assert_eq!(error.to_string(), "loss = 3: write a share of the packets, 0 to 1: 0.01 is one in 100");
     }
 }

@@ -1,1 +1,28 @@
-//! placeholder
+//! Task modules that are compiled in: where a model's inputs come from and what its answer means.
+//!
+//! Pure functions from bytes to tensors and back. This crate opens no file and no socket: the caller brings the bytes,
+//! and the name that errors should call them by.
+
+pub mod classify;
+mod error;
+mod normalise;
+pub mod numpy;
+mod photo;
+pub mod random;
+
+use thalweg_planner::{Bytes, TensorSpec};
+
+pub use error::ModuleError;
+pub use normalise::{Layout, Normalise};
+pub use photo::{PIXELS_MAX, Photo, SIDE_MAX};
+
+/// The largest input that is made or read. It keeps a mistyped shape from taking all memory.
+pub const INPUT_BYTES_MAX: Bytes = Bytes(1 << 30);
+
+/// Refuses tensors above [`INPUT_BYTES_MAX`].
+fn check_size(spec: &TensorSpec) -> Result<(), ModuleError> {
+    match spec.bytes() {
+        bytes if bytes > INPUT_BYTES_MAX => Err(ModuleError::InputTooLarge { spec: spec.clone(), bytes }),
+        _ => Ok(()),
+    }
+}

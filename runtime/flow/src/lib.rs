@@ -1,1 +1,21 @@
-//! placeholder
+//! What a node decides.
+//!
+//! Pure: this crate reads no clock, no socket, no file. Times are arguments, as durations since a start that the node
+//! chose. The modules stand in the order in which a request meets them.
+
+mod wire;
+mod contract;
+mod installed;
+mod assemble;
+mod request;
+mod trace;
+
+pub use assemble::{Assembly, Payload};
+pub use contract::{Announced, Contract, Slot};
+pub use installed::Installed;
+pub use request::{Action, Course, Event, Request};
+pub use trace::{Departure, Span, SpanKind, crossing_spans};
+pub use wire::{
+    Answer, FRAME_BYTES_MAX, Frame, Hello, Open, PREFIX_BYTES, PlanId, Reason, Refusal, Text, VERSION, WireError,
+    decode, encode, frame_length, micros,
+};

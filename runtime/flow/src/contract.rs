@@ -1,0 +1,142 @@
+//! What a hop has agreed to take and to get back. It is checked before a byte of a tensor is awaited or any memory taken.
+
+use thalweg_planner::TensorSpec;
+
+use crate::{Answer, Open, PlanId, Reason};
+
+/// One hop's side of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// The plan.
+    pub plan: PlanId,
+    /// Its epoch.
+    pub epoch: u32,
+    /// Index of the hop in the plan; 0 is where requests are made.
+    pub hop: u8,
+    /// How the tensors come from the hop below.
+    pub codec: String,
+    /// The tensors that come, in the order in which they are sent.
+    pub takes: Vec<Slot>,
+    /// The outputs that all hops above make, in the order of the hops. They come back uncoded.
+    pub returns: Vec<TensorSpec>,
+}
+
+/// A tensor that a hop takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Type and shape.
+    pub spec: TensorSpec,
+    /// The most bytes that it takes in the contract's codec.
+    pub bytes_max: u64,
+}
+
+/// Sizes of tensors that a contract allows: only this lets bytes be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    sizes: Vec<usize>,
+    total: usize,
+}
+
+impl Announced {
+    /// Bytes of each tensor.
+    pub fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    /// Bytes of all of them.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+}
+
+impl Contract {
+    /// Whether this request is what was agreed on. The plan itself was found by [`crate::Installed`].
+    pub fn admit(&self, open: &Open) -> Result<Announced, Reason> {
+        if open.hop != self.hop {
+            return Err(Reason::WrongHop { asked: open.hop, here: self.hop });
+        }
+        if open.codec != self.codec {
+            return Err(Reason::WrongCodec { asked: open.codec.as_str().into(), agreed: self.codec.as_str().into() });
+        }
+        announced(&open.sizes, self.takes.iter().map(|slot| 0..=slot.bytes_max))
+    }
+
+    /// Whether this answer from the hop above is what was agreed on.
+    pub fn admit_answer(&self, answer: &Answer) -> Result<Announced, Reason> {
+        let exact = self.returns.iter().map(|spec| spec.bytes().0..=spec.bytes().0);
+        announced(&answer.sizes, exact)
+    }
+}
+
+/// `sizes`, if there are as many as `allowed` and each is within its range.
+fn announced(
+    sizes: &[u64],
+    allowed: impl ExactSizeIterator<Item = std::ops::RangeInclusive<u64>>,
+) -> Result<Announced, Reason> {
+    if sizes.len() != allowed.len() {
+        return Err(Reason::WrongCount { announced: sizes.len() as u64, agreed: allowed.len() as u64 });
+    }
+    let mut checked = Announced { sizes: Vec::with_capacity(sizes.len()), total: 0 };
+    for (tensor, (size, allowed)) in sizes.iter().zip(allowed).enumerate() {
+        let wrong = || Reason::WrongSize { tensor: tensor as u64, announced: *size, agreed: *allowed.end() };
+        let fits = usize::try_from(*size).ok().filter(|_| allowed.contains(size));
+        let size = fits.ok_or_else(wrong)?;
+        checked.total = checked.total.checked_add(size).ok_or_else(wrong)?;
+        checked.sizes.push(size);
+    }
+    Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_planner::DType;
+
+    use super::*;
+
+    fn contract() -> Contract {
+        let spec = TensorSpec::new(DType::F32, [4]);
+        Contract {
+            plan: PlanId([1; 32]),
+            epoch: 1,
+            hop: 2,
+            codec: "f16".into(),
+            takes: vec![Slot { spec: spec.clone(), bytes_max: 8 }, Slot { spec: spec.clone(), bytes_max: u64::MAX }],
+            returns: vec![spec],
+        }
+    }
+
+    fn open(hop: u8, codec: &str, sizes: &[u64]) -> Open {
+        let sizes = sizes.to_vec();
+        Open { request: 1, plan: PlanId([1; 32]), epoch: 1, hop, codec: codec.into(), remaining_us: 1, sizes }
+    }
+
+    #[test]
+    fn a_request_as_agreed_is_admitted() {
+        let admitted = contract().admit(&open(2, "f16", &[8, 100]));
+        assert_eq!(admitted, Ok(Announced { sizes: vec![8, 100], total: 108 }));
+    }
+
+    #[test]
+    fn each_departure_from_the_contract_is_named() {
+        let refused = |open: Open| contract().admit(&open).map_err(|reason| reason.to_string()).err();
+        let cases = [
+            (open(1, "f16", &[8, 8]), "a request for hop 1 came to hop 2: the path of the plan and the links differ"),
+            (open(2, "f32", &[8, 8]), "tensors come as f32, but the plan says f16"),
+            (open(2, "f16", &[8]), "1 tensors are announced, but the plan says 2"),
+            (open(2, "f16", &[9, 8]), "tensor 0 is announced with 9 bytes, but the plan allows 8"),
+        ];
+        for (open, expected) in cases {
+            assert_eq!(refused(open).as_deref(), Some(expected));
+        }
+        assert!(matches!(contract().admit(&open(2, "f16", &[8, u64::MAX])), Err(Reason::WrongSize { tensor: 1, .. })));
+    }
+
+    #[test]
+    fn an_answer_has_exactly_the_agreed_sizes() {
+        let answer = |sizes: &[u64]| Answer { received_us: 0, sent_us: 0, spans: vec![], sizes: sizes.to_vec() };
+        assert!(contract().admit_answer(&answer(&[16])).is_ok());
+        for sizes in [&[15][..], &[17], &[], &[16, 0]] {
+            assert!(contract().admit_answer(&answer(sizes)).is_err(), "{sizes:?} was admitted");
+        }
+    }
+}

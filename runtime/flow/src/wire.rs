@@ -1,0 +1,326 @@
+//! What nodes say to each other, and how it stands on the wire: frames of a length and a body.
+//!
+//! The only file that knows bincode. A frame is four bytes of length, little-endian, and a body of at most
+//! [`FRAME_BYTES_MAX`]. Tensors follow their frame as bare bytes, as many as the frame announces.
+//!
+//! ```text
+//! server → client   one way        Hello
+//! client → server   one request    Open, coded tensors
+//! server → client   its answer     Answer, outputs    or    Refuse
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+use crate::{Span, SpanKind};
+
+/// Version of the frames. A node that hears another one hangs up.
+pub const VERSION: u16 = 1;
+
+/// Largest body of a frame, and most memory that decoding one can ask for. An answer over 16 hops with 7 spans each
+/// needs about 6 KiB of it.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the length before each body.
+pub const PREFIX_BYTES: usize = 4;
+
+/// Longest text for people in a frame; what is longer is cut.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// Everything that is said.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Frame {
+    /// The server's first word, on a stream of its own: the client's key was accepted.
+    Hello(Hello),
+    /// A request begins; its coded tensors follow.
+    Open(Open),
+    /// The request is answered; the outputs follow.
+    Answer(Answer),
+    /// The request is not answered.
+    Refuse(Refusal),
+}
+
+/// Who the server is.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Hello {
+    /// Its [`VERSION`].
+    pub version: u16,
+    /// Its name, for people: its identity is its key.
+    pub name: Text,
+}
+
+/// What comes, and what it is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Open {
+    /// Number of the request on the node that made it.
+    pub request: u64,
+    /// The plan it belongs to.
+    pub plan: PlanId,
+    /// The epoch of that plan.
+    pub epoch: u32,
+    /// Index of the hop that shall take it.
+    pub hop: u8,
+    /// The codec of the tensors that follow.
+    pub codec: String,
+    /// Microseconds left when it was sent. The receiver counts them from the arrival of this frame, so the nodes need
+    /// no common clock, and a node below gives up no later than the ones above.
+    pub remaining_us: u64,
+    /// Bytes of each coded tensor.
+    pub sizes: Vec<u64>,
+}
+
+/// What comes back, and how it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Answer {
+    /// When the last byte of the request had come, in microseconds on the clock of the node that answers. Together with
+    /// `sent_us` and the asker's own two times these are the four that an estimate of the clocks' offset needs (RFC 5905,
+    /// section 8).
+    pub received_us: u64,
+    /// When it began to send this answer, on the same clock.
+    pub sent_us: u64,
+    /// What happened on this hop and the ones above.
+    pub spans: Vec<Span>,
+    /// Bytes of each output that follows, uncoded: those of this hop first, then those of the hops above.
+    pub sizes: Vec<u64>,
+}
+
+/// A request that is not answered: where, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[error("hop {hop} refused: {reason}")]
+pub struct Refusal {
+    /// Index of the hop that refused.
+    pub hop: u8,
+    /// Its reason.
+    pub reason: Reason,
+}
+
+/// Why a node does not answer a request.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Reason {
+    /// Nothing is installed under this plan.
+    #[error("plan {plan} is not installed here: deploy it before asking for it")]
+    UnknownPlan { plan: PlanId },
+    /// The plan is installed, but in another epoch.
+    #[error("plan {plan} is not installed in epoch {asked}, but in epoch {installed}: ask again in that one")]
+    StaleEpoch { plan: PlanId, asked: u32, installed: u32 },
+    /// The request is meant for another hop.
+    #[error("a request for hop {asked} came to hop {here}: the path of the plan and the links differ")]
+    WrongHop { asked: u8, here: u8 },
+    /// The tensors are coded otherwise than the plan says.
+    #[error("tensors come as {asked}, but the plan says {agreed}")]
+    WrongCodec { asked: Text, agreed: Text },
+    /// There are more or fewer tensors than the plan says.
+    #[error("{announced} tensors are announced, but the plan says {agreed}")]
+    WrongCount { announced: u64, agreed: u64 },
+    /// A tensor is larger, or an output of another size, than the plan allows.
+    #[error("tensor {tensor} is announced with {announced} bytes, but the plan allows {agreed}")]
+    WrongSize { tensor: u64, announced: u64, agreed: u64 },
+    /// Fewer or more bytes came than were announced.
+    #[error("{got} bytes came where {announced} were announced")]
+    WrongLength { announced: u64, got: u64 },
+    /// What came is not a frame that belongs here.
+    #[error("what came is not understood: {text}")]
+    Malformed { text: Text },
+    /// There was no time left.
+    #[error("its deadline passed")]
+    DeadlinePassed,
+    /// The model, or a codec, failed on this input.
+    #[error("its part of the model failed on this input: {text}")]
+    ModelFailed { text: Text },
+    /// Too many requests wait for the compute thread.
+    #[error("{waiting} requests wait already: ask again later")]
+    Busy { waiting: u32 },
+    /// The next node could not be reached.
+    #[error("the next node cannot be reached: {text}")]
+    UpstreamUnreachable { text: Text },
+    /// The next node was reached and then lost.
+    #[error("the next node was lost before it answered: {text}")]
+    UpstreamLost { text: Text },
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Stopping,
+}
+
+/// A short text for people. Longer ones are cut, and control characters are not printed: it may come from a stranger.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Text(String);
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let fits = |(at, character): &(usize, char)| at + character.len_utf8() <= TEXT_BYTES_MAX;
+        Self(text.char_indices().take_while(fits).map(|(_, character)| character).collect())
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| write!(out, "{}", if character.is_control() { ' ' } else { character }))
+    }
+}
+
+/// Names a plan: a hash over the model, its cuts and their codecs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct PlanId(pub [u8; 32]);
+
+/// The first four hexadecimal digits: enough to tell the plans of one run apart.
+impl fmt::Display for PlanId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:02x}{:02x}", self.0[0], self.0[1])
+    }
+}
+
+/// Bytes that are no frame, or a frame that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum WireError {
+    /// The length before the body is more than the limit.
+    #[error("a frame of {length} bytes is announced, but {FRAME_BYTES_MAX} is the most")]
+    TooLong { length: usize },
+    /// The body is no frame.
+    #[error("a frame does not decode: {text}")]
+    Malformed { text: String },
+    /// A frame is followed by more bytes within its length.
+    #[error("a frame ends {left} bytes before its announced length")]
+    TooShort { left: usize },
+}
+
+/// Appends `frame` to `out`, with its length before it.
+pub fn encode(frame: &Frame, out: &mut Vec<u8>) -> Result<(), WireError> {
+    let body = bincode::encode_to_vec(frame, bincode::config::standard())
+        .map_err(|error| WireError::Malformed { text: error.to_string() })?;
+    let length = u32::try_from(body.len()).ok().filter(|length| *length as usize <= FRAME_BYTES_MAX);
+    let length = length.ok_or(WireError::TooLong { length: body.len() })?;
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&body);
+    Ok(())
+}
+
+/// How many bytes of body follow this prefix.
+pub fn frame_length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, WireError> {
+    let length = u32::from_le_bytes(prefix) as usize;
+    if length <= FRAME_BYTES_MAX { Ok(length) } else { Err(WireError::TooLong { length }) }
+}
+
+/// Reads the body of a frame; all of `body` must belong to it.
+pub fn decode(body: &[u8]) -> Result<Frame, WireError> {
+    let config = bincode::config::standard().with_limit::<FRAME_BYTES_MAX>();
+    let (frame, length) = bincode::decode_from_slice(body, config)
+        .map_err(|error: DecodeError| WireError::Malformed { text: error.to_string() })?;
+    if length == body.len() { Ok(frame) } else { Err(WireError::TooShort { left: body.len() - length }) }
+}
+
+/// A duration in whole microseconds, as frames carry it.
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Encode for Span {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.hop, self.kind as u8, micros(self.start), micros(self.length), self.bytes).encode(encoder)
+    }
+}
+
+impl<Context> Decode<Context> for Span {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (hop, kind, start_us, length_us, bytes): (u8, u8, u64, u64, u64) = Decode::decode(decoder)?;
+        let unknown = || DecodeError::OtherString(format!("a span of unknown kind {kind}"));
+        let kind = SpanKind::ALL.into_iter().find(|known| *known as u8 == kind).ok_or_else(unknown)?;
+        Ok(Self { hop, kind, start: Duration::from_micros(start_us), length: Duration::from_micros(length_us), bytes })
+    }
+}
+
+bincode::impl_borrow_decode!(Span);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frames() -> Vec<Frame> {
+        let span = Span {
+            hop: 2,
+            kind: SpanKind::Wire,
+            start: Duration::from_micros(70_000),
+            length: Duration::from_micros(9),
+            bytes: 300_000,
+        };
+        let plan = PlanId([7; 32]);
+        let (request, epoch, hop, codec) = (u64::MAX, 3, 1, "int8".to_owned());
+        vec![
+            Frame::Hello(Hello { version: VERSION, name: "edge".into() }),
+            Frame::Open(Open { request, plan, epoch, hop, codec, remaining_us: 250_000, sizes: vec![0, 1 << 40] }),
+            Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], sizes: vec![4000] }),
+            Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
+            Frame::Refuse(Refusal { hop: 0, reason: Reason::ModelFailed { text: "no such axis".into() } }),
+        ]
+    }
+
+    #[test]
+    fn a_frame_comes_back_as_it_was() {
+        for frame in frames() {
+            let mut bytes = Vec::new();
+            encode(&frame, &mut bytes).unwrap();
+            let (prefix, body) = bytes.split_first_chunk().unwrap();
+            assert_eq!(frame_length(*prefix), Ok(body.len()));
+            assert_eq!(decode(body), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn every_cut_or_padded_frame_is_an_error() {
+        for frame in frames() {
+            let mut bytes = Vec::new();
+            encode(&frame, &mut bytes).unwrap();
+            for length in PREFIX_BYTES..bytes.len() {
+                assert!(decode(&bytes[PREFIX_BYTES..length]).is_err());
+            }
+            bytes.push(0);
+            assert_eq!(decode(&bytes[PREFIX_BYTES..]), Err(WireError::TooShort { left: 1 }));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_neither_sent_nor_awaited() {
+        let sizes = vec![u64::MAX; FRAME_BYTES_MAX / 9 + 1];
+        let answer = Frame::Answer(Answer { received_us: 0, sent_us: 0, spans: vec![], sizes });
+        let mut bytes = Vec::new();
+        assert!(matches!(encode(&answer, &mut bytes), Err(WireError::TooLong { .. })));
+        assert!(bytes.is_empty());
+        assert!(frame_length((FRAME_BYTES_MAX as u32).to_le_bytes()).is_ok());
+        assert!(frame_length((FRAME_BYTES_MAX as u32 + 1).to_le_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_short_message_cannot_ask_for_much_memory() {
+        // The start of an Answer with no times that announces 2^62 spans.
+        let mut hostile = vec![2, 0, 0, 253];
+        hostile.extend_from_slice(&(1u64 << 62).to_le_bytes());
+        assert!(matches!(decode(&hostile), Err(WireError::Malformed { .. })));
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters_and_print_no_control_codes() {
+        let text = Text::from("ä".repeat(TEXT_BYTES_MAX).as_str());
+        assert_eq!(text.to_string().len(), TEXT_BYTES_MAX);
+        assert_eq!(Text::from("red \u{1b}[31m").to_string(), "red  [31m");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
+            let _ = decode(&bytes);
+            if let Some(first) = bytes.first_mut() {
+                *first = kind;
+            }
+            let _ = decode(&bytes);
+        }
+    }
+}

@@ -95,30 +95,43 @@ impl Graph {
     /// The tensors that layers from `at` on read and that exist before: each is counted once, however many read it.
     ///
     /// An output that is made below the cut goes back from there, so it crosses only if a layer above reads it too.
+    /// Nothing is live past the last layer.
     pub fn live(&self, at: usize) -> Vec<TensorId> {
-        let (below, above) = self.layers.split_at(at);
-        let mut exists = vec![false; self.tensors.len()];
-        let made = below.iter().flat_map(|layer| &layer.writes);
-        for tensor in self.inputs.iter().chain(made) {
-            exists[*tensor] = true;
-        }
-        let mut read = vec![false; self.tensors.len()];
-        for tensor in above.iter().flat_map(|layer| &layer.reads) {
-            read[*tensor] = true;
-        }
-        (0..self.tensors.len()).filter(|tensor| exists[*tensor] && read[*tensor]).collect()
+        let lifetimes = self.lifetimes();
+        (0..self.tensors.len()).filter(|tensor| lifetimes[*tensor].crosses(at)).collect()
     }
 
     /// All places where at most `live_max` tensors cross, from before the first layer to after the last.
+    ///
+    /// Takes time in proportion to the graph and to what is returned.
     pub fn separators(&self, live_max: usize) -> Vec<Separator> {
-        let all = (0..=self.layers.len()).map(|at| Separator { at, live: self.live(at) });
-        all.filter(|separator| separator.live.len() <= live_max).collect()
+        let lifetimes = self.lifetimes();
+        let narrow = live_counts(&lifetimes, self.layers.len()).into_iter().enumerate();
+        let mut separators: Vec<_> = narrow
+            .filter(|(_, count)| *count <= live_max)
+            .map(|(at, count)| Separator { at, live: Vec::with_capacity(count) })
+            .collect();
+        for (tensor, lifetime) in lifetimes.iter().enumerate() {
+            let first = separators.partition_point(|separator| separator.at < lifetime.from);
+            for separator in separators[first..].iter_mut().take_while(|separator| lifetime.crosses(separator.at)) {
+                separator.live.push(tensor);
+            }
+        }
+        separators
     }
 
-    /// The outputs that `layers` make.
+    /// The outputs that `layers` make, each once, in the order of [`Graph::outputs`].
+    ///
+    /// An output that is an input as well is made by no layer: the caller has it.
     pub fn outputs_of(&self, layers: Range<usize>) -> Vec<TensorId> {
-        let made = |output: &&TensorId| self.layers[layers.clone()].iter().any(|layer| layer.writes.contains(output));
-        self.outputs.iter().filter(made).copied().collect()
+        let mut fresh = vec![false; self.tensors.len()];
+        for tensor in self.layers[layers].iter().flat_map(|layer| &layer.writes) {
+            if let Some(fresh) = fresh.get_mut(*tensor) {
+                *fresh = true;
+            }
+        }
+        let mut first_seen = |output: &TensorId| fresh.get_mut(*output).is_some_and(std::mem::take);
+        self.outputs.iter().copied().filter(|output| first_seen(output)).collect()
     }
 
     /// Weights of these layers.
@@ -129,5 +142,111 @@ impl Graph {
     /// Multiply-adds of these layers.
     pub fn macs(&self, layers: Range<usize>) -> Macs {
         self.layers[layers].iter().map(|layer| layer.macs).sum()
+    }
+
+    /// Where each tensor crosses. Ids of tensors that do not exist are passed over: [`plan`](crate::plan) refuses them.
+    pub(crate) fn lifetimes(&self) -> Vec<Lifetime> {
+        let mut lifetimes = vec![Lifetime::NEVER; self.tensors.len()];
+        let mut made = |tensor: &TensorId, from: usize| {
+            if let Some(lifetime) = lifetimes.get_mut(*tensor) {
+                lifetime.from = lifetime.from.min(from);
+            }
+        };
+        self.inputs.iter().for_each(|tensor| made(tensor, 0));
+        for (at, layer) in self.layers.iter().enumerate() {
+            layer.writes.iter().for_each(|tensor| made(tensor, at + 1));
+        }
+        for (at, layer) in self.layers.iter().enumerate() {
+            for tensor in &layer.reads {
+                if let Some(lifetime) = lifetimes.get_mut(*tensor) {
+                    lifetime.last_read = Some(at);
+                }
+            }
+        }
+        lifetimes
+    }
+}
+
+/// From when a tensor exists to when it is read for the last time, as positions in the order of the layers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetime {
+    /// The first cut that it exists below: 0 for an input, one above the layer that writes it.
+    pub(crate) from: usize,
+    /// The last layer that reads it.
+    pub(crate) last_read: Option<usize>,
+}
+
+impl Lifetime {
+    const NEVER: Self = Self { from: usize::MAX, last_read: None };
+
+    /// Whether the tensor crosses a cut before layer `at`.
+    pub(crate) fn crosses(&self, at: usize) -> bool {
+        self.from <= at && self.last_read.is_some_and(|last| at <= last)
+    }
+}
+
+/// How many tensors cross at each of the cuts `0..=layers`.
+fn live_counts(lifetimes: &[Lifetime], layers: usize) -> Vec<usize> {
+    let mut begin = vec![0; layers + 2];
+    let mut end = vec![0; layers + 2];
+    for lifetime in lifetimes {
+        if let Some(last) = lifetime.last_read.filter(|last| lifetime.from <= *last) {
+            begin[lifetime.from] += 1;
+            end[last + 1] += 1;
+        }
+    }
+    let mut live = 0;
+    (0..=layers)
+        .map(|at| {
+            live = live + begin[at] - end[at];
+            live
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::sample::any_graph;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn live_is_what_exists_below_and_is_read_above(graph in any_graph()) {
+            for at in 0..=graph.layers.len() {
+                let exists = |tensor: &usize| {
+                    graph.inputs.contains(tensor) || graph.layers[..at].iter().any(|layer| layer.writes.contains(tensor))
+                };
+                let read = |tensor: &usize| graph.layers[at..].iter().any(|layer| layer.reads.contains(tensor));
+                let naive: Vec<_> = (0..graph.tensors.len()).filter(|tensor| exists(tensor) && read(tensor)).collect();
+                prop_assert_eq!(graph.live(at), naive);
+            }
+        }
+
+        #[test]
+        fn separators_are_the_narrow_cuts(graph in any_graph(), live_max in 0_usize..5) {
+            let separators = graph.separators(live_max);
+            let places: Vec<_> = separators.iter().map(|separator| separator.at).collect();
+            let narrow = |at: &usize| graph.live(*at).len() <= live_max;
+            prop_assert_eq!(places, (0..=graph.layers.len()).filter(narrow).collect::<Vec<_>>());
+            for separator in separators {
+                prop_assert_eq!(graph.live(separator.at), separator.live);
+            }
+        }
+
+        #[test]
+        fn each_output_is_made_once(graph in any_graph(), cut in 0_usize..9) {
+            let cut = cut.min(graph.layers.len());
+            let mut made = [graph.outputs_of(0..cut), graph.outputs_of(cut..graph.layers.len())].concat();
+            let mut wanted = graph.outputs.clone();
+            wanted.retain(|output| !graph.inputs.contains(output));
+            for outputs in [&mut made, &mut wanted] {
+                outputs.sort_unstable();
+            }
+            wanted.dedup();
+            prop_assert_eq!(made, wanted);
+        }
     }
 }

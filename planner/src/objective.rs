@@ -1,0 +1,23 @@
+//! What a plan is to be best at, and what it may use.
+
+/// The name under which a tensor is offered as it is, whatever its type: no loss, and nothing to compute.
+pub const UNCODED: &str = "f32";
+
+/// What the planner may choose from. It minimises the latency of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objective {
+    /// Codecs that may be used, with their level, in order of preference where two cost the same.
+    /// A name that no tensor offers is never used.
+    pub codecs: Vec<String>,
+    /// At most this many tensors cross a cut.
+    pub live_max: usize,
+}
+
+impl Default for Objective {
+    /// The uncoded tensor, half precision, 8 bits a channel, and for photos what people send today: a JPEG of quality
+    /// 90, which costs EfficientNet-Lite0 no accuracy. At most eight live tensors: cuts of the usual vision networks
+    /// have one to six, and what has more is rarely worth its bytes.
+    fn default() -> Self {
+        Self { codecs: [UNCODED, "f16", "int8", "jpeg/90"].map(str::to_owned).to_vec(), live_max: 8 }
+    }
+}

@@ -1,0 +1,19 @@
+//! The files that a user writes: what to run (`pipeline.toml`) and where (`topology.toml`).
+//!
+//! Files become plain values with absolute paths, or a [`ConfigError`] that names the line. All keys, with units and
+//! defaults, stand in README.md beside this file.
+
+mod read;
+mod pipeline;
+mod topology;
+mod error;
+
+pub use error::{ConfigError, Place, Problem};
+pub use pipeline::{Answer, Input, Origin, Pipeline};
+pub use read::FILE_BYTES_MAX;
+pub use topology::{Link, Tier, Topology};
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod refused;

@@ -1,1 +1,193 @@
-//! placeholder
+//! Turns tensors into fewer bytes and back.
+//!
+//! Pure: no clock, no file, no socket. Both ends of a link know the [`TensorSpec`] of what crosses it and the
+//! [`Codec`], so a stream says neither.
+//!
+//! | name     | what it codes        | bytes an element        | declared bound on \|decoded - original\|, an element |
+//! |----------|----------------------|-------------------------|------------------------------------------------------|
+//! | `f32`    | nothing              | as it is                | none needed: bit for bit                             |
+//! | `f16`    | f32                  | 2                       | 2⁻¹¹ · \|x\| + 2⁻²⁵                                  |
+//! | `int8`   | f32, f16, bf16       | 1, and 8 a channel      | half a step of its channel, and rounding             |
+//! | `jpeg/Q` | f32 made from pixels | as the picture takes    | none: measured only                                  |
+//!
+//! Everything else travels exactly under every codec: integers and bools, because a rounded shape or index is wrong
+//! rather than inexact; f64, because someone chose it where f32 was not enough; and what is already as small, such as
+//! bf16 under `f16`.
+//!
+//! # The stream
+//! Numbers are little-endian. A tensor that the codec does not code (see above; also one without elements) is its
+//! bytes as they are. Any other begins with a tag byte:
+//!
+//! | tag | what follows |
+//! |-----|--------------|
+//! | 0   | the tensor's bytes as they are: it holds a value that the codec cannot represent, or coding saves nothing |
+//! | 1   | `f16`: an f16 an element |
+//! | 1   | `int8`: an f32 step a channel, then an f32 offset a channel, then a byte an element, in the tensor's order |
+//! | 1   | `jpeg/Q`: three f32 means, three f32 scales (red, green, blue), then a JPEG file |
+//!
+//! A stream is thus never longer than the tensor and one byte.
+//!
+//! # The formulas
+//! - `f16` rounds to nearest even (IEEE 754 binary16). Not represented: what is beyond ±65504, infinities, NaN.
+//! - `int8` is the affine quantisation of Jacob et al., "Quantization and Training of Neural Networks for Efficient
+//!   Integer-Arithmetic-Only Inference" (2018), equation 1, a channel, with the offset as a real number so that the
+//!   lowest value is exact: step = (highest - lowest) / 255, code = round((x - lowest) / step), x' = lowest +
+//!   code · step. Not represented: magnitudes above a quarter of the largest f32, infinities, NaN.
+//! - `jpeg/Q` is baseline JPEG (ITU-T T.81) of x · scale + mean, without chroma subsampling. Not represented: what
+//!   does not round to 0..=255.
+//!
+//! Which axis of a tensor is its channels, for `int8`:
+//!
+//! | rank      | axis | meant for                                                  |
+//! |-----------|------|------------------------------------------------------------|
+//! | 0, 1      | none | scalars, biases: one channel                               |
+//! | 2         | 1    | batch, features                                            |
+//! | 3         | 2    | where the first size is 1: batch, tokens, features         |
+//! | 3         | 0    | otherwise: features, height, width, with the batch dropped |
+//! | 4 or more | 1    | batch, features, height, width                             |
+//!
+//! Steps and offsets may take an eighth of what the codes take: with fewer than 64 elements a channel, the whole
+//! tensor is one channel.
+
+mod name;
+mod channels;
+mod element;
+mod exact;
+mod half;
+mod int8;
+mod jpeg;
+mod error;
+#[cfg(test)]
+mod properties;
+
+use thalweg_planner::{Bytes, DType, Tensor, TensorSpec};
+
+pub use error::CodecError;
+pub use jpeg::Pixels;
+pub use name::{Quality, UnknownCodec};
+
+/// The tag of tensors that travel exactly under a codec that would have coded them.
+const EXACT: u8 = 0;
+/// The tag of what the codec coded.
+const CODED: u8 = 1;
+
+/// A way to put a tensor into bytes. Parsed from and printed as its name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Codec {
+    /// `f32`: every tensor as it is.
+    F32,
+    /// `f16`: f32 in half the bytes.
+    F16,
+    /// `int8`: floats in a byte each, with a step and an offset a channel.
+    Int8,
+    /// `jpeg/Q`: pictures.
+    Jpeg {
+        /// The Q of the name.
+        quality: Quality,
+        /// How the tensor was made from pixels. Not part of the name, which parses to `Pixels::default()`; the encoder
+        /// needs it, the decoder finds it in the stream.
+        pixels: Pixels,
+    },
+}
+
+/// How far a decoded tensor may be from its original.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bound {
+    /// Not at all: it has the same bytes.
+    Exact,
+    /// |decoded - original| is at most this, an element, in the order of the tensor.
+    Within(Vec<f64>),
+    /// The codec declares nothing. What it costs is measured on a model's answers.
+    Measured,
+}
+
+impl Codec {
+    /// Whether [`Codec::encode`] takes tensors like this: all, except that `jpeg/Q` refuses floats that are no picture,
+    /// which is f32 of shape `[3, H, W]` or `[1, 3, H, W]` with sides from 1 to 65,535.
+    pub fn supports(&self, spec: &TensorSpec) -> bool {
+        let float = matches!(spec.dtype, DType::F32 | DType::F16 | DType::Bf16 | DType::F64);
+        !matches!(self, Self::Jpeg { .. }) || !float || spec.is_empty() || jpeg::size_of(spec).is_some()
+    }
+
+    /// The most bytes a stream can take: a receiver refuses to read more.
+    pub fn bytes_max(&self, spec: &TensorSpec) -> Bytes {
+        Bytes(spec.bytes().0.saturating_add(u64::from(self.codes(spec))))
+    }
+
+    /// How far the decoded tensor may be from `original`. Takes as long as encoding: for tests and reports.
+    pub fn bound(&self, original: &Tensor) -> Bound {
+        let within = match self {
+            _ if !self.codes(original.spec()) => None,
+            Self::F32 => None,
+            Self::F16 => half::bound(original),
+            Self::Int8 => int8::bound(original),
+            Self::Jpeg { .. } => return Bound::Measured,
+        };
+        within.map_or(Bound::Exact, Bound::Within)
+    }
+
+    /// Appends the stream of `tensor` to `out`: at most [`Codec::bytes_max`] bytes. On an error `out` is as it was.
+    pub fn encode(&self, tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let spec = tensor.spec();
+        self.check_supports(spec)?;
+        if !self.codes(spec) {
+            exact::encode(tensor, out);
+            return Ok(());
+        }
+        let start = out.len();
+        out.push(CODED);
+        let coded = match self {
+            Self::F32 => Ok(false),
+            Self::F16 => Ok(half::encode(tensor, out)),
+            Self::Int8 => Ok(int8::encode(tensor, out)),
+            Self::Jpeg { quality, pixels } => jpeg::encode(tensor, *quality, pixels, out),
+        };
+        let saves = ((out.len() - start) as u64) < self.bytes_max(spec).0;
+        if !(saves && matches!(coded, Ok(true))) {
+            out.truncate(start);
+            coded?;
+            out.push(EXACT);
+            exact::encode(tensor, out);
+        }
+        Ok(())
+    }
+
+    /// The tensor of this type and shape that the stream `bytes` holds, for any bytes whatever.
+    ///
+    /// Nothing is allocated before the lengths were checked against `spec`, and then no more than the tensor. Under
+    /// `jpeg/Q` the sides in the picture's header are checked too before the picture library works on pixels,
+    /// coefficients and a copy of the file: less than the tensor once more, except where a side is below 32 pixels.
+    pub fn decode(&self, spec: &TensorSpec, bytes: &[u8]) -> Result<Tensor, CodecError> {
+        self.check_supports(spec)?;
+        let max = self.bytes_max(spec);
+        if bytes.len() as u64 > max.0 {
+            return Err(CodecError::TooLong { spec: spec.clone(), got: bytes.len(), max: max.0 });
+        }
+        if !self.codes(spec) {
+            return exact::decode(spec, bytes);
+        }
+        let (tag, body) = bytes.split_first().ok_or_else(|| CodecError::Empty { spec: spec.clone() })?;
+        match (*tag, self) {
+            (EXACT, _) => exact::decode(spec, body),
+            (CODED, Self::F16) => half::decode(spec, body),
+            (CODED, Self::Int8) => int8::decode(spec, body),
+            (CODED, Self::Jpeg { .. }) => jpeg::decode(spec, body),
+            (tag, _) => Err(CodecError::UnknownTag { spec: spec.clone(), tag }),
+        }
+    }
+
+    /// Whether the codec has a body of its own for such tensors, so that their streams begin with a tag.
+    fn codes(&self, spec: &TensorSpec) -> bool {
+        let codes_type = match self {
+            Self::F32 => false,
+            Self::F16 => spec.dtype == DType::F32,
+            Self::Int8 => matches!(spec.dtype, DType::F32 | DType::F16 | DType::Bf16),
+            Self::Jpeg { .. } => jpeg::size_of(spec).is_some(),
+        };
+        codes_type && !spec.is_empty()
+    }
+
+    fn check_supports(&self, spec: &TensorSpec) -> Result<(), CodecError> {
+        if self.supports(spec) { Ok(()) } else { Err(CodecError::Unsupported { codec: *self, spec: spec.clone() }) }
+    }
+}

@@ -1,0 +1,105 @@
+//! Why a tensor cannot be coded, or a stream not be decoded.
+
+use thalweg_planner::TensorSpec;
+
+use crate::Codec;
+
+/// What [`Codec::encode`] and [`Codec::decode`] refuse. `Unsupported` is the caller's doing, and `Pixels` when it encodes;
+/// the others say that the sender coded for another spec or codec, or that the stream was damaged.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CodecError {
+    /// A float tensor that is not a picture, under `jpeg/Q`.
+    #[error("{codec} codes pictures, f32[3,H,W] or f32[1,3,H,W], not {spec}: choose another codec for this tensor")]
+    Unsupported {
+        /// The codec that was asked.
+        codec: Codec,
+        /// What it was asked to code.
+        spec: TensorSpec,
+    },
+    /// A mean or a scale that no pixel can be restored with.
+    #[error(
+        "colour {colour} of a picture has the mean {mean} and the scale {scale}: both must be finite, and the scale not 0"
+    )]
+    Pixels {
+        /// 0 for red, 1 for green, 2 for blue.
+        colour: usize,
+        /// Its mean.
+        mean: f32,
+        /// Its scale.
+        scale: f32,
+    },
+    /// A stream that is longer than any stream of its spec.
+    #[error("a stream of {spec} takes at most {max} bytes, but {got} were given")]
+    TooLong {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// Bytes of the stream.
+        got: usize,
+        /// The most it may have.
+        max: u64,
+    },
+    /// A stream without its tag.
+    #[error("a stream of {spec} begins with a tag, but it is empty")]
+    Empty {
+        /// What should be decoded.
+        spec: TensorSpec,
+    },
+    /// A tag that the codec does not have.
+    #[error("a stream of {spec} begins with the tag {tag}: known are 0 (exact) and 1 (coded)")]
+    UnknownTag {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// The first byte of the stream.
+        tag: u8,
+    },
+    /// A body of another length than the spec asks for.
+    #[error("the body of a stream of {spec} takes {expected} bytes, but {got} were given")]
+    WrongLength {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// Bytes of the body, by the spec.
+        expected: u64,
+        /// Bytes of the body.
+        got: usize,
+    },
+    /// A byte of a bool tensor that is neither 0 nor 1.
+    #[error("element {at} of {spec} is the byte {value}: a bool is 0 or 1")]
+    NotBool {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// Index of the element.
+        at: usize,
+        /// Its byte.
+        value: u8,
+    },
+    /// A step or an offset that is not a finite number.
+    #[error("channel {channel} of {spec} has the step {step} and the offset {offset}: both must be finite")]
+    NotFinite {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// Index of the channel.
+        channel: usize,
+        /// Its step.
+        step: f32,
+        /// Its offset.
+        offset: f32,
+    },
+    /// A picture that is not the one the spec asks for.
+    #[error("a stream of {spec} holds a picture of {width}x{height} pixels")]
+    WrongPicture {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// Width by the picture's header.
+        width: u32,
+        /// Height by the picture's header.
+        height: u32,
+    },
+    /// A picture that cannot be coded or decoded.
+    #[error("the picture of {spec} cannot be coded or decoded: {reason}")]
+    Picture {
+        /// What should be coded or decoded.
+        spec: TensorSpec,
+        /// What the library for pictures says.
+        reason: String,
+    },
+}

@@ -1,0 +1,86 @@
+//! Codecs by name: `f32`, `f16`, `int8`, `jpeg/90`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Codec, Pixels};
+
+/// The quality of a JPEG, from 1 (smallest) to 100 (best), on the scale of the Independent JPEG Group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quality(u8);
+
+impl Quality {
+    /// `None` outside of 1..=100.
+    pub fn new(quality: u8) -> Option<Self> {
+        (1..=100).contains(&quality).then_some(Self(quality))
+    }
+
+    /// From 1 to 100.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// A text that names no codec.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{text}\" is not a codec: write f32, f16, int8 or jpeg/Q with a quality Q from 1 to 100, such as \"jpeg/90\""
+)]
+pub struct UnknownCodec {
+    /// What was read.
+    pub text: String,
+}
+
+impl FromStr for Codec {
+    type Err = UnknownCodec;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCodec> {
+        match text {
+            "f32" => Some(Self::F32),
+            "f16" => Some(Self::F16),
+            "int8" => Some(Self::Int8),
+            _ => parse_quality(text).map(|quality| Self::Jpeg { quality, pixels: Pixels::default() }),
+        }
+        .ok_or_else(|| UnknownCodec { text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::F32 => out.pad("f32"),
+            Self::F16 => out.pad("f16"),
+            Self::Int8 => out.pad("int8"),
+            Self::Jpeg { quality, .. } => out.pad(&format!("jpeg/{}", quality.get())),
+        }
+    }
+}
+
+/// The quality in `jpeg/Q`, where Q is written as it would be printed: no sign, no leading zero.
+fn parse_quality(text: &str) -> Option<Quality> {
+    let digits = text.strip_prefix("jpeg/")?;
+    let quality = Quality::new(digits.parse().ok()?)?;
+    (quality.get().to_string() == digits).then_some(quality)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_printed() {
+        let jpegs = (1..=100).map(|quality| format!("jpeg/{quality}"));
+        for name in ["f32", "f16", "int8"].map(str::to_owned).into_iter().chain(jpegs) {
+            assert_eq!(name.parse::<Codec>().expect("a known name").to_string(), name);
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for name in
+            ["", "F32", " f32", "jpeg", "jpeg/", "jpeg/0", "jpeg/101", "jpeg/256", "jpeg/090", "jpeg/+9", "jpeg/-1"]
+        {
+            assert_eq!(name.parse::<Codec>(), Err(UnknownCodec { text: name.to_owned() }));
+        }
+    }
+}

@@ -1,2 +1,3 @@
 //! placeholder
+pub mod emulate;
 pub mod config;

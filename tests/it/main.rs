@@ -1,0 +1,3 @@
+//! What the whole promises, tried from the outside, in one binary.
+
+mod emulation;

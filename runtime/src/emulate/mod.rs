@@ -1,0 +1,14 @@
+//! Emulation of links: real UDP packets under quinn, delayed, thinned out and held back as a link profile says.
+//!
+//! In process and without root. [`Shaper`] decides and reads no clock; [`ShapedSocket`] is the socket that obeys it,
+//! at quinn's `AsyncUdpSocket` seam; [`Trace`] is a recorded link that a shaper replays.
+
+mod trace;
+mod jitter;
+mod shaper;
+mod flight;
+mod socket;
+
+pub use shaper::{Counters, DropReason, Shaper, Verdict};
+pub use socket::{ShapedSocket, bind};
+pub use trace::{Trace, TraceError};

@@ -5,6 +5,8 @@ use thalweg_planner::{ByteRate, Bytes, MacRate, Slowdown};
 
 use crate::figure::{InvalidFigure, check};
 use crate::link::Source;
+use crate::model::Model;
+use crate::profile::PrefixTime;
 
 /// A kind of machine, such as a Raspberry Pi 4, or this one, measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,9 +31,35 @@ pub struct DeviceProfile {
     /// Where the figures come from. Empty for a measured profile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<Source>,
+    /// Models that were timed on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timed: Vec<TimedModel>,
+}
+
+/// What the prefixes of one model take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimedModel {
+    /// The model's hash in hexadecimal digits: of its file, its input shapes and what the engine made of it.
+    pub model: String,
+    /// In ascending order of layers, the whole model last.
+    pub prefix: Vec<PrefixTime>,
 }
 
 impl DeviceProfile {
+    /// The times of this very model, if it was timed here.
+    pub fn times_of(&self, model: &Model) -> Option<&[PrefixTime]> {
+        let hash = model.hash_text();
+        self.timed.iter().find(|timed| timed.model == hash).map(|timed| timed.prefix.as_slice())
+    }
+
+    /// Keeps the times of a model, in place of earlier ones.
+    pub fn keep_times(&mut self, model: &Model, prefix: Vec<PrefixTime>) {
+        let model = model.hash_text();
+        self.timed.retain(|timed| timed.model != model);
+        self.timed.push(TimedModel { model, prefix });
+    }
+
     /// Refuses a machine without cores, memory or speed.
     pub fn validate(&self) -> Result<(), InvalidFigure> {
         check(self.cores > 0, "cores", self.cores, "write how many cores the processor has, at least 1")?;
@@ -85,6 +113,7 @@ mod tests {
             depthwise: Some(MacRate(1_000_000_000)),
             memory_copy: ByteRate(4_000_000_000),
             source: Vec::new(),
+            timed: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Reads models, cuts them, runs their parts, and knows what devices and links are capable of.
 
+mod bounds;
 mod cpu;
 mod cut;
 mod describe;
@@ -19,8 +20,8 @@ pub mod catalogue;
 pub use cpu::Stage;
 pub use cut::Partition;
 pub use error::{ModelError, StageError};
+pub use figure::InvalidFigure;
 pub use machine::this_machine;
 pub use model::{Model, Port};
 pub use onnx::Shapes;
 pub use split::{CutCheck, Split, check_cut, cuts, difference};
-pub use figure::InvalidFigure;

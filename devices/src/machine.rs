@@ -34,6 +34,7 @@ pub fn this_machine() -> Result<DeviceProfile, StageError> {
         depthwise: None,
         memory_copy: ByteRate((2.0 * COPIED as f64 / copy.as_secs_f64()) as u64),
         source: Vec::new(),
+        timed: Vec::new(),
     })
 }
 

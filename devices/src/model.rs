@@ -107,6 +107,11 @@ impl Model {
         self.hash
     }
 
+    /// The hash in 64 hexadecimal digits.
+    pub fn hash_text(&self) -> String {
+        blake3::Hash::from_bytes(self.hash).to_hex().to_string()
+    }
+
     /// Type and shape of a wire; `None` when it cannot travel.
     pub fn spec(&self, tensor: TensorId) -> Option<&TensorSpec> {
         self.wires[tensor].spec.as_ref()

@@ -10,11 +10,12 @@ use tract_onnx::prelude::{Framework, InferenceFact, InferenceModel, TractResult,
 use tract_onnx::tract_hir::infer::{Factoid, InferenceModelExt as _};
 use tract_onnx::tract_hir::internal::{TDim, TVec, TypedModel, bail};
 
+use crate::bounds;
 use crate::error::ModelError;
 use crate::guard::guard;
 use crate::model::Model;
 
-/// Shapes that the user fixes, by input name.
+/// Shapes that the user fixes, by input name. The empty name stands for the only input of a model that has one.
 pub type Shapes = BTreeMap<String, Vec<usize>>;
 
 impl Model {
@@ -67,6 +68,9 @@ impl Reading<'_> {
     }
 
     fn simplify(&self, mut proto: ModelProto) -> Result<TypedModel, ModelError> {
+        if let Some(cause) = proto.graph.as_ref().and_then(bounds::absurd) {
+            return Err(ModelError::Engine { path: self.path(), step: "load", cause });
+        }
         proto.graph.iter_mut().for_each(give_constants_their_type);
         let folder = self.path.parent().and_then(Path::to_str);
         let engine = onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
@@ -89,7 +93,8 @@ impl Reading<'_> {
     fn fix_shapes(&self, model: &mut InferenceModel) -> Result<(), ModelError> {
         let outlets = model.inputs.clone();
         let names: Vec<String> = outlets.iter().map(|outlet| model.node(outlet.node).name.clone()).collect();
-        if let Some((input, shape)) = self.shapes.iter().find(|(name, _)| !names.contains(name)) {
+        let known = |name: &String| names.contains(name) || (name.is_empty() && names.len() == 1);
+        if let Some((input, shape)) = self.shapes.iter().find(|(name, _)| !known(name)) {
             let why = format!("the model has no such input, only {}", names.join(", "));
             return Err(self.wrong_shape(input, shape, why));
         }
@@ -113,7 +118,7 @@ impl Reading<'_> {
         let stated: Option<Vec<Option<TDim>>> =
             (!fact.shape.is_open()).then(|| fact.shape.dims().map(Factoid::concretize).collect());
         let known = |dim: &Option<TDim>| dim.as_ref().and_then(|dim| usize::try_from(dim.to_i64().ok()?).ok());
-        if let Some(given) = self.shapes.get(name) {
+        if let Some(given) = self.shapes.get(name).or_else(|| self.shapes.get("")) {
             let fits = stated.as_ref().is_none_or(|stated| {
                 stated.len() == given.len() && stated.iter().zip(given).all(|(s, g)| known(s).is_none_or(|s| s == *g))
             });

@@ -7,9 +7,10 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use thalweg_planner::{Graph, Layer, OpClass, Separator, Tensor, duration};
+use thalweg_planner::{Graph, Layer, MacRate, OpClass, Separator, Tensor, duration};
 
 use crate::cpu::Stage;
+use crate::device::DeviceProfile;
 use crate::error::StageError;
 use crate::model::Model;
 
@@ -84,6 +85,23 @@ pub fn apply(graph: &mut Graph, prefixes: &[PrefixTime]) {
             from = (layers.end, until_s);
         }
     }
+}
+
+/// Writes into `profile` what its convolutions and depthwise convolutions reach in `graph`, which was timed on it.
+///
+/// A class that takes less than a hundredth of the model's time is left out: its share is too uncertain.
+pub fn class_rates(graph: &Graph, profile: &mut DeviceProfile) {
+    let time_s =
+        |layers: &mut dyn Iterator<Item = &Layer>| layers.map(|layer| layer.reference.as_secs_f64()).sum::<f64>();
+    let whole_s = time_s(&mut graph.layers.iter());
+    let rate = |class: OpClass| {
+        let of_class = || graph.layers.iter().filter(|layer| layer.class == class);
+        let macs: u64 = of_class().map(|layer| layer.macs.0).sum();
+        let class_s = time_s(&mut of_class());
+        (macs > 0 && class_s > whole_s / 100.0).then(|| MacRate((macs as f64 / class_s) as u64))
+    };
+    profile.convolution = rate(OpClass::Convolution);
+    profile.depthwise = rate(OpClass::Depthwise);
 }
 
 /// At most `max - 1` of the candidates, as even as possible in estimated time.

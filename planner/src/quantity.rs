@@ -132,7 +132,7 @@ macro_rules! quantity {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(Written(std::marker::PhantomData))
+                deserializer.deserialize_str(Written(str::parse))
             }
         }
 
@@ -175,18 +175,18 @@ impl Bandwidth {
     }
 }
 
-/// Reads a quantity from its written form.
-struct Written<T>(std::marker::PhantomData<T>);
+/// Reads a quantity from its written form with this parser.
+struct Written<T>(fn(&str) -> Result<T, QuantityError>);
 
-impl<T: FromStr<Err = QuantityError>> serde::de::Visitor<'_> for Written<T> {
+impl<T> serde::de::Visitor<'_> for Written<T> {
     type Value = T;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a quantity in quotes with its unit, such as \"5 Mbit/s\" or \"512 MiB\"")
+        out.write_str("a quantity in quotes with its unit, such as \"5 Mbit/s\", \"512 MiB\" or \"20 ms\"")
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
+        (self.0)(text).map_err(E::custom)
     }
 }
 
@@ -208,7 +208,7 @@ pub fn print_duration(duration: Duration) -> String {
 
 /// For `#[serde(with = "duration")]`: a duration is written with its unit in files.
 pub mod duration {
-    use super::{Deserialize, Deserializer, Duration, Serializer, parse_duration, print_duration};
+    use super::{Deserializer, Duration, Serializer, Written, parse_duration, print_duration};
 
     /// Writes `"20 ms"`.
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -217,8 +217,7 @@ pub mod duration {
 
     /// Reads `"20 ms"`.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        parse_duration(&text).map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Written(parse_duration))
     }
 }
 

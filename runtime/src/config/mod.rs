@@ -11,7 +11,7 @@ mod error;
 pub use error::{ConfigError, Place, Problem};
 pub use pipeline::{Answer, Input, Origin, Pipeline};
 pub use read::FILE_BYTES_MAX;
-pub use topology::{Link, Tier, Topology};
+pub use topology::{Link, Tier, Topology, device_file};
 
 #[cfg(test)]
 mod tests;

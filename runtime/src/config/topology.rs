@@ -1,6 +1,7 @@
 //! `topology.toml`: the places that a model can run on, from where its input is born upwards, and the links between them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub struct Tier {
     pub memory: Option<Bytes>,
     /// Whether this machine is slowed down to the speed of `profile`, which is given then.
     pub emulate: bool,
+    /// Where its node listens; `None` for a free port of the loopback.
+    pub listen: Option<SocketAddr>,
 }
 
 /// What joins two neighbouring tiers.
@@ -85,6 +88,7 @@ pub(super) struct TierKeys {
     profile: Option<PathBuf>,
     memory: Option<Bytes>,
     emulate: Option<bool>,
+    listen: Option<SocketAddr>,
 }
 
 /// The keys of `[[link]]`.
@@ -127,7 +131,7 @@ fn tier(document: &Document<'_>, table: &str, keys: TierKeys) -> Result<Tier, Co
     }
     let emulate = keys.emulate.unwrap_or(profile.is_some());
     let memory = keys.memory.or(profile.as_ref().map(|profile| profile.memory));
-    Ok(Tier { name: keys.name, profile, memory, emulate })
+    Ok(Tier { name: keys.name, profile, memory, emulate, listen: keys.listen })
 }
 
 /// A profile of the catalogue.
@@ -147,7 +151,7 @@ fn catalogued<Profile>(
 }
 
 /// A profile in a file of its own, as `thalweg profile` writes it. Errors name that file.
-fn device_file(path: &Path) -> Result<DeviceProfile, ConfigError> {
+pub fn device_file(path: &Path) -> Result<DeviceProfile, ConfigError> {
     let source = Source::open(path)?;
     let document = source.parse()?;
     let profile: DeviceProfile = document.read()?;

@@ -1,6 +1,6 @@
 //! What one crossing and one part cost: every formula and every constant of the cost model, which `lib.rs` tells in prose.
 //!
-//! The search and [`evaluate`](crate::evaluate) both take their times from here, so they cannot disagree.
+//! The search and [`evaluate`](crate::evaluate()) both take their times from here, so they cannot disagree.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::Bytes;
 
-/// Why [`plan`](crate::plan) or [`evaluate`](crate::evaluate) has no answer.
+/// Why [`plan`](crate::plan()) or [`evaluate`](crate::evaluate()) has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum PlanError {

@@ -144,7 +144,7 @@ impl Graph {
         self.layers[layers].iter().map(|layer| layer.macs).sum()
     }
 
-    /// Where each tensor crosses. Ids of tensors that do not exist are passed over: [`plan`](crate::plan) refuses them.
+    /// Where each tensor crosses. Ids of tensors that do not exist are passed over: [`plan`](crate::plan()) refuses them.
     pub(crate) fn lifetimes(&self) -> Vec<Lifetime> {
         let mut lifetimes = vec![Lifetime::NEVER; self.tensors.len()];
         let mut made = |tensor: &TensorId, from: usize| {

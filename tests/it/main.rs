@@ -2,3 +2,4 @@
 
 mod emulation;
 mod tidy;
+mod protocol;

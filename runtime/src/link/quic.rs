@@ -1,0 +1,291 @@
+//! QUIC: the only file, beside the emulated socket, that knows quinn.
+//!
+//! After the handshake the server says hello on a stream of its own: a client whose key is refused sees its connection
+//! succeed all the same, and learns better only when it reads. Each request is one two-way stream. Streams are abandoned
+//! by being dropped: what was not sent is not sent, and the peer is told.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::CubicConfig;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TokioRuntime, TransportConfig, VarInt};
+use thalweg_flow::{Frame, Hello, PREFIX_BYTES, VERSION, WireError, decode, encode, frame_length};
+use tokio::time::timeout;
+
+use super::{LinkError, Peer, Tuning};
+use crate::emulate::ShapedSocket;
+use crate::identity::{Identity, NodeId};
+
+/// A peer that says nothing for so long is gone. Requests do not wait for this: they have deadlines.
+const IDLE_MAX: Duration = Duration::from_secs(15);
+
+/// Several of these fit into [`IDLE_MAX`], so that one lost packet does not end a connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
+
+/// A peer that has not said hello after so long is not there: ten round trips over a slow satellite link.
+const CONNECT_MAX: Duration = Duration::from_secs(8);
+
+/// Requests of one peer that may be open at a time. More wait on the peer's side.
+const REQUESTS_MAX: u32 = 256;
+
+/// What a peer may send on a stream and in all before this node has read it: a gigabit over 60 ms, and four such streams.
+const STREAM_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+
+/// Connections of an endpoint; from half of it on, peers must prove their address first.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// Why a connection or stream is closed: there is one reason, and it is no error.
+const DONE: VarInt = VarInt::from_u32(0);
+
+/// A socket that speaks QUIC, in both roles.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    endpoint: quinn::Endpoint,
+    identity: Identity,
+    transport: Arc<TransportConfig>,
+}
+
+impl Endpoint {
+    /// Opens `socket` to the nodes in `allowed`. Has to be called inside a tokio runtime.
+    pub(crate) fn open(
+        socket: Arc<ShapedSocket>,
+        identity: Identity,
+        allowed: BTreeSet<NodeId>,
+        tuning: Tuning,
+    ) -> Result<Self, LinkError> {
+        let mut config = EndpointConfig::default();
+        config.max_udp_payload_size(tuning.payload_max.0).map_err(setup)?;
+        let transport = Arc::new(transport(tuning)?);
+        let tls = QuicServerConfig::try_from(identity.server_tls(allowed).map_err(setup)?).map_err(setup)?;
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
+        server.transport_config(transport.clone()).max_incoming(CONNECTIONS_MAX);
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime));
+        Ok(Self { endpoint: endpoint.map_err(setup)?, identity, transport })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> Result<SocketAddr, LinkError> {
+        self.endpoint.local_addr().map_err(setup)
+    }
+
+    /// Connects and waits for the hello.
+    pub(crate) async fn connect(&self, peer: Peer) -> Result<Connection, LinkError> {
+        let address = peer.address;
+        let silent = |_| LinkError::Unreachable { address, cause: "it does not answer".into() };
+        let (connection, frame) = timeout(CONNECT_MAX, self.shake_hands(peer)).await.map_err(silent)??;
+        match frame {
+            Frame::Hello(Hello { version: VERSION, .. }) => Ok(Connection { connection }),
+            Frame::Hello(hello) => Err(LinkError::OtherVersion { address, theirs: hello.version, ours: VERSION }),
+            _ => Err(LinkError::Misunderstood { cause: "its first word is not hello".into() }),
+        }
+    }
+
+    /// A connection and the first word on it.
+    async fn shake_hands(&self, peer: Peer) -> Result<(quinn::Connection, Frame), LinkError> {
+        let unreachable = |error: String| LinkError::Unreachable { address: peer.address, cause: error };
+        let tls = QuicClientConfig::try_from(self.identity.client_tls(peer.id).map_err(setup)?).map_err(setup)?;
+        let mut client = quinn::ClientConfig::new(Arc::new(tls));
+        client.transport_config(self.transport.clone());
+        // The name is not sent and not checked: the key is.
+        let connecting = self.endpoint.connect_with(client, peer.address, "thalweg").map_err(setup)?;
+        let connection = connecting.await.map_err(|error| unreachable(error.to_string()))?;
+        let mut stream = connection.accept_uni().await.map_err(|error| unreachable(error.to_string()))?;
+        match read_frame(&mut stream).await {
+            Ok(frame) => Ok((connection, frame)),
+            Err(LinkError::Broken { cause }) => Err(unreachable(cause)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The next peer that wants to connect; none once the endpoint is closed.
+    pub(crate) async fn accept(&self) -> Option<Arrival> {
+        loop {
+            let incoming = self.endpoint.accept().await?;
+            let open = self.endpoint.open_connections();
+            if open >= CONNECTIONS_MAX {
+                incoming.refuse();
+            } else if open >= CONNECTIONS_MAX / 2 && !incoming.remote_address_validated() {
+                // It fails only for an address that was validated already.
+                let _ = incoming.retry();
+            } else {
+                return Some(Arrival { incoming });
+            }
+        }
+    }
+
+    /// Ends all connections at once. What is still on its way to a peer is lost.
+    pub(crate) fn close(&self) {
+        self.endpoint.close(DONE, b"");
+    }
+
+    /// Waits until the peers know that it is closed, or have had time enough to.
+    pub(crate) async fn closed(&self) {
+        self.endpoint.wait_idle().await;
+    }
+}
+
+/// A peer that wants to connect and has not shown its key yet.
+pub(crate) struct Arrival {
+    incoming: quinn::Incoming,
+}
+
+impl Arrival {
+    /// Checks its key, and says hello if it is allowed.
+    pub(crate) async fn greet(self, hello: Hello) -> Result<Connection, LinkError> {
+        let connection = self.incoming.await.map_err(broken)?;
+        let mut stream = connection.open_uni().await.map_err(broken)?;
+        let mut bytes = Vec::new();
+        encode(&Frame::Hello(hello), &mut bytes).map_err(misunderstood)?;
+        stream.write_chunk(bytes.into()).await.map_err(broken)?;
+        stream.finish().map_err(broken)?;
+        Ok(Connection { connection })
+    }
+}
+
+/// A peer that has shown its key, and speaks our version.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    connection: quinn::Connection,
+}
+
+impl Connection {
+    /// Whether it can still be used, as far as is known.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
+    /// Begins a request. The peer sees nothing of it before it is written to.
+    pub(crate) async fn open(&self) -> Result<Exchange, LinkError> {
+        let (send, recv) = self.connection.open_bi().await.map_err(broken)?;
+        Ok(Exchange { send, recv, finished: false })
+    }
+
+    /// The next request of the peer.
+    pub(crate) async fn accept(&self) -> Result<Exchange, LinkError> {
+        let (send, recv) = self.connection.accept_bi().await.map_err(broken)?;
+        Ok(Exchange { send, recv, finished: false })
+    }
+}
+
+/// The two directions of one request.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    send: quinn::SendStream,
+    recv: quinn::RecvStream,
+    finished: bool,
+}
+
+impl Exchange {
+    /// The next frame, of bounded size.
+    pub(crate) async fn read_frame(&mut self) -> Result<Frame, LinkError> {
+        read_frame(&mut self.recv).await
+    }
+
+    /// The next bytes, at most `bytes_max`; none at the end. Nothing is lost when this is not awaited to the end.
+    pub(crate) async fn read_piece(&mut self, bytes_max: usize) -> Result<Option<Piece>, LinkError> {
+        let chunk = self.recv.read_chunk(bytes_max, true).await.map_err(broken)?;
+        Ok(chunk.map(|chunk| Piece { chunk }))
+    }
+
+    /// Sends a frame and the tensors after it, and nothing more. Returns when all of it is given to the link, which is not
+    /// yet when it is delivered.
+    pub(crate) async fn send(&mut self, frame: &Frame, tensors: Vec<Vec<u8>>) -> Result<(), LinkError> {
+        self.write(frame, tensors).await?;
+        self.finished = true;
+        self.send.finish().map_err(broken)
+    }
+
+    async fn write(&mut self, frame: &Frame, tensors: Vec<Vec<u8>>) -> Result<(), LinkError> {
+        let mut head = Vec::new();
+        encode(frame, &mut head).map_err(misunderstood)?;
+        let chunks = std::iter::once(head).chain(tensors).filter(|bytes| !bytes.is_empty());
+        let mut chunks: Vec<_> = chunks.map(Into::into).collect();
+        self.send.write_all_chunks(chunks.as_mut_slice()).await.map_err(|error| match error {
+            quinn::WriteError::Stopped(_) => LinkError::Stopped,
+            error => broken(error),
+        })
+    }
+
+    /// Sends a frame and keeps the stream open, as a peer that never sends what it announced.
+    #[cfg(test)]
+    pub(crate) async fn begin(&mut self, frame: &Frame) -> Result<(), LinkError> {
+        self.write(frame, Vec::new()).await
+    }
+
+    /// Completes when the peer has all that was sent, or wants no more of it, or is gone.
+    pub(crate) fn released(&self) -> impl Future<Output = ()> + Send + 'static {
+        let stopped = self.send.stopped();
+        async move {
+            // Whichever it is, there is nothing more to do for this peer.
+            let _ = stopped.await;
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.finished {
+            // It fails only where the stream has ended already.
+            let _ = self.send.reset(DONE);
+        }
+    }
+}
+
+/// Bytes as they came off the link.
+pub(crate) struct Piece {
+    chunk: quinn::Chunk,
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.chunk.bytes
+    }
+}
+
+async fn read_frame(stream: &mut quinn::RecvStream) -> Result<Frame, LinkError> {
+    let mut prefix = [0; PREFIX_BYTES];
+    stream.read_exact(&mut prefix).await.map_err(broken)?;
+    let mut body = vec![0; frame_length(prefix).map_err(misunderstood)?];
+    stream.read_exact(&mut body).await.map_err(broken)?;
+    decode(&body).map_err(misunderstood)
+}
+
+fn transport(tuning: Tuning) -> Result<TransportConfig, LinkError> {
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(tuning.first_flight.0);
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(tuning.payload_max.0);
+    let mut transport = TransportConfig::default();
+    transport
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_MAX).map_err(setup)?))
+        .max_concurrent_bidi_streams(REQUESTS_MAX.into())
+        .max_concurrent_uni_streams(1u32.into())
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .send_window(CONNECTION_WINDOW.into())
+        .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(congestion))
+        .mtu_discovery_config(Some(discovery));
+    Ok(transport)
+}
+
+fn setup(cause: impl ToString) -> LinkError {
+    LinkError::Setup { cause: cause.to_string() }
+}
+
+fn broken(cause: impl ToString) -> LinkError {
+    LinkError::Broken { cause: cause.to_string() }
+}
+
+fn misunderstood(error: WireError) -> LinkError {
+    LinkError::Misunderstood { cause: error.to_string() }
+}

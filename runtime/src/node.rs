@@ -1,0 +1,312 @@
+//! A node: takes requests from its caller or from the node below, drives each through its share of the plan, asks the node
+//! above, and answers. What happens to a request and what is done then is decided in [`thalweg_flow`]; here it is done.
+
+mod upstream;
+mod drive;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use thalweg_flow::{
+    Answer, Frame, Hello, Installed, Open, PlanId, Reason, Refusal, Request, Span, Text, VERSION, micros,
+};
+use thalweg_planner::{Tensor, TensorSpec};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::emulate::ShapedSocket;
+use crate::identity::{Identity, NodeId};
+use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer, Tuning};
+use crate::share::{Share, Source};
+use crate::stage::ComputeThread;
+use drive::{Drive, Ending, Finished};
+use upstream::Links;
+
+/// A peer that opens a stream has this long to say what for.
+const OPEN_MAX: Duration = Duration::from_secs(10);
+
+/// What a node says before it goes has this long to arrive.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct NodeConfig {
+    /// For people and threads.
+    pub name: String,
+    /// Its key.
+    pub identity: Identity,
+    /// Nodes that may send it requests.
+    pub allowed: BTreeSet<NodeId>,
+    /// Where it listens and what it sends from.
+    pub socket: Arc<ShapedSocket>,
+    /// What it expects of its links.
+    pub tuning: Tuning,
+    /// The clock of its traces.
+    pub clock: Clock,
+}
+
+/// Why a node cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum NodeError {
+    /// Its socket or keys do not do.
+    #[error("node {name} cannot start: {source}")]
+    Link { name: String, source: LinkError },
+    /// The system gives it no thread.
+    #[error("node {name} gets no thread to compute on: {source}")]
+    Thread { name: String, source: io::Error },
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum RequestError {
+    /// The tensors are not those that the plan begins with.
+    #[error("the plan takes [{}], but [{}] were given", print(takes), print(given))]
+    WrongInputs { takes: Vec<TensorSpec>, given: Vec<TensorSpec> },
+    /// A node on the path refused, this one included.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// An answered request.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The outputs of the model: those that hop 0 made first, then those of hop 1, and so on.
+    pub outputs: Vec<Tensor>,
+    /// When it was made, on the node's clock.
+    pub start: Duration,
+    /// How long it took from there until the outputs were in the caller's hands.
+    pub length: Duration,
+    /// Where the time went, in the order in which it went.
+    pub spans: Vec<Span>,
+}
+
+/// Whether requests are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// New ones are refused, those that have begun go on.
+    Draining,
+    /// Those that have begun are refused too.
+    Stopping,
+}
+
+/// What all requests on a node need.
+struct Shared {
+    name: Text,
+    endpoint: Endpoint,
+    links: Links,
+    compute: ComputeThread,
+    clock: Clock,
+    installed: RwLock<Installed<Arc<Share>>>,
+    requests: AtomicU64,
+    /// Each request holds a receiver until it is over, so that [`Node::stop`] can wait for all of them.
+    phase: watch::Sender<Phase>,
+}
+
+/// A node that is running. Dropping it cuts it off in the middle of things; [`Node::stop`] does it gently.
+pub struct Node {
+    id: NodeId,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Node {
+    /// Starts a node with nothing installed. Has to be called inside a tokio runtime.
+    pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        let NodeConfig { name, identity, allowed, socket, tuning, clock } = config;
+        let link = |source| NodeError::Link { name: name.clone(), source };
+        let id = identity.id();
+        let endpoint = Endpoint::open(socket, identity, allowed, tuning).map_err(link)?;
+        let address = endpoint.address().map_err(link)?;
+        let compute = ComputeThread::start(&name).map_err(|source| NodeError::Thread { name: name.clone(), source })?;
+        let shared = Arc::new(Shared {
+            name: name.as_str().into(),
+            endpoint,
+            links: Links::default(),
+            compute,
+            clock,
+            installed: RwLock::default(),
+            requests: AtomicU64::new(0),
+            phase: watch::Sender::new(Phase::Serving),
+        });
+        tokio::spawn(accept_peers(shared.clone()));
+        Ok(Self { id, address, shared })
+    }
+
+    /// What others need to connect to it. An unspecified address, such as `0.0.0.0`, is as it was bound.
+    pub fn peer(&self) -> Peer {
+        Peer { id: self.id, address: self.address }
+    }
+
+    /// Installs its share of a plan, beside those of other plans and epochs, and in place of the same.
+    pub fn install(&self, share: Share) {
+        let (plan, epoch) = (share.contract.plan, share.contract.epoch);
+        self.shared.write(|installed| installed.insert(plan, epoch, Arc::new(share)));
+    }
+
+    /// Takes its share of a plan away. Requests that have begun go on; whether there was one.
+    pub fn remove(&self, plan: PlanId, epoch: u32) -> bool {
+        self.shared.write(|installed| installed.remove(plan, epoch)).is_some()
+    }
+
+    /// Connects to a node above before the first request needs it.
+    pub async fn join(&self, peer: Peer) -> Result<(), LinkError> {
+        self.shared.links.to(&self.shared.endpoint, peer).await.map(|_| ())
+    }
+
+    /// Runs a request through the plan, of which this node has hop 0. Comes back within `time`, with the outputs or the
+    /// reason why there are none.
+    pub async fn request(
+        &self,
+        plan: PlanId,
+        epoch: u32,
+        inputs: Vec<Tensor>,
+        time: Duration,
+    ) -> Result<Answered, RequestError> {
+        let shared = &self.shared;
+        let start = shared.clock.now();
+        let share = shared.find(plan, epoch).map_err(|reason| Refusal { hop: 0, reason })?;
+        check(&share, &inputs)?;
+        let request = Request::begin(&share.contract, share.onward.is_none(), start.saturating_add(time));
+        let number = shared.requests.fetch_add(1, Ordering::Relaxed);
+        let returns = share.contract.returns.clone();
+        let drive = Drive::new(shared.clone(), share, request, number);
+        match drive.run(None, Some(Source::Given(inputs))).await {
+            Ending::Answer(finished) => Ok(answered(finished, &returns, start, shared.clock)?),
+            Ending::Refuse(refusal) => Err(refusal.into()),
+            // Only a caller on another node can be lost.
+            Ending::Abandon => Err(Refusal { hop: 0, reason: Reason::Stopping }.into()),
+        }
+    }
+
+    /// Refuses new requests, gives those that have begun `grace` to end, refuses the rest and says goodbye.
+    pub async fn stop(self, grace: Duration) {
+        let phase = &self.shared.phase;
+        phase.send_replace(Phase::Draining);
+        let _ = timeout(grace, phase.closed()).await;
+        phase.send_replace(Phase::Stopping);
+        let _ = timeout(FAREWELL_MAX, phase.closed()).await;
+        self.shared.endpoint.close();
+        let _ = timeout(FAREWELL_MAX, self.shared.endpoint.closed()).await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shared.endpoint.close();
+    }
+}
+
+impl Shared {
+    fn write<T>(&self, change: impl FnOnce(&mut Installed<Arc<Share>>) -> T) -> T {
+        change(&mut self.installed.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The share of a plan, unless the node is about to stop.
+    fn find(&self, plan: PlanId, epoch: u32) -> Result<Arc<Share>, Reason> {
+        if *self.phase.borrow() != Phase::Serving {
+            return Err(Reason::Stopping);
+        }
+        self.installed.read().unwrap_or_else(PoisonError::into_inner).find(plan, epoch).cloned()
+    }
+
+    fn hello(&self) -> Hello {
+        Hello { version: VERSION, name: self.name.clone() }
+    }
+}
+
+async fn accept_peers(shared: Arc<Shared>) {
+    while let Some(arrival) = shared.endpoint.accept().await {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            match arrival.greet(shared.hello()).await {
+                Ok(connection) => accept_requests(shared, connection).await,
+                Err(error) => tracing::warn!(node = %shared.name, %error, "a peer was not let in"),
+            }
+        });
+    }
+}
+
+async fn accept_requests(shared: Arc<Shared>, connection: Connection) {
+    while let Ok(exchange) = connection.accept().await {
+        tokio::spawn(serve(shared.clone(), exchange));
+    }
+}
+
+/// Serves one request of the node below.
+async fn serve(shared: Arc<Shared>, mut exchange: Exchange) {
+    let _open = shared.phase.subscribe();
+    let sent = match begin(&shared, &mut exchange).await {
+        Ok(drive) => match drive.run(Some(&mut exchange), None).await {
+            Ending::Answer(finished) => answer(&shared, finished, &mut exchange).await,
+            Ending::Refuse(refusal) => exchange.send(&Frame::Refuse(refusal), Vec::new()).await,
+            Ending::Abandon => return,
+        },
+        Err(refusal) => exchange.send(&Frame::Refuse(refusal), Vec::new()).await,
+    };
+    match sent {
+        Ok(()) => exchange.released().await,
+        Err(error) => tracing::debug!(node = %shared.name, %error, "an answer found nobody"),
+    }
+}
+
+/// Reads what the request is for, and takes it if it is as agreed.
+async fn begin(shared: &Arc<Shared>, exchange: &mut Exchange) -> Result<Drive, Refusal> {
+    let malformed = |text: &str| Refusal { hop: 0, reason: Reason::Malformed { text: text.into() } };
+    let frame = timeout(OPEN_MAX, exchange.read_frame()).await;
+    let now = shared.clock.now();
+    let open: Open = match frame {
+        Ok(Ok(Frame::Open(open))) => open,
+        Ok(Ok(_)) => return Err(malformed("a request begins with another frame")),
+        Ok(Err(error)) => return Err(malformed(&error.to_string())),
+        Err(_) => return Err(malformed("a request was begun, but nothing said")),
+    };
+    let share = shared.find(open.plan, open.epoch).map_err(|reason| Refusal { hop: open.hop, reason })?;
+    let request = Request::accept(&share.contract, share.course(), &open, now)?;
+    Ok(Drive::new(shared.clone(), share, request, open.request))
+}
+
+/// Sends the outputs that were made here, and those from above as they came.
+async fn answer(shared: &Shared, finished: Finished, exchange: &mut Exchange) -> Result<(), LinkError> {
+    let Finished { received, own, above, spans } = finished;
+    let sizes = own.iter().map(|tensor| tensor.data().len() as u64).chain(above.sizes()).collect();
+    let answer = Answer { received_us: micros(received), sent_us: micros(shared.clock.now()), spans, sizes };
+    let tensors = own.into_iter().map(Tensor::into_data).chain([above.into_bytes()]).collect();
+    exchange.send(&Frame::Answer(answer), tensors).await
+}
+
+/// Puts outputs into the caller's hands.
+fn answered(finished: Finished, returns: &[TensorSpec], start: Duration, clock: Clock) -> Result<Answered, Refusal> {
+    let Finished { own: mut outputs, above, mut spans, .. } = finished;
+    for (spec, bytes) in returns.iter().zip(above.tensors()) {
+        let tensor = Tensor::new(spec.clone(), bytes.to_vec());
+        let wrong =
+            |error: thalweg_planner::WrongLength| Reason::UpstreamLost { text: error.to_string().as_str().into() };
+        outputs.push(tensor.map_err(|error| Refusal { hop: 0, reason: wrong(error) })?);
+    }
+    spans.sort_by_key(|span| span.start);
+    Ok(Answered { outputs, start, length: clock.now().saturating_sub(start), spans })
+}
+
+fn check(share: &Share, inputs: &[Tensor]) -> Result<(), RequestError> {
+    let takes = share.contract.takes.iter().map(|slot| &slot.spec);
+    let given = inputs.iter().map(Tensor::spec);
+    if takes.clone().eq(given.clone()) {
+        return Ok(());
+    }
+    Err(RequestError::WrongInputs { takes: takes.cloned().collect(), given: given.cloned().collect() })
+}
+
+fn print(specs: &[TensorSpec]) -> String {
+    specs.iter().map(TensorSpec::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

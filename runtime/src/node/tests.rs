@@ -1,0 +1,122 @@
+//! A node against peers that are on its list but do not keep to the protocol.
+#![allow(clippy::unwrap_used)]
+
+use thalweg_codec::Codec;
+use thalweg_flow::{Contract, Slot};
+use thalweg_planner::DType;
+
+use super::*;
+use crate::emulate::bind;
+use crate::stage::{Compute, Emulation};
+
+const PLAN: PlanId = PlanId([5; 32]);
+const BYTES: u64 = 16;
+
+/// Gives nothing.
+struct Nothing;
+
+impl Compute for Nothing {
+    fn run(&self, _inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Vec::new())
+    }
+}
+
+fn socket() -> Arc<ShapedSocket> {
+    Arc::new(ShapedSocket::new(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap())
+}
+
+/// A node with one share that takes 16 bytes and answers nothing, and a connection to it.
+async fn node_and_peer() -> (Node, Endpoint, Connection) {
+    let [identity, stranger] = [(); 2].map(|()| Identity::generate().unwrap().0);
+    let allowed = BTreeSet::from([stranger.id()]);
+    let (tuning, clock) = (Tuning::default(), Clock::start());
+    let node = Node::start(NodeConfig { name: "node".into(), identity, allowed, socket: socket(), tuning, clock });
+    let node = node.unwrap();
+    let spec = TensorSpec::new(DType::U8, [BYTES as usize]);
+    let takes = vec![Slot { spec, bytes_max: BYTES }];
+    let contract = Contract { plan: PLAN, epoch: 1, hop: 1, codec: Codec::F32.to_string(), takes, returns: vec![] };
+    let stage: Arc<dyn Compute> = Arc::new(Nothing);
+    node.install(Share { contract, stage: Some(stage), answers: vec![], onward: None, emulation: Emulation::NONE });
+    let endpoint = Endpoint::open(socket(), stranger, BTreeSet::new(), tuning).unwrap();
+    let connection = endpoint.connect(node.peer()).await.unwrap();
+    (node, endpoint, connection)
+}
+
+fn open() -> Open {
+    let codec = Codec::F32.to_string();
+    Open { request: 1, plan: PLAN, epoch: 1, hop: 1, codec, remaining_us: 5_000_000, sizes: vec![BYTES] }
+}
+
+async fn reply(connection: &Connection, frame: &Frame, tensor: Vec<u8>) -> Frame {
+    let mut exchange = connection.open().await.unwrap();
+    exchange.send(frame, vec![tensor]).await.unwrap();
+    exchange.read_frame().await.unwrap()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+#[test]
+fn a_request_that_begins_with_another_frame_is_refused() {
+    run(async {
+        let (_node, _endpoint, connection) = node_and_peer().await;
+        let frame = Frame::Hello(Hello { version: VERSION, name: "me".into() });
+        let refused = reply(&connection, &frame, vec![]).await;
+        assert!(matches!(&refused, Frame::Refuse(Refusal { reason: Reason::Malformed { .. }, .. })), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_request_that_ends_early_is_refused_and_the_connection_goes_on() {
+    run(async {
+        let (_node, _endpoint, connection) = node_and_peer().await;
+        let short = reply(&connection, &Frame::Open(open()), vec![0; 7]).await;
+        let reason = Reason::WrongLength { announced: BYTES, got: 7 };
+        assert_eq!(short, Frame::Refuse(Refusal { hop: 1, reason }));
+        let whole = reply(&connection, &Frame::Open(open()), vec![0; BYTES as usize]).await;
+        assert!(matches!(&whole, Frame::Answer(answer) if answer.sizes.is_empty()), "{whole:?}");
+    });
+}
+
+#[test]
+fn a_request_whose_bytes_never_come_is_refused_at_its_deadline() {
+    run(async {
+        let (_node, _endpoint, connection) = node_and_peer().await;
+        let mut exchange = connection.open().await.unwrap();
+        let frame = Frame::Open(Open { remaining_us: 50_000, ..open() });
+        exchange.begin(&frame).await.unwrap();
+        assert_eq!(
+            exchange.read_frame().await.unwrap(),
+            Frame::Refuse(Refusal { hop: 1, reason: Reason::DeadlinePassed })
+        );
+    });
+}
+
+#[test]
+fn a_request_without_time_another_codec_or_hop_is_refused() {
+    run(async {
+        let (_node, _endpoint, connection) = node_and_peer().await;
+        let wrong = [
+            Open { remaining_us: 0, ..open() },
+            Open { codec: "int8".into(), ..open() },
+            Open { hop: 2, ..open() },
+            Open { sizes: vec![], ..open() },
+            Open { sizes: vec![u64::MAX], ..open() },
+        ];
+        for open in wrong {
+            let replied = reply(&connection, &Frame::Open(open.clone()), vec![0; BYTES as usize]).await;
+            assert!(matches!(replied, Frame::Refuse(_)), "{open:?} got {replied:?}");
+        }
+    });
+}
+
+#[test]
+fn an_unknown_peer_cannot_connect() {
+    run(async {
+        let (node, _endpoint, _connection) = node_and_peer().await;
+        let unknown = Identity::generate().unwrap().0;
+        let endpoint = Endpoint::open(socket(), unknown, BTreeSet::new(), Tuning::default()).unwrap();
+        assert!(matches!(endpoint.connect(node.peer()).await, Err(LinkError::Unreachable { .. })));
+    });
+}

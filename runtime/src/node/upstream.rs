@@ -1,0 +1,106 @@
+//! Asks the node above: its connections, the question, and the reply.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use thalweg_flow::{Answer, Assembly, Departure, Frame, Open, Payload, Refusal, Text, micros};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::Shared;
+use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer};
+use crate::share::Share;
+
+/// Connections to nodes above, made when they are first needed and again when they broke.
+#[derive(Default)]
+pub(super) struct Links {
+    by_peer: Mutex<BTreeMap<Peer, Arc<AsyncMutex<Option<Connection>>>>>,
+}
+
+impl Links {
+    /// The connection to `peer`. Requests that need it at the same time wait for one attempt.
+    pub(super) async fn to(&self, endpoint: &Endpoint, peer: Peer) -> Result<Connection, LinkError> {
+        let link = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone();
+        let mut link = link.lock().await;
+        if let Some(connection) = link.as_ref().filter(|connection| connection.is_alive()) {
+            return Ok(connection.clone());
+        }
+        let connection = endpoint.connect(peer).await?;
+        *link = Some(connection.clone());
+        Ok(connection)
+    }
+}
+
+/// What is asked of the hop above.
+pub(super) struct Question {
+    pub(super) number: u64,
+    pub(super) deadline: Duration,
+    pub(super) payload: Payload,
+    /// When the payload was complete.
+    pub(super) ready: Duration,
+}
+
+/// The complete answer of the hop above.
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    pub(super) payload: Payload,
+    pub(super) departure: Departure,
+    /// When its last byte had come.
+    pub(super) arrived: Duration,
+}
+
+/// Why there is none.
+pub(super) enum Failure {
+    Refused(Refusal),
+    Unreachable(Text),
+    Lost(Text),
+}
+
+/// Asks the hop above and waits for its reply.
+pub(super) async fn ask(shared: Arc<Shared>, share: Arc<Share>, question: Question) -> Result<Reply, Failure> {
+    let unreachable = |error: LinkError| Failure::Unreachable(error.to_string().as_str().into());
+    let Some(onward) = &share.onward else {
+        return Err(Failure::Unreachable("the plan ends here".into()));
+    };
+    let connection = shared.links.to(&shared.endpoint, onward.peer).await.map_err(unreachable)?;
+    let mut exchange = connection.open().await.map_err(unreachable)?;
+
+    let Question { number, deadline, payload, ready } = question;
+    let sent = shared.clock.now();
+    let departure = Departure { ready, sent, bytes: payload.total() };
+    let open = Open {
+        request: number,
+        plan: share.contract.plan,
+        epoch: share.contract.epoch,
+        hop: share.contract.hop.saturating_add(1),
+        codec: onward.codec.to_string(),
+        remaining_us: micros(deadline.saturating_sub(sent)),
+        sizes: payload.sizes().collect(),
+    };
+    match exchange.send(&Frame::Open(open), vec![payload.into_bytes()]).await {
+        // A node that wants no more has said why.
+        Ok(()) | Err(LinkError::Stopped) => {}
+        Err(error) => return Err(lost(error)),
+    }
+    let (answer, payload) = reply(&share, &mut exchange).await?;
+    Ok(Reply { answer, payload, departure, arrived: shared.clock.now() })
+}
+
+async fn reply(share: &Share, exchange: &mut Exchange) -> Result<(Answer, Payload), Failure> {
+    let answer = match exchange.read_frame().await.map_err(lost)? {
+        Frame::Answer(answer) => answer,
+        Frame::Refuse(refusal) => return Err(Failure::Refused(refusal)),
+        _ => return Err(Failure::Lost("it replied with another frame".into())),
+    };
+    let mut assembly = Assembly::new(share.contract.admit_answer(&answer).map_err(lost)?);
+    while assembly.missing() > 0 {
+        let piece = exchange.read_piece(assembly.missing()).await.map_err(lost)?;
+        let Some(piece) = piece else { break };
+        assembly.accept(&piece).map_err(lost)?;
+    }
+    Ok((answer, assembly.finish().map_err(lost)?))
+}
+
+fn lost(error: impl std::fmt::Display) -> Failure {
+    Failure::Lost(error.to_string().as_str().into())
+}

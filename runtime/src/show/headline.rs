@@ -1,0 +1,98 @@
+//! What a run comes to, in two sentences: how fast the plan is, and whether splitting was worth it.
+
+use super::figures::{Pace, count, ms, short, wrapped};
+use super::grid::{INDENT, WIDTH};
+use crate::run::report::{MeasuredRow, PlanRow, Report};
+
+/// A sentence on the plan and, where there is something to compare it with, one on what it gains; each begins a line
+/// and goes on in the next one where a terminal is too narrow for it.
+pub(super) fn headline(report: &Report) -> Vec<String> {
+    let plan = &report.plan;
+    let (id, epoch) = (short(&plan.id, 12), plan.epoch);
+    let speed = match &plan.measured {
+        Some(measured) => format!("{}, {} predicted", timed(measured), ms(plan.predicted_ms)),
+        None => format!("{} predicted, nothing was run", ms(plan.predicted_ms)),
+    };
+    let sentences = [Some(format!("plan {id}, epoch {epoch}: {speed}")), gain(report)];
+    sentences.iter().flatten().flat_map(|sentence| wrapped(sentence, WIDTH - INDENT.len())).collect()
+}
+
+/// `123 ms measured (median of 7, 119 to 140)`.
+fn timed(measured: &MeasuredRow) -> String {
+    let range = match measured.runs {
+        0 | 1 => String::new(),
+        runs => {
+            let least = ms(measured.least_ms);
+            let least = least.trim_end_matches(" ms");
+            format!(" (median of {runs}, {least} to {})", ms(measured.most_ms))
+        }
+    };
+    format!("{} measured{range}", ms(measured.median_ms))
+}
+
+/// What the plan gains over the best single place; none when there is nothing to compare.
+fn gain(report: &Report) -> Option<String> {
+    let (best, best_ms) = report.best_single_place()?;
+    let pace = Pace::of(report.latency_ms(), best_ms)?;
+    let place = single_place(&report.plan);
+    let others = if place.is_some() { "the best of the others" } else { "the best single place" };
+    let best = format!("{others} ({}, {})", short(&best.name, 50), ms(best_ms));
+    Some(match (place, pace) {
+        (Some(place), Pace::Same) => format!("no split is worth it here: all layers run on {place}, as fast as {best}"),
+        (Some(place), Pace::Slower(ratio)) => {
+            format!("no split is worth it here: all layers run on {place}, {ratio:.1} x slower than {best}")
+        }
+        (Some(place), Pace::Faster(ratio)) => {
+            format!("no split is worth it here: all layers run on {place}, {ratio:.1} x as fast as {best}")
+        }
+        (None, Pace::Same) => format!("no split is worth it here: this one is only as fast as {best}"),
+        (None, Pace::Slower(ratio)) => {
+            format!("no split is worth it here: this one is {ratio:.1} x slower than {best}")
+        }
+        (None, Pace::Faster(ratio)) => {
+            let tiers = report.plan.tiers.iter().filter(|tier| tier.layers > 0).count();
+            format!("split over {}, {ratio:.1} x as fast as {best}", count(tiers, "tier"))
+        }
+    })
+}
+
+/// The only tier that computes; none when several do.
+fn single_place(plan: &PlanRow) -> Option<String> {
+    let mut computing = plan.tiers.iter().filter(|tier| tier.layers > 0);
+    match (computing.next(), computing.next()) {
+        (Some(tier), None) => Some(short(&tier.tier, 20)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::sample;
+
+    /// The second line of a report whose plan takes `plan_ms`.
+    fn gain_at(tiers: usize, plan_ms: f64) -> Option<String> {
+        let mut report = sample::report(tiers, true);
+        report.plan.measured = report.plan.measured.map(|measured| MeasuredRow { median_ms: plan_ms, ..measured });
+        let lines = headline(&report);
+        (lines.len() > 1).then(|| lines[1..].join(" "))
+    }
+
+    #[test]
+    fn a_gain_is_told_only_where_there_is_one() {
+        let best = "the best single place (all on edge, 221 ms)";
+        assert_eq!(gain_at(3, 110.5), Some(format!("split over 3 tiers, 2.0 x as fast as {best}")));
+        let no = "no split is worth it here";
+        assert_eq!(gain_at(3, 220.0), Some(format!("{no}: this one is only as fast as {best}")));
+        assert_eq!(gain_at(3, 331.5), Some(format!("{no}: this one is 1.5 x slower than {best}")));
+        let best = "the best of the others (all on edge, 221 ms)";
+        assert_eq!(gain_at(1, 221.0), Some(format!("{no}: all layers run on device, as fast as {best}")));
+        assert_eq!(gain_at(3, f64::NAN), None);
+    }
+
+    #[test]
+    fn a_plan_that_was_not_run_says_so() {
+        let lines = headline(&sample::report(3, false));
+        assert_eq!(lines.first().map(String::as_str), Some("plan 3f9c, epoch 1: 117 ms predicted, nothing was run"));
+    }
+}

@@ -1,0 +1,18 @@
+//! How people see what a run has shown: tables on a terminal, a picture, and bars while they wait.
+//!
+//! All of it is text made from a [`Report`](crate::run::report::Report). Names come from files: whatever they contain,
+//! they are cleaned and shortened before they are shown.
+
+mod figures;
+mod grid;
+mod headline;
+mod times;
+mod table;
+mod plot;
+mod progress;
+#[cfg(test)]
+mod sample;
+
+pub use plot::timeline;
+pub use progress::Progress;
+pub use table::table;

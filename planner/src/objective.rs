@@ -1,5 +1,7 @@
 //! What a plan is to be best at, and what it may use.
 
+use crate::{Graph, TensorId};
+
 /// The name under which a tensor is offered as it is, whatever its type: no loss, and nothing to compute.
 pub const UNCODED: &str = "f32";
 
@@ -11,6 +13,15 @@ pub struct Objective {
     pub codecs: Vec<String>,
     /// At most this many tensors cross a cut.
     pub live_max: usize,
+    /// Whether the graph's inputs may not leave the first tier as they are. Features may still reveal much of them.
+    pub inputs_stay: bool,
+}
+
+impl Objective {
+    /// Whether these tensors may cross a link.
+    pub(crate) fn allows(&self, graph: &Graph, live: &[TensorId]) -> bool {
+        live.len() <= self.live_max && !(self.inputs_stay && live.iter().any(|tensor| graph.inputs.contains(tensor)))
+    }
 }
 
 impl Default for Objective {
@@ -18,6 +29,6 @@ impl Default for Objective {
     /// 90, which costs EfficientNet-Lite0 no accuracy. At most eight live tensors: cuts of the usual vision networks
     /// have one to six, and what has more is rarely worth its bytes.
     fn default() -> Self {
-        Self { codecs: [UNCODED, "f16", "int8", "jpeg/90"].map(str::to_owned).to_vec(), live_max: 8 }
+        Self { codecs: [UNCODED, "f16", "int8", "jpeg/90"].map(str::to_owned).to_vec(), live_max: 8, inputs_stay: false }
     }
 }

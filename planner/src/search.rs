@@ -39,7 +39,7 @@ struct Stop {
 
 impl Stop {
     fn new(graph: &Graph, objective: &Objective, Separator { at, live }: &Separator) -> Self {
-        let leaves = *at < graph.layers.len();
+        let leaves = *at < graph.layers.len() && objective.allows(graph, live);
         let coded = |codec: &String| Coded::of(graph, live, codec).ok().filter(|_| leaves);
         Self { at: *at, coded: objective.codecs.iter().map(coded).collect() }
     }
@@ -256,10 +256,15 @@ mod tests {
         shorter.iter().flat_map(longer).collect()
     }
 
+    fn allowed(graph: &Graph, objective: &Objective, live: &[usize]) -> bool {
+        let inputs = live.iter().filter(|tensor| graph.inputs.contains(tensor)).count();
+        live.len() <= objective.live_max && (inputs == 0 || !objective.inputs_stay)
+    }
+
     /// The best of all plans, one by one.
     fn brute_force(graph: &Graph, topology: &Topology, objective: &Objective) -> Option<Plan> {
         let end = graph.layers.len();
-        let places: Vec<_> = (0..end).filter(|at| graph.live(*at).len() <= objective.live_max).collect();
+        let places: Vec<_> = (0..end).filter(|at| allowed(graph, objective, &graph.live(*at))).collect();
         let all = (0..topology.tiers.len()).flat_map(|cuts| placements(&places, &objective.codecs, cuts));
         let rank = |codec: &String| objective.codecs.iter().position(|name| name == codec);
         let plans =
@@ -272,9 +277,10 @@ mod tests {
 
     fn any_objective() -> impl Strategy<Value = Objective> {
         let codecs = prop::sample::subsequence(CODECS.to_vec(), 1..=3).prop_shuffle();
-        (codecs, 0_usize..5).prop_map(|(codecs, live_max)| Objective {
+        (codecs, 0_usize..5, any::<bool>()).prop_map(|(codecs, live_max, inputs_stay)| Objective {
             codecs: codecs.into_iter().map(str::to_owned).collect(),
             live_max,
+            inputs_stay,
         })
     }
 
@@ -341,6 +347,21 @@ mod tests {
             61.1816ms
         "#]],
         );
+    }
+
+    #[test]
+    fn an_input_that_stays_is_not_sent() {
+        let mut topology = path();
+        topology.tiers[0].slowdown.memory_bound = 0.0;
+        let codecs = vec!["f32".to_owned(), "jpeg/90".to_owned()];
+        let free = Objective { codecs, ..Objective::default() };
+        topology.tiers[0].slowdown.convolution = 1e3;
+        let sends_input = |objective: &Objective| {
+            let plan = plan(&network(), &topology, objective).expect("a plan");
+            plan.crossings.iter().any(|crossing| crossing.tensors == network().inputs)
+        };
+        assert!(sends_input(&free));
+        assert!(!sends_input(&Objective { inputs_stay: true, ..free }));
     }
 
     #[test]

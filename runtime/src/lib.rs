@@ -1,9 +1,17 @@
-//! placeholder
-pub mod emulate;
+//! Runs a model over device, edge and cloud: nodes and their links, files, the main job, the command line.
+//!
+//! The modules stand in the order in which the main job meets them: what the user wrote, what is decided and done, and on
+//! which nodes; then what people see of it.
+
+pub mod command;
 pub mod config;
-pub mod clock;
-pub mod identity;
-pub mod link;
-pub mod stage;
-pub mod share;
+pub mod run;
 pub mod node;
+pub mod share;
+pub mod stage;
+pub mod link;
+pub mod emulate;
+pub mod identity;
+pub mod clock;
+pub mod memory;
+pub mod show;

@@ -26,6 +26,8 @@ pub struct Pipeline {
     pub topology: PathBuf,
     /// What a crossing may use, at least one, none twice. The pixels of a JPEG are those of its parsed name.
     pub codecs: Vec<Codec>,
+    /// Whether the inputs may not leave the first tier as they are.
+    pub inputs_stay: bool,
     /// How long a request may take; not zero.
     pub deadline: Duration,
     /// At least one; all named where there are several, no name twice.
@@ -102,6 +104,7 @@ impl Pipeline {
             model: document.resolve_file("model", &keys.model)?,
             topology: document.resolve(&keys.topology),
             codecs: codecs(&document, &keys.codecs)?,
+            inputs_stay: keys.inputs_stay,
             deadline: keys.deadline,
             inputs: inputs(&document, keys.input)?,
             answer: keys.answer.map(|keys| answer(&document, keys)).transpose()?,
@@ -119,6 +122,8 @@ pub(super) struct PipelineKeys {
     topology: PathBuf,
     #[serde(default = "codecs_default")]
     codecs: Vec<String>,
+    #[serde(default)]
+    inputs_stay: bool,
     #[serde(default = "deadline_default", with = "duration")]
     deadline: Duration,
     #[serde(default)]

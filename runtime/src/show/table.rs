@@ -128,7 +128,11 @@ fn baselines(report: &Report) -> String {
     let rows = |width| report.baselines.iter().map(|baseline| row(baseline, width)).collect();
     let refusals = report.baselines.iter().filter_map(|baseline| Some((&baseline.name, baseline.refused.as_ref()?)));
     let refusals = refusals.flat_map(|(name, reason)| refusal(name, reason));
-    fitted(60, 12, |width| grid(&header, &[0], rows(width))) + &indented(refusals)
+    let forbidden = report.baselines.iter().filter(|row| row.sends_inputs_that_stay).map(|row| short(&row.name, 60));
+    let forbidden = forbidden.collect::<Vec<_>>().join("; ");
+    let note = format!("shown, but no choice, because the input must stay on the device: {forbidden}");
+    let notes = if forbidden.is_empty() { Vec::new() } else { wrapped(&note, WIDTH - INDENT.len()) };
+    fitted(60, 12, |width| grid(&header, &[0], rows(width))) + &indented(refusals.chain(notes))
 }
 
 /// How much longer than the plan a baseline takes: measured against measured, else predicted against predicted.

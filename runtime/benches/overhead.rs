@@ -1,0 +1,85 @@
+//! What a split over three nodes costs beyond its parts: the same parts, run back to back in one thread, against a request
+//! that crosses two QUIC links, in turns. Nothing is emulated. `cargo bench -p thalweg --bench overhead`
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use thalweg::config;
+use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topology};
+use thalweg_codec::Codec;
+use thalweg_devices::{Shapes, Stage, this_machine};
+use thalweg_planner::{Graph, Plan, Tensor, evaluate, print_duration};
+
+const ROUNDS: usize = 200;
+const LIVE_MAX: usize = 8;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let subject = Subject::load(&root.join("examples/classify"), &Shapes::new())?;
+    let places = config::Topology::read(&root.join("examples/loopback/topology.toml"))?;
+    let graph = priced_graph(&subject, &[], &[Codec::F32], LIVE_MAX)?;
+    let topology = priced_topology(&places, &this_machine()?, Speed::Shown);
+    let cuts = thirds(&graph);
+    let plan = evaluate(&graph, &topology, &cuts, &["f32".to_owned(), "f32".to_owned()])?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut split, mut alone) = runtime.block_on(async {
+        let mut deployment = Deployment::start(&subject, &graph, &topology, &places)?;
+        let id = deployment.install(&plan)?;
+        deployment.join().await?;
+        let parts = parts(&subject, &plan)?;
+        let mut times = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS + 10 {
+            let answered =
+                deployment.device().request(id, EPOCH, subject.inputs.clone(), Duration::from_secs(5)).await?;
+            let started = Instant::now();
+            let outputs = back_to_back(&parts, &subject.inputs)?;
+            let alone = started.elapsed();
+            assert_eq!(outputs, answered.outputs, "the split must equal its parts");
+            if round >= 10 {
+                times.0.push(answered.length);
+                times.1.push(alone);
+            }
+        }
+        Ok::<_, Box<dyn Error>>(times)
+    })?;
+    let mut over: Vec<Duration> = split.iter().zip(&alone).map(|(split, alone)| split.saturating_sub(*alone)).collect();
+    let bytes: Vec<String> = plan.crossings.iter().map(|crossing| crossing.bytes.to_string()).collect();
+    println!("EfficientNet-Lite0 over three nodes, {} and {} cross, {ROUNDS} rounds in turns", bytes[0], bytes[1]);
+    for (what, times) in
+        [("split over three nodes", &mut split), ("parts back to back", &mut alone), ("overhead of a pair", &mut over)]
+    {
+        times.sort_unstable();
+        let at = |share: usize| print_duration(times[(times.len() - 1) * share / 100]);
+        println!("{what:24} p10 {:>9}   p50 {:>9}   p90 {:>9}", at(10), at(50), at(90));
+    }
+    Ok(())
+}
+
+/// Cuts after a third and two thirds of the multiply-adds, where one tensor crosses.
+fn thirds(graph: &Graph) -> Vec<usize> {
+    let whole = graph.macs(0..graph.layers.len()).0;
+    let single = graph.separators(1);
+    let first = |share: u64| {
+        single.iter().find(|place| graph.macs(0..place.at).0 * 3 >= whole * share && place.live.len() == 1)
+    };
+    [1, 2].iter().filter_map(|share| first(*share)).map(|place| place.at).collect()
+}
+
+fn parts(subject: &Subject, plan: &Plan) -> Result<Vec<Stage>, Box<dyn Error>> {
+    let gives =
+        |index: usize| plan.crossings.get(index).map_or(&plan.hops[index].answers, |crossing| &crossing.tensors);
+    let part = |(index, hop): (usize, &thalweg_planner::Hop)| {
+        Ok(subject.model.partition(hop.layers.clone(), &hop.takes, gives(index))?.prepare()?)
+    };
+    plan.hops.iter().enumerate().map(part).collect()
+}
+
+fn back_to_back(parts: &[Stage], inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error>> {
+    let mut tensors = inputs.to_vec();
+    for part in parts {
+        tensors = part.run(&tensors)?;
+    }
+    Ok(tensors)
+}

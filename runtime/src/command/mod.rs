@@ -1,0 +1,103 @@
+//! The command line: `thalweg run`, `plan`, `profile` and `verify`.
+//!
+//! Results go to standard output, errors and progress to standard error. The exit code is 0 for success, 2 when what the
+//! user gave cannot be used, and 1 when something failed.
+
+mod prepare;
+mod run;
+mod plan;
+mod profile;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use thalweg_devices::Shapes;
+
+use crate::run::RunError;
+
+/// Makes a neural network flow from a sensor to a data centre the fastest way.
+#[derive(Debug, Parser)]
+#[command(name = "thalweg", version, about, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plan a model over the tiers of a topology and run it there, beside what people would do without a plan.
+    Run(run::RunArgs),
+    /// Print the plan without running it.
+    Plan(plan::PlanArgs),
+    /// Measure this machine with a model and write a device profile.
+    Profile(profile::ProfileArgs),
+    /// Cut a model at every place with few live tensors and prove that both parts together equal the whole.
+    Verify(verify::VerifyArgs),
+}
+
+/// What all commands need to know of the model.
+#[derive(Debug, Args)]
+struct Target {
+    /// An ONNX file, or a pipeline file or its folder.
+    target: PathBuf,
+    /// Fix the shape of an input, such as x=1,3,224,224. May be given for each input.
+    #[arg(long = "shape", value_name = "NAME=SIZES", value_parser = parse_shape)]
+    shapes: Vec<(String, Vec<usize>)>,
+    /// Cut only where at most this many tensors cross.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    live_max: usize,
+}
+
+impl Target {
+    fn shapes(&self) -> Shapes {
+        self.shapes.iter().cloned().collect()
+    }
+}
+
+fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let help = || format!("\"{text}\" is not a shape: write the input's name and its sizes, such as x=1,3,224,224");
+    let (name, sizes) = text.split_once('=').ok_or_else(help)?;
+    let sizes = sizes.split(',').map(|size| size.trim().parse().ok().filter(|size| *size > 0));
+    Ok((name.to_owned(), sizes.collect::<Option<_>>().ok_or_else(help)?))
+}
+
+/// Runs one command line, program name first, and returns the exit code.
+pub fn command(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, errors: &mut dyn Write) -> u8 {
+    let parsed = match CommandLine::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(usage) => {
+            let asked = matches!(usage.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let (stream, code): (&mut dyn Write, u8) = if asked { (out, 0) } else { (errors, 2) };
+            return write!(stream, "{usage}").map_or(1, |()| code);
+        }
+    };
+    let result = match &parsed.command {
+        Command::Run(args) => run::run(args, out),
+        Command::Plan(args) => plan::plan(args, out),
+        Command::Profile(args) => profile::profile(args, out),
+        Command::Verify(args) => verify::verify(args, out),
+    };
+    match result {
+        Ok(()) => 0,
+        // Whoever reads the output has seen enough.
+        Err(RunError::Output(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            let _ = writeln!(errors, "error: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn write_file(file: &Path, text: &str) -> Result<(), RunError> {
+    std::fs::write(file, text).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
+}
+
+/// The report, or anything else, as JSON for programs.
+fn write_json(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<(), RunError> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(|error| RunError::Output(error.into()))?;
+    Ok(writeln!(out)?)
+}

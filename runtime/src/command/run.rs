@@ -1,0 +1,69 @@
+//! `thalweg run`: the main job.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use thalweg_planner::Plan;
+
+use super::prepare::{Prepared, prepare};
+use super::{Target, write_file, write_json};
+use crate::run::report::Report;
+use crate::run::{
+    Candidate, Deployment, Rounds, RunError, Speed, choose, emulated, measure, planned_report, run_report,
+};
+use crate::show::{Progress, table, timeline};
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    target: Target,
+    /// The topology file. Without it: the pipeline's.
+    #[arg(long, value_name = "FILE")]
+    topology: Option<PathBuf>,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Draw the request's way over the tiers into this SVG file.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// How often each placement is run; the median counts.
+    #[arg(long, value_name = "COUNT", default_value_t = 9, value_parser = clap::value_parser!(u16).range(3..))]
+    rounds: u16,
+}
+
+/// What a request may take when no pipeline says it.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// What requests that are under way get before the nodes end.
+const GRACE: Duration = Duration::from_secs(1);
+
+pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
+    let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
+    let candidates = choose(&prepared.graph, &prepared.topology, &prepared.objective)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let rounds = Rounds { max: args.rounds.into(), ..Rounds::QUICK };
+    let report = runtime.block_on(run_candidates(&prepared, &candidates, rounds))?;
+    if let Some(file) = &args.plot {
+        write_file(file, &timeline(&report))?;
+    }
+    if args.json { write_json(out, &report) } else { Ok(write!(out, "{}", table(&report))?) }
+}
+
+async fn run_candidates(prepared: &Prepared, candidates: &[Candidate], rounds: Rounds) -> Result<Report, RunError> {
+    let Prepared { subject, reference, places, graph, topology, .. } = prepared;
+    let plans: Vec<&Plan> = candidates.iter().filter_map(|candidate| candidate.plan.as_ref().ok()).collect();
+    let mut deployment = Deployment::start(subject, graph, topology, places)?;
+    let ids = plans.iter().map(|plan| deployment.install(plan)).collect::<Result<Vec<_>, _>>()?;
+    deployment.join().await?;
+    let deadline = subject.pipeline.as_ref().map_or(DEADLINE, |pipeline| pipeline.deadline);
+    let progress = Progress::start("running every placement", None);
+    let report_progress = |done, total| progress.set_of(done, total);
+    let measured = measure(&deployment, &ids, &subject.inputs, deadline, rounds, report_progress).await;
+    progress.finish();
+    deployment.stop(GRACE).await;
+    let emulated = emulated(places, reference);
+    let mut report = planned_report(subject, graph, topology, candidates, plans[0], emulated);
+    run_report(&mut report, subject, graph, plans[0], candidates, measured)?;
+    Ok(report)
+}

@@ -1,0 +1,87 @@
+//! `thalweg verify`: proves that a model can be cut.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+use thalweg_devices::{CutCheck, check_cut, cuts};
+use thalweg_planner::Graph;
+
+use super::prepare::load;
+use super::{Target, write_json};
+use crate::run::{RunError, Subject};
+use crate::show::Progress;
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Print every cut as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One cut, for programs.
+#[derive(Serialize)]
+struct CutRow {
+    layers_below: usize,
+    after: String,
+    tensors: Vec<String>,
+    bytes: u64,
+    exact: bool,
+    difference_max: f32,
+}
+
+pub(super) fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<(), RunError> {
+    let subject = load(&args.target)?;
+    let places = cuts(&subject.model, &subject.graph, args.target.live_max);
+    if places.is_empty() {
+        return Err(RunError::NoCut { model: subject.name, live_max: args.target.live_max });
+    }
+    let whole = subject.model.whole()?.run(&subject.inputs)?;
+    let progress = Progress::start("cutting the model", None);
+    let mut rows = Vec::with_capacity(places.len());
+    let total = places.len();
+    for (done, place) in places.into_iter().enumerate() {
+        progress.set_of(done, total);
+        let check = check_cut(&subject.model, &subject.graph, place, &subject.inputs, &whole)?;
+        rows.push(row(&subject.graph, check));
+    }
+    progress.finish();
+    if args.json {
+        write_json(out, &rows)?;
+    } else {
+        write_summary(out, &subject, &rows)?;
+    }
+    let wrong = rows.iter().filter(|row| !row.exact).count();
+    if wrong == 0 { Ok(()) } else { Err(RunError::NotExact { model: subject.name, wrong, cuts: rows.len() }) }
+}
+
+fn row(graph: &Graph, check: CutCheck) -> CutRow {
+    let tensors = || check.separator.live.iter().map(|tensor| &graph.tensors[*tensor]);
+    CutRow {
+        layers_below: check.separator.at,
+        after: graph.layers[check.separator.at - 1].name.clone(),
+        tensors: tensors().map(|tensor| tensor.name.clone()).collect(),
+        bytes: tensors().map(|tensor| tensor.spec.bytes().0).sum(),
+        exact: check.exact,
+        difference_max: check.difference_max,
+    }
+}
+
+fn write_summary(out: &mut dyn Write, subject: &Subject, rows: &[CutRow]) -> Result<(), RunError> {
+    for row in rows.iter().filter(|row| !row.exact) {
+        let CutRow { layers_below, after, difference_max, .. } = row;
+        writeln!(out, "cut {layers_below}, after {after}: differs by up to {difference_max:e}")?;
+    }
+    let inputs = if subject.pipeline.is_some() { "the pipeline's input" } else { "random input, seed 1" };
+    let (name, exact, cuts) = (&subject.name, rows.iter().filter(|row| row.exact).count(), rows.len());
+    let live_max = rows.iter().map(|row| row.tensors.len()).max().unwrap_or(0);
+    writeln!(out, "{name}: {exact} of {cuts} cuts equal the whole bit for bit on {inputs}")?;
+    let smallest = rows.iter().min_by_key(|row| row.bytes);
+    if let Some(row) = smallest {
+        let bytes = thalweg_planner::Bytes(row.bytes);
+        writeln!(out, "up to {live_max} tensors cross; the smallest crossing is {bytes}, after {}", row.after)?;
+    }
+    Ok(())
+}

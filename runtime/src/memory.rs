@@ -1,0 +1,20 @@
+//! Keeps the process small: memory that one thread has freed is there for all others.
+
+/// Makes all threads of this process allocate from one arena, where the C library is glibc.
+///
+/// By default each thread gets an arena of its own, which keeps what it has once needed. A node's compute thread needs
+/// its part's activations, so three nodes in one process kept them three times: EfficientNet-Lite0 on three tiers took
+/// 176 MiB with an arena a thread, and 128 MiB with one. Must be called before threads are started.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "the C library has no safe interface to its allocator's settings")]
+pub fn share_one_arena() {
+    // SAFETY: mallopt takes two integers and changes a setting of the allocator; it reads and writes no memory of ours.
+    // A setting that it does not know is refused by its result, which is no harm here.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Other C libraries have one arena anyway.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn share_one_arena() {}

@@ -1,0 +1,151 @@
+//! Gives the planner what it needs to know: how long layers and codecs take, and what the tiers and links are capable of.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use thalweg_codec::{Codec, Pixels};
+use thalweg_devices::device::DeviceProfile;
+use thalweg_devices::profile::{self, Effort, PrefixTime};
+use thalweg_devices::{StageError, cuts};
+use thalweg_modules::random;
+use thalweg_planner::{
+    Bandwidth, Bytes, Coding, Direction, Graph, Link, Slowdown, Tensor, TensorId, TensorSpec, Tier, Topology,
+};
+
+use super::error::RunError;
+use super::load::Subject;
+use crate::config;
+
+/// An unshaped loopback, as `cargo bench --bench round_trip` finds it on a small machine.
+const LOOPBACK: Direction = Direction { bandwidth: Bandwidth(4_000_000_000), delay: Duration::from_micros(30) };
+/// How often a codec is timed; the median counts.
+const RUNS: usize = 3;
+
+/// Which speed a tier with a device profile has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speed {
+    /// The one of its profile, for plans that are not run here.
+    Profiled,
+    /// The one that this machine can show: that of its profile when it is emulated and slower, else its own.
+    Shown,
+}
+
+/// Times prefixes of the model on its inputs; `progress` hears how many are done, of how many.
+pub fn measure(
+    subject: &Subject,
+    effort: Effort,
+    live_max: usize,
+    progress: impl FnMut(usize, usize),
+) -> Result<Vec<PrefixTime>, StageError> {
+    let candidates = cuts(&subject.model, &subject.graph, live_max);
+    profile::measure(&subject.model, &subject.graph, &candidates, &subject.inputs, effort, progress)
+}
+
+/// The subject's graph with the times that were measured, and for every tensor that can cross a cut its codings.
+pub fn priced_graph(
+    subject: &Subject,
+    prefixes: &[PrefixTime],
+    codecs: &[Codec],
+    live_max: usize,
+) -> Result<Graph, RunError> {
+    let mut graph = subject.graph.clone();
+    profile::apply(&mut graph, prefixes);
+    let places = graph.separators(live_max);
+    let mut crossing: Vec<TensorId> = places.into_iter().flat_map(|place| place.live).collect();
+    crossing.extend(&graph.inputs);
+    crossing.sort_unstable();
+    crossing.dedup();
+    // The baselines send inputs uncoded even when the pipeline does not list that.
+    let uncoded = (!codecs.contains(&Codec::F32)).then_some(Codec::F32);
+    let mut priced: BTreeMap<(String, String), Option<Coding>> = BTreeMap::new();
+    for codec in uncoded.iter().chain(codecs) {
+        for tensor in crossing.iter().filter(|tensor| subject.model.spec(**tensor).is_some()) {
+            let coding = match codec {
+                Codec::Jpeg { .. } => as_jpeg(subject, *tensor, *codec),
+                _ => {
+                    let spec = &graph.tensors[*tensor].spec;
+                    let key = (codec.to_string(), spec.to_string());
+                    priced.entry(key).or_insert_with(|| any_values(*codec, spec)).clone()
+                }
+            };
+            graph.tensors[*tensor].codings.extend(coding);
+        }
+    }
+    Ok(graph)
+}
+
+/// What such a tensor takes whatever its values, which is so for all codecs but `jpeg/Q`.
+fn any_values(codec: Codec, spec: &TensorSpec) -> Option<Coding> {
+    coding(codec, &random::random(spec, 1, None).ok()?)
+}
+
+/// What this very photo takes as a JPEG; none when it cannot be one.
+fn as_jpeg(subject: &Subject, tensor: TensorId, codec: Codec) -> Option<Coding> {
+    let (_, pixels) = subject.photos.iter().find(|(photo, _)| *photo == tensor)?;
+    let input = subject.graph.inputs.iter().position(|input| *input == tensor)?;
+    coding(with_pixels(codec, *pixels), subject.inputs.get(input)?)
+}
+
+/// The codec for one photo.
+pub(super) fn with_pixels(codec: Codec, pixels: Pixels) -> Codec {
+    if let Codec::Jpeg { quality, .. } = codec { Codec::Jpeg { quality, pixels } } else { codec }
+}
+
+/// Encodes and decodes a tensor several times; none when the codec cannot carry it.
+fn coding(codec: Codec, tensor: &Tensor) -> Option<Coding> {
+    let mut stream = Vec::new();
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        stream.clear();
+        let started = Instant::now();
+        codec.encode(tensor, &mut stream).ok()?;
+        times[0].push(started.elapsed());
+        let started = Instant::now();
+        codec.decode(tensor.spec(), &stream).ok()?;
+        times[1].push(started.elapsed());
+    }
+    let [encode, decode] = times.map(|mut times| {
+        times.sort_unstable();
+        times[RUNS / 2]
+    });
+    Some(Coding { codec: codec.to_string(), bytes: Bytes(stream.len() as u64), encode, decode })
+}
+
+/// The topology as the planner sees it, against `reference`, the machine on which the graph was timed.
+pub fn priced_topology(topology: &config::Topology, reference: &DeviceProfile, speed: Speed) -> Topology {
+    let tier = |tier: &config::Tier| Tier {
+        name: tier.name.clone(),
+        memory: tier.memory.unwrap_or(reference.memory),
+        slowdown: slowdown(tier, reference, speed),
+    };
+    let link = |link: &config::Link| match &link.profile {
+        Some(profile) => Link { up: profile.up.direction(), down: profile.down.direction() },
+        None => Link { up: LOOPBACK, down: LOOPBACK },
+    };
+    Topology { tiers: topology.tiers.iter().map(tier).collect(), links: topology.links.iter().map(link).collect() }
+}
+
+fn slowdown(tier: &config::Tier, reference: &DeviceProfile, speed: Speed) -> Slowdown {
+    match (&tier.profile, speed) {
+        (None, _) => Slowdown::NONE,
+        (Some(profile), Speed::Profiled) => profile.slowdown(reference),
+        (Some(profile), Speed::Shown) if tier.emulate => at_least_one(profile.slowdown(reference)),
+        (Some(_), Speed::Shown) => Slowdown::NONE,
+    }
+}
+
+/// Whether this machine, `reference`, can show the speed of `profile` where most of the time goes.
+pub(super) fn can_show(profile: &DeviceProfile, reference: &DeviceProfile) -> bool {
+    let slowdown = profile.slowdown(reference);
+    slowdown.convolution >= 1.0 && slowdown.matrix_product >= 1.0
+}
+
+/// A machine can be slowed down, never sped up.
+fn at_least_one(slowdown: Slowdown) -> Slowdown {
+    Slowdown {
+        convolution: slowdown.convolution.max(1.0),
+        depthwise: slowdown.depthwise.max(1.0),
+        matrix_product: slowdown.matrix_product.max(1.0),
+        memory_bound: slowdown.memory_bound.max(1.0),
+    }
+}

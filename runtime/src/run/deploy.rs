@@ -1,0 +1,236 @@
+//! Puts plans on nodes: one node a tier, all in this process, joined by real QUIC over the loopback.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_codec::Codec;
+use thalweg_devices::link::Shape;
+use thalweg_devices::{Model, Stage};
+use thalweg_flow::{Contract, PlanId, Slot};
+use thalweg_planner::{Graph, Plan, Slowdown, TensorId, TensorSpec, Topology, UNCODED};
+
+use super::costs::with_pixels;
+use super::error::RunError;
+use super::load::{Subject, read};
+use crate::clock::Clock;
+use crate::config;
+use crate::emulate::{ShapedSocket, Shaper, Trace, bind};
+use crate::identity::{Identity, NodeId};
+use crate::link::Tuning;
+use crate::node::{Node, NodeConfig};
+use crate::share::{Onward, Pick, Share};
+use crate::stage::Emulation;
+
+/// The epoch of plans that are never replaced while they run.
+pub const EPOCH: u32 = 1;
+
+/// Nodes that are running, one a tier, and what is prepared on them.
+pub struct Deployment<'a> {
+    subject: &'a Subject,
+    graph: &'a Graph,
+    topology: &'a Topology,
+    nodes: Vec<Node>,
+    prepared: BTreeMap<PartKey, Arc<Stage>>,
+}
+
+/// What makes two parts the same: layers from and to, tensors taken and given.
+type PartKey = (usize, usize, Vec<TensorId>, Vec<TensorId>);
+
+impl<'a> Deployment<'a> {
+    /// Starts a node for each tier and shapes the links between them. Has to be called inside a tokio runtime.
+    pub fn start(
+        subject: &'a Subject,
+        graph: &'a Graph,
+        topology: &'a Topology,
+        places: &config::Topology,
+    ) -> Result<Self, RunError> {
+        let clock = Clock::start();
+        let identities = places.tiers.iter().map(|_| Identity::generate().map(|(identity, _)| identity));
+        let identities = identities.collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<NodeId> = identities.iter().map(Identity::id).collect();
+        let (mut nodes, mut sockets) = (Vec::new(), Vec::new());
+        for (index, (tier, identity)) in places.tiers.iter().zip(identities).enumerate() {
+            let socket = Arc::new(open_socket(tier)?);
+            let below = index.checked_sub(1).map(|below| ids[below]);
+            let config = NodeConfig {
+                name: tier.name.clone(),
+                identity,
+                allowed: below.into_iter().collect::<BTreeSet<_>>(),
+                socket: socket.clone(),
+                tuning: tuning(topology, index),
+                clock,
+            };
+            nodes.push(Node::start(config)?);
+            sockets.push(socket);
+        }
+        let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.peer().address).collect();
+        for (index, link) in places.links.iter().enumerate() {
+            if let Some(profile) = &link.profile {
+                // Both directions are drawn from the link's seed, but not the same numbers.
+                sockets[index].shape(addresses[index + 1], shaper(&profile.up, link.seed.wrapping_mul(2))?);
+                let down = link.seed.wrapping_mul(2).wrapping_add(1);
+                sockets[index + 1].shape(addresses[index], shaper(&profile.down, down)?);
+            }
+        }
+        Ok(Self { subject, graph, topology, nodes, prepared: BTreeMap::new() })
+    }
+
+    /// The node where requests are made.
+    pub fn device(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// Prepares every part of `plan` and installs it. Parts that another plan has prepared are shared.
+    pub fn install(&mut self, plan: &Plan) -> Result<PlanId, RunError> {
+        let id = plan_id(&self.subject.model, plan);
+        for hop in 0..plan.hops.len() {
+            let share = self.share(id, plan, hop)?;
+            self.nodes[hop].install(share);
+        }
+        Ok(id)
+    }
+
+    /// Connects neighbouring nodes, so that no request waits for a handshake.
+    pub async fn join(&self) -> Result<(), RunError> {
+        for pair in self.nodes.windows(2) {
+            pair[0].join(pair[1].peer()).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all nodes, the device first, so that nobody is asked who is gone.
+    pub async fn stop(self, grace: Duration) {
+        for node in self.nodes {
+            node.stop(grace).await;
+        }
+    }
+
+    fn share(&mut self, id: PlanId, plan: &Plan, index: usize) -> Result<Share, RunError> {
+        let hop = &plan.hops[index];
+        let crossing = plan.crossings.get(index);
+        let crossing_tensors = crossing.map_or(&[][..], |crossing| &crossing.tensors);
+        let mut answers = hop.answers.clone();
+        if index == 0 {
+            answers.extend(self.graph.outputs.iter().filter(|output| self.graph.inputs.contains(output)));
+        }
+        let made: Vec<TensorId> =
+            crossing_tensors.iter().chain(&answers).filter(|tensor| !hop.takes.contains(tensor)).copied().collect();
+        let mut gives = made;
+        gives.sort_unstable();
+        gives.dedup();
+        let pick = |tensor: &TensorId| match hop.takes.iter().position(|taken| taken == tensor) {
+            Some(taken) => Pick::Taken(taken),
+            None => Pick::Made(gives.binary_search(tensor).unwrap_or_else(|place| place)),
+        };
+        let onward = match crossing {
+            Some(crossing) => Some(Onward {
+                peer: self.nodes[index + 1].peer(),
+                codec: self.codec(&crossing.codec, &crossing.tensors),
+                crossing: crossing.tensors.iter().map(pick).collect(),
+            }),
+            None => None,
+        };
+        let answers = answers.iter().map(pick).collect();
+        let contract = self.contract(id, plan, index);
+        let layers = hop.layers.clone();
+        let key = (layers.start, layers.end, hop.takes.clone(), gives);
+        let stage = if layers.is_empty() { None } else { Some(self.stage(key)?) };
+        Ok(Share {
+            contract,
+            stage: stage.map(|stage| stage as _),
+            answers,
+            onward,
+            emulation: self.emulation(plan, index),
+        })
+    }
+
+    fn stage(&mut self, key: PartKey) -> Result<Arc<Stage>, RunError> {
+        if let Some(stage) = self.prepared.get(&key) {
+            return Ok(stage.clone());
+        }
+        let (start, end, takes, gives) = &key;
+        let stage = Arc::new(self.subject.model.partition(*start..*end, takes, gives)?.prepare()?);
+        self.prepared.insert(key, stage.clone());
+        Ok(stage)
+    }
+
+    fn contract(&self, plan_id: PlanId, plan: &Plan, index: usize) -> Contract {
+        let codec = index.checked_sub(1).map_or(UNCODED, |below| &plan.crossings[below].codec);
+        let parsed = self.codec(codec, &plan.hops[index].takes);
+        let slot = |tensor: &TensorId| {
+            let spec = self.spec(*tensor);
+            Slot { bytes_max: parsed.bytes_max(&spec).0, spec }
+        };
+        let above = plan.hops[index + 1..].iter().flat_map(|hop| &hop.answers);
+        Contract {
+            plan: plan_id,
+            epoch: EPOCH,
+            hop: index as u8,
+            codec: codec.to_owned(),
+            takes: plan.hops[index].takes.iter().map(slot).collect(),
+            returns: above.map(|tensor| self.spec(*tensor)).collect(),
+        }
+    }
+
+    fn spec(&self, tensor: TensorId) -> TensorSpec {
+        self.graph.tensors[tensor].spec.clone()
+    }
+
+    /// The codec of a crossing: names that the planner uses come from [`super::costs`], so they are known.
+    fn codec(&self, name: &str, tensors: &[TensorId]) -> Codec {
+        let codec = name.parse().unwrap_or(Codec::F32);
+        let photo = self.subject.photos.iter().find(|(photo, _)| tensors.contains(photo));
+        photo.map_or(codec, |(_, pixels)| with_pixels(codec, *pixels))
+    }
+
+    /// How much slower than this machine a hop runs: as the plan says, class by class, on average over its layers.
+    fn emulation(&self, plan: &Plan, index: usize) -> Emulation {
+        let tier = &self.topology.tiers[plan.hops[index].tier];
+        if tier.slowdown == Slowdown::NONE {
+            return Emulation::NONE;
+        }
+        let layers = &self.graph.layers[plan.hops[index].layers.clone()];
+        let here: Duration = layers.iter().map(|layer| layer.reference).sum();
+        let compute = plan.hops[index].compute.as_secs_f64() / here.as_secs_f64();
+        Emulation { compute, memory: tier.slowdown.memory_bound }
+    }
+}
+
+fn open_socket(tier: &config::Tier) -> Result<ShapedSocket, RunError> {
+    let address = tier.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let refused = |cause| RunError::Address { tier: tier.name.clone(), address, cause };
+    ShapedSocket::new(bind(address).map_err(refused)?).map_err(refused)
+}
+
+/// What a node expects of the link above it.
+fn tuning(topology: &Topology, index: usize) -> Tuning {
+    let link = topology.links.get(index);
+    link.map_or_else(Tuning::default, |link| Tuning::for_link(link.up.bandwidth, link.up.delay + link.down.delay))
+}
+
+fn shaper(shape: &Shape, seed: u64) -> Result<Shaper, RunError> {
+    let trace = match &shape.trace {
+        Some(file) => {
+            let text = String::from_utf8_lossy(&read(file)?).into_owned();
+            let trace = Trace::parse(&text);
+            Some(trace.map_err(|cause| RunError::Trace { file: file.clone(), cause })?)
+        }
+        None => None,
+    };
+    Ok(Shaper::new(shape, trace, seed))
+}
+
+/// Names a plan by what it does: the model, where it is cut, and how tensors are coded.
+pub fn plan_id(model: &Model, plan: &Plan) -> PlanId {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&model.hash());
+    for hop in &plan.hops {
+        hash.update(format!("{} {:?};", hop.tier, hop.layers).as_bytes());
+    }
+    for crossing in &plan.crossings {
+        hash.update(format!("{:?} {};", crossing.tensors, crossing.codec).as_bytes());
+    }
+    PlanId(*hash.finalize().as_bytes())
+}

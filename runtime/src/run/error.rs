@@ -1,0 +1,103 @@
+//! Why a command of Thalweg ends without success, and whose fault it is.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thalweg_devices::{ModelError, StageError};
+use thalweg_modules::ModuleError;
+use thalweg_planner::{PlanError, TensorSpec};
+
+use crate::config::ConfigError;
+use crate::emulate::TraceError;
+use crate::identity::IdentityError;
+use crate::link::LinkError;
+use crate::node::{NodeError, RequestError};
+
+/// Why a command ends without success.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    #[error(transparent)]
+    Plan(Box<PlanError>),
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error("{trace}: {cause}", trace = file.display())]
+    Trace { file: PathBuf, cause: TraceError },
+    #[error("{candidate}: {cause}")]
+    Request { candidate: String, cause: RequestError },
+    #[error(
+        "tier \"{tier}\" cannot listen on {address}: {cause}; free that address, or give the tier another `listen`"
+    )]
+    Address { tier: String, address: SocketAddr, cause: io::Error },
+    #[error("{}: cannot read it: {cause}", file.display())]
+    Unreadable { file: PathBuf, cause: io::Error },
+    #[error("{}: cannot write it: {cause}", file.display())]
+    Unwritable { file: PathBuf, cause: io::Error },
+    #[error("{}: input \"{name}\" is not an input of the model, which has {inputs}", file.display())]
+    NoSuchInput { file: PathBuf, name: String, inputs: String },
+    #[error("{}: the model also takes \"{name}\", {spec}: add an [[input]] with that name", file.display())]
+    MissingInput { file: PathBuf, name: String, spec: TensorSpec },
+    #[error("{}: [answer] names the output \"{name}\", but the model has {outputs}", file.display())]
+    NoSuchOutput { file: PathBuf, name: String, outputs: String },
+    #[error("{wrong} of {cuts} cuts of {model} do not give what the whole gives: see the list above")]
+    NotExact { model: String, wrong: usize, cuts: usize },
+    #[error("{model} has no place to cut: no cut has at most {live_max} tensors that can travel; try --live-max")]
+    NoCut { model: String, live_max: usize },
+    #[error("no topology: give one with --topology FILE, or a pipeline that names one")]
+    NoTopology,
+    #[error("cannot print the profile: {cause}")]
+    Profile { cause: String },
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+    #[error("cannot start the asynchronous runtime: {0}")]
+    Runtime(io::Error),
+}
+
+impl From<PlanError> for RunError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(Box::new(error))
+    }
+}
+
+impl RunError {
+    /// The exit code of the process: 2 when what the user gave cannot be used, 1 when something failed.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_)
+            | Self::Model(_)
+            | Self::Module(_)
+            | Self::Plan(_)
+            | Self::Trace { .. }
+            | Self::Address { .. }
+            | Self::Unreadable { .. }
+            | Self::NoSuchInput { .. }
+            | Self::MissingInput { .. }
+            | Self::NoSuchOutput { .. }
+            | Self::NoCut { .. }
+            | Self::NoTopology => 2,
+            Self::Stage(_)
+            | Self::Identity(_)
+            | Self::Link(_)
+            | Self::Node(_)
+            | Self::Request { .. }
+            | Self::Unwritable { .. }
+            | Self::NotExact { .. }
+            | Self::Profile { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => 1,
+        }
+    }
+}

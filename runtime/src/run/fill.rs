@@ -1,0 +1,292 @@
+//! Fills a report: from the plan and its prediction, and from what was measured.
+
+use std::time::Duration;
+
+use thalweg_devices::device::DeviceProfile;
+use thalweg_devices::link::Shape;
+use thalweg_flow::{PlanId, Span, SpanKind};
+use thalweg_modules::classify::{Class, Labels, classify};
+use thalweg_planner::{Graph, Plan, Tensor, TensorId, Topology, print_duration};
+
+use super::choose::Candidate;
+use super::costs::can_show;
+use super::deploy::{EPOCH, plan_id};
+use super::error::RunError;
+use super::load::{Subject, read};
+use super::measure::Measured;
+use super::report::{
+    BaselineRow, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SpanRow, TierRow, TimesRow,
+};
+use crate::config;
+use crate::node::RequestError;
+
+/// What is known before anything was run. The first of `candidates` is the plan, which exists.
+pub fn planned_report(
+    subject: &Subject,
+    graph: &Graph,
+    topology: &Topology,
+    candidates: &[Candidate],
+    plan: &Plan,
+    emulated: Vec<String>,
+) -> Report {
+    let id = plan_id(&subject.model, plan);
+    let tiers = plan.hops.iter().enumerate().map(|(index, _)| tier_row(graph, topology, plan, index));
+    let plan_row = PlanRow {
+        id: short(id),
+        epoch: EPOCH,
+        tiers: tiers.collect(),
+        predicted_ms: ms(plan.latency),
+        measured: None,
+        spans: Vec::new(),
+    };
+    let all = 0..graph.layers.len();
+    Report {
+        name: subject.name.clone(),
+        model: ModelRow {
+            hash: subject.model.hash_text(),
+            layers: graph.layers.len(),
+            macs: graph.macs(all.clone()).0,
+            weights_bytes: graph.weights(all).0,
+        },
+        input_ms: ms(subject.input_time),
+        emulated,
+        classes: Vec::new(),
+        outputs: Vec::new(),
+        plan: plan_row,
+        baselines: candidates[1..].iter().map(|candidate| baseline_row(subject, graph, candidate)).collect(),
+        resident_bytes_max: resident_bytes_max(),
+    }
+}
+
+/// Adds what was measured: one result for each of the candidates that could be installed, in their order.
+pub fn run_report(
+    report: &mut Report,
+    subject: &Subject,
+    graph: &Graph,
+    plan: &Plan,
+    candidates: &[Candidate],
+    measured: Vec<Result<Measured, RequestError>>,
+) -> Result<(), RunError> {
+    let mut measured = measured.into_iter();
+    let failed = |cause| RunError::Request { candidate: candidates[0].name.clone(), cause };
+    let Some(best) = measured.next().transpose().map_err(failed)? else { return Ok(()) };
+    let outputs = in_model_order(graph, plan, &best.median.outputs);
+    report.classes = classes(subject, &outputs)?;
+    report.outputs =
+        subject.model.outputs().iter().zip(&outputs).map(|(port, output)| output_row(&port.name, output)).collect();
+    report.plan.spans = best.median.spans.iter().map(|span| span_row(report, span, best.median.start)).collect();
+    for (hop, tier) in report.plan.tiers.iter_mut().enumerate() {
+        tier.measured = Some(times(hop, &best.median.spans));
+        if let Some(sends) = &mut tier.sends {
+            sends.measured_bytes = Some(sent(&best.median.spans, hop));
+        }
+    }
+    report.plan.measured = Some(latency(&best));
+    let placed = candidates[1..].iter().zip(&mut report.baselines);
+    for (candidate, row) in placed {
+        let Ok(plan) = &candidate.plan else { continue };
+        match measured.next() {
+            Some(Ok(shown)) => {
+                row.measured = Some(latency(&shown));
+                let own = classes(subject, &in_model_order(graph, plan, &shown.median.outputs))?;
+                row.same_class = own.first().zip(report.classes.first()).map(|(own, best)| own.index == best.index);
+                row.sent_bytes =
+                    Some((0..plan.crossings.len()).map(|hop| sent(&shown.median.spans, hop)).max().unwrap_or(0));
+            }
+            Some(Err(error)) => row.refused = Some(error.to_string()),
+            None => {}
+        }
+    }
+    report.resident_bytes_max = resident_bytes_max();
+    Ok(())
+}
+
+/// Which tiers and links are not what they seem, in words.
+pub fn emulated(topology: &config::Topology, reference: &DeviceProfile) -> Vec<String> {
+    let tier = |tier: &config::Tier| {
+        let profile = tier.profile.as_ref().filter(|_| tier.emulate)?;
+        let short = if can_show(profile, reference) { "" } else { ", at the speed of this machine, which is slower" };
+        Some(format!("{}: {}{short}", tier.name, profile.title))
+    };
+    let pairs = topology.tiers.windows(2).zip(&topology.links);
+    let links = pairs.filter_map(|(ends, link)| {
+        let profile = link.profile.as_ref()?;
+        let (from, to) = (&ends[0].name, &ends[1].name);
+        Some(format!("{from} to {to}: {}; up {}, down {}", profile.title, way(&profile.up), way(&profile.down)))
+    });
+    topology.tiers.iter().filter_map(tier).chain(links).collect()
+}
+
+/// `7.60 Mbit/s, 10.5 ms ± 5 ms, 1 % lost`.
+fn way(shape: &Shape) -> String {
+    let mut text = format!("{}, {}", shape.rate, print_duration(shape.delay));
+    if !shape.jitter.is_zero() {
+        text += &format!(" ± {}", print_duration(shape.jitter));
+    }
+    if shape.loss > 0.0 {
+        text += &format!(", {:.2} % lost", shape.loss * 100.0);
+    }
+    text
+}
+
+fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> TierRow {
+    let hop = &plan.hops[index];
+    let crossing = plan.crossings.get(index);
+    let below = index.checked_sub(1).map(|below| &plan.crossings[below]);
+    let layers = hop.layers.clone();
+    let whole = graph.macs(0..graph.layers.len()).0.max(1);
+    let name = |layer: usize| graph.layers[layer].name.clone();
+    TierRow {
+        tier: topology.tiers[hop.tier].name.clone(),
+        part: (!layers.is_empty()).then(|| [name(layers.start), name(layers.end - 1)]),
+        layers: layers.len(),
+        compute_share: graph.macs(layers).0 as f64 / whole as f64,
+        weights_bytes: hop.weights.0,
+        sends: crossing.map(|crossing| SendsRow {
+            tensors: crossing.tensors.iter().map(|tensor| graph.tensors[*tensor].name.clone()).collect(),
+            codec: crossing.codec.clone(),
+            predicted_bytes: crossing.bytes.0,
+            measured_bytes: None,
+        }),
+        answers_bytes: hop.answers.iter().map(|output| graph.tensors[*output].spec.bytes().0).sum(),
+        predicted: TimesRow {
+            wait_ms: 0.0,
+            decode_ms: below.map_or(0.0, |crossing| ms(crossing.decode)),
+            compute_ms: ms(hop.compute),
+            encode_ms: crossing.map_or(0.0, |crossing| ms(crossing.encode)),
+            queue_ms: 0.0,
+            wire_ms: crossing.map_or(0.0, |crossing| ms(crossing.wire)),
+            answer_ms: crossing.map_or(0.0, |crossing| ms(crossing.answer)),
+        },
+        measured: None,
+    }
+}
+
+fn baseline_row(subject: &Subject, graph: &Graph, candidate: &Candidate) -> BaselineRow {
+    let plan = candidate.plan.as_ref().ok();
+    let stay = subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.inputs_stay);
+    let crosses = |tensor: &TensorId| graph.inputs.contains(tensor);
+    let sends_inputs =
+        plan.is_some_and(|plan| plan.crossings.iter().any(|crossing| crossing.tensors.iter().any(crosses)));
+    BaselineRow {
+        name: candidate.name.clone(),
+        predicted_ms: plan.map(|plan| ms(plan.latency)),
+        measured: None,
+        sent_bytes: plan.map(|plan| plan.crossings.iter().map(|crossing| crossing.bytes.0).max().unwrap_or(0)),
+        same_class: None,
+        sends_inputs_that_stay: stay && sends_inputs,
+        refused: candidate.plan.as_ref().err().map(ToString::to_string),
+    }
+}
+
+/// Answers come hop by hop; the model lists its outputs in an order of its own.
+pub(super) fn in_model_order(graph: &Graph, plan: &Plan, answered: &[Tensor]) -> Vec<Tensor> {
+    let passed = graph.outputs.iter().filter(|output| graph.inputs.contains(output));
+    let first = plan.hops[0].answers.iter().chain(passed);
+    let order: Vec<&TensorId> = first.chain(plan.hops[1..].iter().flat_map(|hop| &hop.answers)).collect();
+    let place = |output: &TensorId| order.iter().position(|answered| *answered == output);
+    graph.outputs.iter().filter_map(|output| answered.get(place(output)?).cloned()).collect()
+}
+
+/// The best classes, when the pipeline says what the answer means.
+fn classes(subject: &Subject, outputs: &[Tensor]) -> Result<Vec<Class>, RunError> {
+    let Some(answer) = subject.pipeline.as_ref().and_then(|pipeline| pipeline.answer.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let ports = subject.model.outputs();
+    let place = match &answer.output {
+        None => 0,
+        Some(name) => ports.iter().position(|port| port.name == *name).ok_or_else(|| RunError::NoSuchOutput {
+            file: subject.name.clone().into(),
+            name: name.clone(),
+            outputs: ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", "),
+        })?,
+    };
+    let Some(scores) = outputs.get(place) else { return Ok(Vec::new()) };
+    let labels = Labels::read(&read(&answer.labels)?, &answer.labels.display().to_string())?;
+    Ok(classify(scores, &labels, answer.top, answer.softmax)?)
+}
+
+fn output_row(name: &str, output: &Tensor) -> OutputRow {
+    let values = output.to_f32().filter(|values| !values.is_empty() && values.iter().all(|value| !value.is_nan()));
+    let range = values.map(|values| {
+        let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64;
+        let (low, high) = values
+            .iter()
+            .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+        [low, mean as f32, high]
+    });
+    OutputRow { name: name.to_owned(), spec: output.spec().to_string(), range }
+}
+
+fn span_row(report: &Report, span: &Span, start: Duration) -> SpanRow {
+    let tier = report.plan.tiers.get(usize::from(span.hop));
+    SpanRow {
+        tier: tier.map_or_else(String::new, |tier| tier.tier.clone()),
+        kind: kind_name(span.kind),
+        start_ms: ms(span.start.saturating_sub(start)),
+        length_ms: ms(span.length),
+        bytes: span.bytes,
+    }
+}
+
+fn kind_name(kind: SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Wait => "wait",
+        SpanKind::Decode => "decode",
+        SpanKind::Compute => "compute",
+        SpanKind::Encode => "encode",
+        SpanKind::Queue => "queue",
+        SpanKind::Wire => "wire",
+        SpanKind::Answer => "answer",
+    }
+}
+
+fn times(hop: usize, spans: &[Span]) -> TimesRow {
+    let mut row = TimesRow::default();
+    for span in spans.iter().filter(|span| usize::from(span.hop) == hop) {
+        let column = match span.kind {
+            SpanKind::Wait => &mut row.wait_ms,
+            SpanKind::Decode => &mut row.decode_ms,
+            SpanKind::Compute => &mut row.compute_ms,
+            SpanKind::Encode => &mut row.encode_ms,
+            SpanKind::Queue => &mut row.queue_ms,
+            SpanKind::Wire => &mut row.wire_ms,
+            SpanKind::Answer => &mut row.answer_ms,
+        };
+        *column += ms(span.length);
+    }
+    row
+}
+
+/// Bytes of tensors that crossed the link above `hop`.
+fn sent(spans: &[Span], hop: usize) -> u64 {
+    let wires = spans.iter().filter(|span| usize::from(span.hop) == hop && span.kind == SpanKind::Wire);
+    wires.map(|span| span.bytes).sum()
+}
+
+fn latency(measured: &Measured) -> MeasuredRow {
+    let at = |index: usize| measured.latencies.get(index).map_or(0.0, |latency| ms(*latency));
+    MeasuredRow {
+        median_ms: ms(measured.median.length),
+        least_ms: at(0),
+        most_ms: at(measured.latencies.len().saturating_sub(1)),
+        runs: measured.latencies.len(),
+    }
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The first two bytes in hexadecimal digits.
+fn short(id: PlanId) -> String {
+    format!("{:02x}{:02x}", id.0[0], id.0[1])
+}
+
+/// The peak of this process, as Linux tells it.
+fn resident_bytes_max() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}

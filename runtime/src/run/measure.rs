@@ -1,0 +1,70 @@
+//! Runs every candidate for real, in turns, so that a machine that slows down slows all of them down.
+
+use std::time::{Duration, Instant};
+
+use thalweg_flow::PlanId;
+use thalweg_planner::Tensor;
+
+use super::deploy::{Deployment, EPOCH};
+use crate::node::{Answered, RequestError};
+
+/// How often candidates are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rounds {
+    /// Rounds that are counted; one more comes first, which opens congestion windows and is not counted.
+    pub max: usize,
+    /// Time after which no further round starts; three are always made.
+    pub budget: Duration,
+}
+
+impl Rounds {
+    /// For a run that somebody waits for.
+    pub const QUICK: Self = Self { max: 9, budget: Duration::from_secs(20) };
+}
+
+/// What a candidate has shown.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Latencies, in ascending order.
+    pub latencies: Vec<Duration>,
+    /// The request of median latency.
+    pub median: Answered,
+}
+
+/// Runs each of `plans` on `inputs`, round by round; `progress` hears how many requests are done, of how many.
+///
+/// A plan of which a request failed is not run again, and its error stands in its place.
+pub async fn measure(
+    deployment: &Deployment<'_>,
+    plans: &[PlanId],
+    inputs: &[Tensor],
+    deadline: Duration,
+    rounds: Rounds,
+    mut progress: impl FnMut(usize, usize),
+) -> Vec<Result<Measured, RequestError>> {
+    let mut answered: Vec<Result<Vec<Answered>, RequestError>> = plans.iter().map(|_| Ok(Vec::new())).collect();
+    let started = Instant::now();
+    for round in 0..=rounds.max {
+        if round > 3 && started.elapsed() > rounds.budget {
+            break;
+        }
+        for (index, plan) in plans.iter().enumerate() {
+            progress(round * plans.len() + index, (rounds.max + 1) * plans.len());
+            let Ok(earlier) = &mut answered[index] else { continue };
+            match deployment.device().request(*plan, EPOCH, inputs.to_vec(), deadline).await {
+                Ok(answer) if round > 0 => earlier.push(answer),
+                Ok(_) => {}
+                Err(error) => answered[index] = Err(error),
+            }
+        }
+    }
+    answered.into_iter().map(|answers| answers.map(summary)).collect()
+}
+
+/// There are at least three answers, or there would be an error.
+fn summary(mut answers: Vec<Answered>) -> Measured {
+    answers.sort_by_key(|answer| answer.length);
+    let latencies = answers.iter().map(|answer| answer.length).collect();
+    let median = answers.swap_remove(answers.len() / 2);
+    Measured { latencies, median }
+}

@@ -10,9 +10,9 @@ use crate::models::{CASES, Case};
 /// Live tensors that a cut may have.
 const LIVE_MAX: usize = 8;
 /// Multiply-adds that the cuts of one model may cost together: small models are cut everywhere, VGG-19 at a few places.
-const MACS_MAX: u64 = 80_000_000_000;
+const MACS_MAX: u64 = 200_000_000_000;
 /// Bytes of weights that the cuts of one model may prepare together.
-const WEIGHTS_MAX: u64 = 4_000_000_000;
+const WEIGHTS_MAX: u64 = 6_000_000_000;
 
 /// Checks the cases whose index leaves `rest` when divided by `parts`, so that tests run side by side.
 fn check_cases(parts: usize, rest: usize) {

@@ -44,7 +44,7 @@ pub(crate) const CASES: [Case; 21] = [
     case("g2p_en/g2p_encoder.onnx", &[("ids", &[1, 9])]),
     case("g2p_en/g2p_decoder_step.onnx", &[]),
     case("mnist_cnn/mnist_cnn_op13.onnx", &[]),
-    case("onnx_light/light_resnet50.onnx", &[("gpu_0/data_0", &[2, 3, 224, 224])]),
+    case("ppocr/ch_ppocr_mobile_v2.0_cls_infer.onnx", &[("x", &[2, 3, 48, 64])]),
 ];
 
 /// The root of the repository.

@@ -29,7 +29,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// How often each placement is run; the median counts.
-    #[arg(long, value_name = "COUNT", default_value_t = 9, value_parser = clap::value_parser!(u16).range(3..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 7, value_parser = clap::value_parser!(u16).range(3..))]
     rounds: u16,
 }
 

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::emulate::{ShapedSocket, Shaper, Trace, bind};
 use crate::identity::{Identity, NodeId};
-use crate::link::Tuning;
+use crate::link::{PayloadMax, Tuning};
 use crate::node::{Node, NodeConfig};
 use crate::share::{Onward, Pick, Share};
 use crate::stage::Emulation;
@@ -59,7 +59,7 @@ impl<'a> Deployment<'a> {
                 identity,
                 allowed: below.into_iter().collect::<BTreeSet<_>>(),
                 socket: socket.clone(),
-                tuning: tuning(topology, index),
+                tuning: tuning(topology, places, index),
                 clock,
             };
             nodes.push(Node::start(config)?);
@@ -204,10 +204,13 @@ fn open_socket(tier: &config::Tier) -> Result<ShapedSocket, RunError> {
     ShapedSocket::new(bind(address).map_err(refused)?).map_err(refused)
 }
 
-/// What a node expects of the link above it.
-fn tuning(topology: &Topology, index: usize) -> Tuning {
+/// What a node expects of the link above it. Large packets only where no link is emulated: those carry Ethernet's.
+fn tuning(topology: &Topology, places: &config::Topology, index: usize) -> Tuning {
     let link = topology.links.get(index);
-    link.map_or_else(Tuning::default, |link| Tuning::for_link(link.up.bandwidth, link.up.delay + link.down.delay))
+    let tuning = link.map(|link| Tuning::for_link(link.up.bandwidth, link.up.delay + link.down.delay));
+    let emulated = places.links.iter().any(|link| link.profile.is_some());
+    let payload_max = if emulated { PayloadMax::ETHERNET } else { PayloadMax::LARGE };
+    Tuning { payload_max, ..tuning.unwrap_or_default() }
 }
 
 fn shaper(shape: &Shape, seed: u64) -> Result<Shaper, RunError> {

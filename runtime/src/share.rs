@@ -23,7 +23,7 @@ pub struct Share {
     pub answers: Vec<Pick>,
     /// Where the rest of the model runs; none on the last hop.
     pub onward: Option<Onward>,
-    /// How much slower than this machine it shall be.
+    /// How long its work shall take at least.
     pub emulation: Emulation,
 }
 
@@ -100,7 +100,7 @@ impl Share {
         let taken = match source {
             Source::Given(tensors) => tensors,
             Source::Coded(payload) => {
-                let (taken, start, length) = slowed(clock, self.emulation.memory, || self.decode(&payload));
+                let (taken, start, length) = slowed(clock, self.emulation.decode, || self.decode(&payload));
                 timed(SpanKind::Decode, (start, length));
                 taken?
             }
@@ -116,7 +116,7 @@ impl Share {
         let hands = Hands { taken: &taken, made: &made };
         let mut onward = Payload::default();
         if let Some(way) = &self.onward {
-            let (coded, start, length) = slowed(clock, self.emulation.memory, || way.encode(&hands));
+            let (coded, start, length) = slowed(clock, self.emulation.encode, || way.encode(&hands));
             timed(SpanKind::Encode, (start, length));
             onward = coded?;
         }

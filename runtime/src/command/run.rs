@@ -8,7 +8,7 @@ use clap::Args;
 use thalweg_planner::Plan;
 
 use super::prepare::{Prepared, prepare};
-use super::{Target, write_file, write_json};
+use super::{Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
 use crate::run::{
     Candidate, Deployment, Rounds, RunError, Speed, choose, emulated, measure, planned_report, run_report,
@@ -29,16 +29,15 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// How often each placement is run; the median counts.
-    #[arg(long, value_name = "COUNT", default_value_t = 7, value_parser = clap::value_parser!(u16).range(3..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..))]
     rounds: u16,
 }
 
-/// What a request may take when no pipeline says it.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// What requests that are under way get before the nodes end.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
+    args.plot.as_deref().map_or(Ok(()), check_writable)?;
     let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
     let candidates = choose(&prepared.graph, &prepared.topology, &prepared.objective)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
@@ -56,10 +55,9 @@ async fn run_candidates(prepared: &Prepared, candidates: &[Candidate], rounds: R
     let mut deployment = Deployment::start(subject, graph, topology, places)?;
     let ids = plans.iter().map(|plan| deployment.install(plan)).collect::<Result<Vec<_>, _>>()?;
     deployment.join().await?;
-    let deadline = subject.pipeline.as_ref().map_or(DEADLINE, |pipeline| pipeline.deadline);
     let progress = Progress::start("running every placement", None);
     let report_progress = |done, total| progress.set_of(done, total);
-    let measured = measure(&deployment, &ids, &subject.inputs, deadline, rounds, report_progress).await;
+    let measured = measure(&deployment, &ids, &subject.inputs, subject.deadline(), rounds, report_progress).await;
     progress.finish();
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);

@@ -185,16 +185,18 @@ impl<'a> Deployment<'a> {
         photo.map_or(codec, |(_, pixels)| with_pixels(codec, *pixels))
     }
 
-    /// How much slower than this machine a hop runs: as the plan says, class by class, on average over its layers.
+    /// How long a hop's work shall take: what the plan says, where its tier is slower than this machine.
     fn emulation(&self, plan: &Plan, index: usize) -> Emulation {
-        let tier = &self.topology.tiers[plan.hops[index].tier];
-        if tier.slowdown == Slowdown::NONE {
+        if self.topology.tiers[plan.hops[index].tier].slowdown == Slowdown::NONE {
             return Emulation::NONE;
         }
-        let layers = &self.graph.layers[plan.hops[index].layers.clone()];
-        let here: Duration = layers.iter().map(|layer| layer.reference).sum();
-        let compute = plan.hops[index].compute.as_secs_f64() / here.as_secs_f64();
-        Emulation { compute, memory: tier.slowdown.memory_bound }
+        let below = index.checked_sub(1).map(|below| plan.crossings[below].decode);
+        let above = plan.crossings.get(index).map(|crossing| crossing.encode);
+        Emulation {
+            decode: below.unwrap_or_default(),
+            compute: plan.hops[index].compute,
+            encode: above.unwrap_or_default(),
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thalweg_devices::{ModelError, StageError};
 use thalweg_modules::ModuleError;
-use thalweg_planner::{PlanError, TensorSpec};
+use thalweg_planner::{PlanError, TensorSpec, print_duration};
 
 use crate::config::ConfigError;
 use crate::emulate::TraceError;
@@ -24,7 +25,7 @@ pub enum RunError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Module(#[from] ModuleError),
-    #[error(transparent)]
+    #[error("{error}{advice}", error = .0, advice = more_memory(.0))]
     Plan(Box<PlanError>),
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -36,22 +37,31 @@ pub enum RunError {
     Node(#[from] NodeError),
     #[error("{trace}: {cause}", trace = file.display())]
     Trace { file: PathBuf, cause: TraceError },
+    #[error(
+        "{candidate} gave no answer within {}, the deadline of {place}; {} were predicted: set a longer `deadline` \
+         there, or take faster tiers and links",
+        print_duration(*deadline),
+        print_duration(*predicted)
+    )]
+    Late { candidate: String, deadline: Duration, place: String, predicted: Duration },
     #[error("{candidate}: {cause}")]
     Request { candidate: String, cause: RequestError },
     #[error(
         "tier \"{tier}\" cannot listen on {address}: {cause}; free that address, or give the tier another `listen`"
     )]
     Address { tier: String, address: SocketAddr, cause: io::Error },
-    #[error("{}: cannot read it: {cause}", file.display())]
+    #[error("{}: cannot read it: {cause}; check that the path is right and the file may be read", file.display())]
     Unreadable { file: PathBuf, cause: io::Error },
-    #[error("{}: cannot write it: {cause}", file.display())]
+    #[error("{}: cannot write it: {cause}; give a path in a folder that exists and may be written", file.display())]
     Unwritable { file: PathBuf, cause: io::Error },
-    #[error("{}: input \"{name}\" is not an input of the model, which has {inputs}", file.display())]
+    #[error("{}: [[input]] \"{name}\" is not an input of the model: name one of {inputs}", file.display())]
     NoSuchInput { file: PathBuf, name: String, inputs: String },
     #[error("{}: the model also takes \"{name}\", {spec}: add an [[input]] with that name", file.display())]
     MissingInput { file: PathBuf, name: String, spec: TensorSpec },
-    #[error("{}: [answer] names the output \"{name}\", but the model has {outputs}", file.display())]
+    #[error("{}: [answer] has the output \"{name}\", which the model has not: name one of {outputs}", file.display())]
     NoSuchOutput { file: PathBuf, name: String, outputs: String },
+    #[error("{}: [answer] does not say which output it means: add `output`, one of {outputs}", file.display())]
+    WhichOutput { file: PathBuf, outputs: String },
     #[error("{wrong} of {cuts} cuts of {model} do not give what the whole gives: see the list above")]
     NotExact { model: String, wrong: usize, cuts: usize },
     #[error("{model} has no place to cut: no cut has at most {live_max} tensors that can travel; try --live-max")]
@@ -86,18 +96,30 @@ impl RunError {
             | Self::NoSuchInput { .. }
             | Self::MissingInput { .. }
             | Self::NoSuchOutput { .. }
+            | Self::WhichOutput { .. }
+            | Self::Unwritable { .. }
             | Self::NoCut { .. }
             | Self::NoTopology => 2,
             Self::Stage(_)
             | Self::Identity(_)
             | Self::Link(_)
             | Self::Node(_)
+            | Self::Late { .. }
             | Self::Request { .. }
-            | Self::Unwritable { .. }
             | Self::NotExact { .. }
             | Self::Profile { .. }
             | Self::Output(_)
             | Self::Runtime(_) => 1,
         }
+    }
+}
+
+/// What to do when memory is short; nothing for other reasons.
+fn more_memory(error: &PlanError) -> &'static str {
+    match error {
+        PlanError::NoTierFits(_) | PlanError::TiersTooSmall(_) | PlanError::NoCut { .. } => {
+            "; give a tier more `memory`, or take a smaller model"
+        }
+        _ => "",
     }
 }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::link::Shape;
-use thalweg_flow::{PlanId, Span, SpanKind};
-use thalweg_modules::classify::{Class, Labels, classify};
+use thalweg_flow::{PlanId, Reason, Refusal, Span, SpanKind};
+use thalweg_modules::classify::Class;
 use thalweg_planner::{Graph, Plan, Tensor, TensorId, Topology, print_duration};
 
 use super::choose::Candidate;
 use super::costs::can_show;
 use super::deploy::{EPOCH, plan_id};
 use super::error::RunError;
-use super::load::{Subject, read};
+use super::load::Subject;
 use super::measure::Measured;
 use super::report::{
     BaselineRow, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SpanRow, TierRow, TimesRow,
@@ -68,7 +68,7 @@ pub fn run_report(
     measured: Vec<Result<Measured, RequestError>>,
 ) -> Result<(), RunError> {
     let mut measured = measured.into_iter();
-    let failed = |cause| RunError::Request { candidate: candidates[0].name.clone(), cause };
+    let failed = |cause| no_answer(subject, plan, &candidates[0].name, cause);
     let Some(best) = measured.next().transpose().map_err(failed)? else { return Ok(()) };
     let outputs = in_model_order(graph, plan, &best.median.outputs);
     report.classes = classes(subject, &outputs)?;
@@ -190,21 +190,20 @@ pub(super) fn in_model_order(graph: &Graph, plan: &Plan, answered: &[Tensor]) ->
 
 /// The best classes, when the pipeline says what the answer means.
 fn classes(subject: &Subject, outputs: &[Tensor]) -> Result<Vec<Class>, RunError> {
-    let Some(answer) = subject.pipeline.as_ref().and_then(|pipeline| pipeline.answer.as_ref()) else {
-        return Ok(Vec::new());
-    };
-    let ports = subject.model.outputs();
-    let place = match &answer.output {
-        None => 0,
-        Some(name) => ports.iter().position(|port| port.name == *name).ok_or_else(|| RunError::NoSuchOutput {
-            file: subject.name.clone().into(),
-            name: name.clone(),
-            outputs: ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", "),
-        })?,
-    };
-    let Some(scores) = outputs.get(place) else { return Ok(Vec::new()) };
-    let labels = Labels::read(&read(&answer.labels)?, &answer.labels.display().to_string())?;
-    Ok(classify(scores, &labels, answer.top, answer.softmax)?)
+    subject.scores.as_ref().map_or(Ok(Vec::new()), |scores| scores.best(outputs))
+}
+
+/// Why the plan gave no answer.
+fn no_answer(subject: &Subject, plan: &Plan, candidate: &str, cause: RequestError) -> RunError {
+    let candidate = candidate.to_owned();
+    match cause {
+        RequestError::Refused(Refusal { reason: Reason::DeadlinePassed, .. }) => {
+            let file = subject.pipeline.as_ref().map(|pipeline| pipeline.file.display().to_string());
+            let place = file.unwrap_or("a run without a pipeline".to_owned());
+            RunError::Late { candidate, deadline: subject.deadline(), place, predicted: plan.latency }
+        }
+        cause => RunError::Request { candidate, cause },
+    }
 }
 
 fn output_row(name: &str, output: &Tensor) -> OutputRow {

@@ -9,11 +9,14 @@ use thalweg_devices::{Model, Port, Shapes};
 use thalweg_modules::{Layout, Photo, numpy, random};
 use thalweg_planner::{Graph, Tensor, TensorId};
 
+use super::answer::Scores;
 use super::error::RunError;
 use crate::config::{Input, Origin, Pipeline};
 
 /// The seed of inputs that nobody has given.
 const SEED: u64 = 1;
+/// What a request may take when no pipeline says it.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A model and its inputs, ready to be planned and run.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Subject {
     pub model: Model,
     /// Its description, without times and codings.
     pub graph: Graph,
+    /// What the answer means; none where no pipeline says it.
+    pub(super) scores: Option<Scores>,
     /// One tensor for each input of the model.
     pub inputs: Vec<Tensor>,
     /// Inputs that are photos, with how their pixels became numbers.
@@ -55,10 +60,15 @@ impl Subject {
         all.extend(shapes.clone());
         let (name, model) = (pipeline.name.clone(), pipeline.model.clone());
         let inputs = pipeline.inputs.clone();
-        let file = target.to_owned();
+        let file = pipeline.file.clone();
         Self::of_model(name, Some(pipeline), &model, all, |names, port| {
             tensor(find_input(&file, &inputs, names, port)?, port)
         })
+    }
+
+    /// How long a request may take.
+    pub fn deadline(&self) -> Duration {
+        self.pipeline.as_ref().map_or(DEADLINE, |pipeline| pipeline.deadline)
     }
 
     fn of_model(
@@ -69,13 +79,14 @@ impl Subject {
         mut make: impl FnMut(&[String], &Port) -> Result<Tensor, RunError>,
     ) -> Result<Self, RunError> {
         let model = Model::load(path, &shapes)?;
+        let scores = pipeline.as_ref().map(|pipeline| Scores::of(pipeline, &model)).transpose()?.flatten();
         let names: Vec<String> = model.inputs().iter().map(|port| port.name.clone()).collect();
         let started = Instant::now();
         let inputs = model.inputs().iter().map(|port| make(&names, port)).collect::<Result<_, _>>()?;
         let input_time = started.elapsed();
         let photos = pipeline.as_ref().map_or_else(Vec::new, |pipeline| photos(pipeline, &model));
         let graph = model.describe();
-        Ok(Self { name, pipeline, model, graph, inputs, photos, input_time })
+        Ok(Self { name, pipeline, model, graph, scores, inputs, photos, input_time })
     }
 }
 

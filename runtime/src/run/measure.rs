@@ -19,7 +19,7 @@ pub struct Rounds {
 
 impl Rounds {
     /// For a run that somebody waits for.
-    pub const QUICK: Self = Self { max: 7, budget: Duration::from_secs(15) };
+    pub const QUICK: Self = Self { max: 5, budget: Duration::from_secs(15) };
 }
 
 /// What a candidate has shown.

@@ -1,6 +1,7 @@
 //! The main job, in the order in which it is done: load, price, plan, deploy, measure, report.
 
 mod load;
+mod answer;
 mod costs;
 mod choose;
 mod deploy;

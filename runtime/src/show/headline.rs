@@ -36,7 +36,9 @@ fn gain(report: &Report) -> Option<String> {
     let pace = Pace::of(report.latency_ms(), best_ms)?;
     let place = single_place(&report.plan);
     let others = if place.is_some() { "the best of the others" } else { "the best single place" };
-    let best = format!("{others} ({}, {})", short(&best.name, 50), ms(best_ms));
+    let kept = report.baselines.iter().any(|row| row.sends_inputs_that_stay);
+    let kept = if kept { " that keeps the input" } else { "" };
+    let best = format!("{others}{kept} ({}, {})", short(&best.name, 50), ms(best_ms));
     Some(match (place, pace) {
         (Some(place), Pace::Same) => format!("no split is worth it here: all layers run on {place}, as fast as {best}"),
         (Some(place), Pace::Slower(ratio)) => {

@@ -31,21 +31,14 @@ struct Shown {
 }
 
 impl Progress {
-    /// Begins something that people call `what`, with `total` steps if their number is known.
-    pub fn start(what: &str, total: Option<u64>) -> Self {
+    /// Begins something that people call `what`.
+    pub fn start(what: &str) -> Self {
         let target = stderr().is_terminal().then(ProgressDrawTarget::stderr);
-        Self { shown: target.map(|target| Shown::on(target, PATIENCE, what, total)) }
+        Self { shown: target.map(|target| Shown::on(target, PATIENCE, what)) }
     }
 
-    /// So many steps are done.
-    pub fn set(&self, done: u64) {
-        if let Some(shown) = &self.shown {
-            shown.bar.set_position(done);
-        }
-    }
-
-    /// So many of `total` steps are done, where their number is known only by and by.
-    pub fn set_of(&self, done: usize, total: usize) {
+    /// So many of `total` steps are done.
+    pub fn set(&self, done: usize, total: usize) {
         if let Some(shown) = &self.shown {
             shown.measure(total as u64);
             shown.bar.set_position(done as u64);
@@ -57,10 +50,10 @@ impl Progress {
 }
 
 impl Shown {
-    fn on(target: ProgressDrawTarget, patience: Duration, what: &str, total: Option<u64>) -> Self {
+    fn on(target: ProgressDrawTarget, patience: Duration, what: &str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        bar.set_style(style(if total.is_some() { STEPS } else { NO_STEPS }));
-        bar.set_length(total.unwrap_or(0));
+        bar.set_style(style(NO_STEPS));
+        bar.set_length(0);
         bar.set_message(short(what, 60));
         let (running, ended) = channel::<()>();
         let covered = bar.clone();
@@ -153,15 +146,16 @@ mod tests {
         }
     }
 
-    fn shown(patience: Duration, total: Option<u64>) -> (Paper, Shown) {
+    fn shown(patience: Duration) -> (Paper, Shown) {
         let paper = Paper::default();
         let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
-        (paper, Shown::on(target, patience, "profiling", total))
+        (paper, Shown::on(target, patience, "profiling"))
     }
 
     #[test]
     fn what_ends_soon_shows_nothing() {
-        let (paper, shown) = shown(Duration::from_secs(3600), Some(7));
+        let (paper, shown) = shown(Duration::from_secs(3600));
+        shown.measure(7);
         shown.bar.set_position(3);
         drop(shown);
         assert_eq!(paper.text(), "");
@@ -176,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_takes_longer_shows_how_far_it_is() {
-        let (paper, shown) = shown(Duration::ZERO, Some(7));
+        let (paper, shown) = shown(Duration::ZERO);
+        shown.measure(7);
         shown.bar.set_position(3);
         wait_for(&paper, "3/7");
         assert!(paper.text().contains("profiling"));
@@ -184,11 +179,11 @@ mod tests {
 
     #[test]
     fn a_number_of_steps_may_come_later() {
-        let (paper, shown) = shown(Duration::ZERO, None);
+        let (paper, shown) = shown(Duration::ZERO);
         wait_for(&paper, "profiling");
         assert!(!paper.text().contains("0/"));
         let progress = Progress { shown: Some(shown) };
-        progress.set_of(3, 9);
+        progress.set(3, 9);
         wait_for(&paper, "3/9");
     }
 }

@@ -9,7 +9,7 @@ const ROW: f64 = 27.0;
 const BAR: f64 = 17.0;
 
 /// Where the bars begin, after the names, and where the longest ends, before the figures.
-const BARS: [f64; 2] = [290.0, 685.0];
+const BARS: [f64; 2] = [290.0, 580.0];
 
 /// The plan's colour, and that of everything else.
 const PLAN: &str = "#0072b2";
@@ -20,6 +20,7 @@ struct Row<'a> {
     predicted_ms: Option<f64>,
     measured_ms: Option<f64>,
     same_class: Option<bool>,
+    forbidden: bool,
     refused: Option<&'a str>,
 }
 
@@ -44,6 +45,7 @@ fn rows(report: &Report) -> Vec<Row<'_>> {
         predicted_ms: drawable(Some(report.plan.predicted_ms)),
         measured_ms: drawable(report.plan.measured.map(|measured| measured.median_ms)),
         same_class: None,
+        forbidden: false,
         refused: None,
     };
     let others = report.baselines.iter().map(|baseline| Row {
@@ -51,6 +53,7 @@ fn rows(report: &Report) -> Vec<Row<'_>> {
         predicted_ms: drawable(baseline.predicted_ms),
         measured_ms: drawable(baseline.measured.map(|measured| measured.median_ms)),
         same_class: baseline.same_class,
+        forbidden: baseline.sends_inputs_that_stay,
         refused: baseline.refused.as_deref(),
     });
     std::iter::once(plan).chain(others).collect()
@@ -97,5 +100,7 @@ fn caption(row: &Row<'_>) -> String {
             row.refused.map_or_else(|| "no time is known".to_owned(), |reason| format!("cannot be: {reason}"))
         }
     };
-    if row.same_class == Some(false) { format!("{times}, another answer") } else { times }
+    let other = if row.same_class == Some(false) { ", another answer" } else { "" };
+    let forbidden = if row.forbidden { ", no choice: the input must stay" } else { "" };
+    format!("{times}{other}{forbidden}")
 }

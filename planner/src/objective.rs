@@ -29,6 +29,10 @@ impl Default for Objective {
     /// 90, which costs EfficientNet-Lite0 no accuracy. At most eight live tensors: cuts of the usual vision networks
     /// have one to six, and what has more is rarely worth its bytes.
     fn default() -> Self {
-        Self { codecs: [UNCODED, "f16", "int8", "jpeg/90"].map(str::to_owned).to_vec(), live_max: 8, inputs_stay: false }
+        Self {
+            codecs: [UNCODED, "f16", "int8", "jpeg/90"].map(str::to_owned).to_vec(),
+            live_max: 8,
+            inputs_stay: false,
+        }
     }
 }

@@ -8,6 +8,7 @@ use tract_onnx::tract_hir::tract_core::prelude::{IntoRunnable as _, TractResult,
 use crate::cut::{Border, Partition};
 use crate::error::StageError;
 use crate::guard::guard;
+use crate::reason::reason;
 use crate::tensor;
 
 /// A part that is optimised for this machine and ready to run, from any thread.
@@ -28,7 +29,7 @@ impl Partition {
             graph.optimize()?;
             graph.into_runnable()
         });
-        let plan = plan.map_err(failed)?.map_err(|cause| failed(format!("{cause:#}")))?;
+        let plan = plan.map_err(failed)?.map_err(|cause| failed(reason(&cause)))?;
         Ok(Stage { name: self.name.into(), plan, takes: self.takes.into(), gives: self.gives.into() })
     }
 }
@@ -45,7 +46,7 @@ impl Stage {
             let values = self.plan.run(tensor::all_to_engine(typed())?)?;
             values.iter().map(|value| tensor::from_engine(value)).collect()
         });
-        let outputs = made.map_err(failed)?.map_err(|cause| failed(format!("{cause:#}")))?;
+        let outputs = made.map_err(failed)?.map_err(|cause| failed(reason(&cause)))?;
         for (index, (border, output)) in self.gives.iter().zip(&outputs).enumerate() {
             if border.spec != *output.spec() {
                 let (wants, got) = (border.spec.clone(), output.spec().to_string());

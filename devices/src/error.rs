@@ -8,7 +8,7 @@ use thalweg_planner::TensorSpec;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file cannot be read.
-    #[error("{}: cannot read the model: {cause}", path.display())]
+    #[error("{}: cannot read the model: {cause}; check that the path is right and the file may be read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -16,13 +16,13 @@ pub enum ModelError {
         cause: std::io::Error,
     },
     /// The bytes are not an ONNX model.
-    #[error("{}: not an ONNX model, or cut short after {bytes} bytes: {cause}", path.display())]
+    #[error("{}: its {bytes} bytes are no ONNX model: {cause}; export, copy or download it again", path.display())]
     NotOnnx {
         /// The file.
         path: PathBuf,
         /// Its size.
         bytes: u64,
-        /// What the decoder says.
+        /// What is wrong with them.
         cause: String,
     },
     /// An operator that the engine lacks.
@@ -48,7 +48,7 @@ pub enum ModelError {
         suggestion: String,
     },
     /// A shape for an input that does not exist or has another rank.
-    #[error("{}: --shape {input}={shape} does not fit: {why}", path.display())]
+    #[error("{}: the shape {shape} for input \"{input}\" does not fit: {why}", path.display())]
     WrongShape {
         /// The file.
         path: PathBuf,
@@ -60,14 +60,16 @@ pub enum ModelError {
         why: String,
     },
     /// The engine refuses the model.
-    #[error("{}: the engine cannot {step} this model: {cause}", path.display())]
+    #[error("{}: the engine cannot {step} this model: {cause}; {advice}", path.display())]
     Engine {
         /// The file.
         path: PathBuf,
-        /// What it was doing: `analyse`, `simplify`, …
+        /// What it was doing: `read`, `type`, `simplify`, …
         step: &'static str,
         /// What it says.
         cause: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// An input or output whose type cannot travel between machines.
     #[error("{}: {port} has the type {dtype}, which cannot be sent: only numbers and booleans of a fixed shape can", path.display())]

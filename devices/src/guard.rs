@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use crate::reason::panic_reason;
+
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
     static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
@@ -18,7 +20,7 @@ pub(crate) fn guard<T>(call: impl FnOnce() -> T) -> Result<T, String> {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if GUARDED.get() {
-                MESSAGE.set(info.to_string().replace('\n', " "));
+                MESSAGE.set(panic_reason(info));
             } else {
                 previous(info);
             }
@@ -37,6 +39,7 @@ mod tests {
     #[test]
     fn a_panic_becomes_a_message() {
         let message = guard(|| [1, 2][std::hint::black_box(7)]).expect_err("the index is out of range");
+        assert!(message.starts_with("it panicked at devices/src/guard.rs:"), "{message}");
         assert!(message.contains("index out of bounds"), "{message}");
         assert_eq!(guard(|| 3), Ok(3));
     }

@@ -6,6 +6,7 @@ mod cut;
 mod describe;
 mod error;
 mod guard;
+mod reason;
 mod machine;
 mod model;
 mod onnx;

@@ -11,6 +11,7 @@ use tract_onnx::tract_hir::tract_core::prelude::{Datum as _, TractResult};
 use crate::device::DeviceProfile;
 use crate::error::StageError;
 use crate::guard::guard;
+use crate::reason::reason;
 
 /// Rows and columns of the matrices: large enough for the engine's best kernel, small enough for the second-level cache.
 const MATRIX: usize = 384;
@@ -23,7 +24,7 @@ const RUNS: usize = 7;
 pub fn this_machine() -> Result<DeviceProfile, StageError> {
     let failed =
         |cause: String| StageError::Prepare { part: "the matrix product that measures this machine".into(), cause };
-    let product = guard(matrix_product_time).map_err(failed)?.map_err(|cause| failed(format!("{cause:#}")))?;
+    let product = guard(matrix_product_time).map_err(failed)?.map_err(|cause| failed(reason(&cause)))?;
     let copy = copy_time();
     Ok(DeviceProfile {
         title: processor_name(),

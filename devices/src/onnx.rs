@@ -14,6 +14,7 @@ use crate::bounds;
 use crate::error::ModelError;
 use crate::guard::guard;
 use crate::model::Model;
+use crate::reason::reason;
 
 /// Shapes that the user fixes, by input name. The empty name stands for the only input of a model that has one.
 pub type Shapes = BTreeMap<String, Vec<usize>>;
@@ -53,23 +54,28 @@ impl Reading<'_> {
 
     /// Runs a step of the engine: its errors and panics become one of ours.
     fn engine<T>(&self, step: &'static str, call: impl FnOnce() -> TractResult<T>) -> Result<T, ModelError> {
-        let failed = |cause: String| ModelError::Engine { path: self.path(), step, cause };
-        guard(call).map_err(failed)?.map_err(|cause| failed(format!("{cause:#}").replace('\n', " ")))
+        let failed = |cause: String| ModelError::Engine { path: self.path(), step, cause, advice: self.advice() };
+        guard(call).map_err(failed)?.map_err(|cause| failed(reason(&cause)))
+    }
+
+    fn advice(&self) -> &'static str {
+        if self.shapes.is_empty() { "check the file, or export it again" } else { "try another shape for its inputs" }
     }
 
     fn decode(&self, bytes: Vec<u8>) -> Result<ModelProto, ModelError> {
         let not_onnx = |cause: String| ModelError::NotOnnx { path: self.path(), bytes: bytes.len() as u64, cause };
         let proto = guard(|| onnx().proto_model_for_read(&mut bytes.as_slice()));
-        let proto = proto.map_err(not_onnx)?.map_err(|cause| not_onnx(format!("{cause:#}")))?;
+        let proto = proto.map_err(not_onnx)?.map_err(|cause| not_onnx(undecodable(&bytes, &reason(&cause))))?;
         match &proto.graph {
             Some(graph) if !graph.node.is_empty() || !graph.output.is_empty() => Ok(proto),
-            _ => Err(not_onnx("it holds no graph".to_owned())),
+            _ if bytes.is_empty() => Err(not_onnx("the file is empty".to_owned())),
+            _ => Err(not_onnx("they hold no graph".to_owned())),
         }
     }
 
     fn simplify(&self, mut proto: ModelProto) -> Result<TypedModel, ModelError> {
         if let Some(cause) = proto.graph.as_ref().and_then(bounds::absurd) {
-            return Err(ModelError::Engine { path: self.path(), step: "load", cause });
+            return Err(ModelError::Engine { path: self.path(), step: "load", cause, advice: self.advice() });
         }
         proto.graph.iter_mut().for_each(give_constants_their_type);
         let folder = self.path.parent().and_then(Path::to_str);
@@ -95,7 +101,11 @@ impl Reading<'_> {
         let names: Vec<String> = outlets.iter().map(|outlet| model.node(outlet.node).name.clone()).collect();
         let known = |name: &String| names.contains(name) || (name.is_empty() && names.len() == 1);
         if let Some((input, shape)) = self.shapes.iter().find(|(name, _)| !known(name)) {
-            let why = format!("the model has no such input, only {}", names.join(", "));
+            let names = names.join(", ");
+            let why = match input.as_str() {
+                "" => format!("the model has several inputs, so name one of {names}"),
+                _ => format!("the model has no such input, only {names}"),
+            };
             return Err(self.wrong_shape(input, shape, why));
         }
         for (index, name) in names.iter().enumerate() {
@@ -122,7 +132,7 @@ impl Reading<'_> {
             let fits = stated.as_ref().is_none_or(|stated| {
                 stated.len() == given.len() && stated.iter().zip(given).all(|(s, g)| known(s).is_none_or(|s| s == *g))
             });
-            let why = || format!("the model says [{}]", stated.as_deref().map_or("any".to_owned(), print_shape));
+            let why = || format!("the model takes [{}]", stated.as_deref().map_or("any".to_owned(), print_shape));
             return if fits { Ok(given.iter().copied().collect()) } else { Err(self.wrong_shape(name, given, why())) };
         }
         let unknown = |shape: String, suggestion: String| ModelError::UnknownDimension {
@@ -145,6 +155,20 @@ impl Reading<'_> {
     fn wrong_shape(&self, input: &str, shape: &[usize], why: String) -> ModelError {
         let shape = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         ModelError::WrongShape { path: self.path(), input: input.to_owned(), shape, why }
+    }
+}
+
+/// Why bytes are no model, in words; `said` is what the decoder says.
+fn undecodable(bytes: &[u8], said: &str) -> String {
+    const START: usize = 64;
+    let start = &bytes[..bytes.len().min(START)];
+    if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+        return "they are text, perhaps a web page or a pointer of Git LFS".to_owned();
+    }
+    let said = said.strip_prefix("failed to decode Protobuf message: ").unwrap_or(said);
+    match said.strip_suffix(": buffer underflow") {
+        Some(place) => format!("they end in the middle of {place}"),
+        None => said.to_owned(),
     }
 }
 

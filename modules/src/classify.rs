@@ -1,7 +1,7 @@
 //! Scores of classes become the few best labels.
 
 use serde::Serialize;
-use thalweg_planner::{Tensor, TensorSpec};
+use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::ModuleError;
 
@@ -32,6 +32,19 @@ impl Labels {
     pub fn count(&self) -> usize {
         self.names.len()
     }
+
+    /// Whether scores of this type and shape can be classified: f32, in one axis, a class for each label.
+    pub fn check(&self, scores: &TensorSpec) -> Result<(), ModuleError> {
+        let classes = scores.shape.last().copied().filter(|last| *last > 0 && scores.len() == *last);
+        let Some(classes) = classes.filter(|_| scores.dtype == DType::F32) else {
+            return Err(ModuleError::NotScores { spec: scores.clone() });
+        };
+        if classes == self.count() {
+            return Ok(());
+        }
+        let (file, labels) = (self.file.clone(), self.count());
+        Err(ModuleError::LabelCount { file, labels, classes, spec: scores.clone() })
+    }
 }
 
 /// A class and how sure the model is of it.
@@ -51,17 +64,8 @@ pub struct Class {
 /// logits and become probabilities `exp(score - highest) / sum`; without it they are given as they are.
 /// Negative infinity is a score that never wins; other scores that are not finite are an error.
 pub fn classify(scores: &Tensor, labels: &Labels, top: usize, softmax: bool) -> Result<Vec<Class>, ModuleError> {
-    let spec = scores.spec();
-    let values = scores.to_f32().filter(|values| is_list(spec, values.len()));
-    let values = values.ok_or_else(|| ModuleError::NotScores { spec: spec.clone() })?;
-    if values.len() != labels.count() {
-        return Err(ModuleError::LabelCount {
-            file: labels.file.clone(),
-            labels: labels.count(),
-            classes: values.len(),
-            spec: spec.clone(),
-        });
-    }
+    labels.check(scores.spec())?;
+    let values = scores.to_f32().unwrap_or_default();
     let highest = highest(&values)?;
     let sum: f64 = if softmax { values.iter().map(|score| f64::from(score - highest).exp()).sum() } else { 1.0 };
     let probability = |score: f32| if softmax { (f64::from(score - highest).exp() / sum) as f32 } else { score };
@@ -71,11 +75,6 @@ pub fn classify(scores: &Tensor, labels: &Labels, top: usize, softmax: bool) -> 
     let named =
         |index: usize| Class { index, label: labels.names[index].clone(), probability: probability(values[index]) };
     Ok(order.into_iter().take(top).map(named).collect())
-}
-
-/// Whether the last axis holds all elements, and there is one.
-fn is_list(spec: &TensorSpec, len: usize) -> bool {
-    len > 0 && spec.shape.last() == Some(&len)
 }
 
 /// The highest score, which is finite; an error names the first score that is not a number or positive infinity.

@@ -30,7 +30,7 @@ impl Photo {
         let damaged = |error: ImageError| ModuleError::PhotoDamaged {
             file: file.to_owned(),
             format: title,
-            reason: error.to_string(),
+            reason: error.to_string().trim().to_owned(),
         };
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut limits = Limits::no_limits();

@@ -10,6 +10,7 @@ mod profile;
 mod verify;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ use crate::run::RunError;
 
 /// Makes a neural network flow from a sensor to a data centre the fastest way.
 #[derive(Debug, Parser)]
-#[command(name = "thalweg", version, about, max_term_width = 100)]
+#[command(name = "thalweg", version, max_term_width = 100)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -60,7 +61,7 @@ impl Target {
 
 fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     let help = || format!("\"{text}\" is not a shape: write the input's name and its sizes, such as x=1,3,224,224");
-    let (name, sizes) = text.split_once('=').ok_or_else(help)?;
+    let (name, sizes) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(help)?;
     let sizes = sizes.split(',').map(|size| size.trim().parse().ok().filter(|size| *size > 0));
     Ok((name.to_owned(), sizes.collect::<Option<_>>().ok_or_else(help)?))
 }
@@ -92,8 +93,14 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Writ
     }
 }
 
+/// Opens the file that results will go to, so that nobody waits for results that have no place.
+fn check_writable(file: &Path) -> Result<(), RunError> {
+    let opened = fs::OpenOptions::new().append(true).create(true).open(file);
+    opened.map(drop).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
+}
+
 fn write_file(file: &Path, text: &str) -> Result<(), RunError> {
-    std::fs::write(file, text).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
+    fs::write(file, text).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
 }
 
 /// The report, or anything else, as JSON for programs.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::prepare::{Prepared, prepare};
-use super::{Target, write_file, write_json};
+use super::{Target, check_writable, write_file, write_json};
 use crate::run::{RunError, Speed, choose, planned_report};
 use crate::show::{table, timeline};
 
@@ -29,6 +29,7 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError> {
+    args.plot.as_deref().map_or(Ok(()), check_writable)?;
     let prepared = prepare(&args.target, args.topology.as_deref(), args.profile.as_deref(), Speed::Profiled)?;
     let Prepared { subject, graph, topology, objective, .. } = &prepared;
     let candidates = choose(graph, topology, objective)?;

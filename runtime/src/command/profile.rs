@@ -8,7 +8,7 @@ use thalweg_devices::profile::{Effort, apply, class_rates};
 use thalweg_devices::this_machine;
 
 use super::prepare::{load, prefixes};
-use super::{Target, write_file, write_json};
+use super::{Target, check_writable, write_file, write_json};
 use crate::run::{RunError, print_profile};
 
 #[derive(Debug, Args)]
@@ -24,6 +24,7 @@ pub(super) struct ProfileArgs {
 }
 
 pub(super) fn profile(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), RunError> {
+    args.output.as_deref().map_or(Ok(()), check_writable)?;
     let mut profile = this_machine()?;
     let subject = load(&args.target)?;
     let times = prefixes(&subject, &profile, args.target.live_max, Effort::THOROUGH)?;

@@ -18,6 +18,8 @@ use super::{ConfigError, Problem};
 /// What to run. Paths are absolute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
+    /// The file that says it.
+    pub file: PathBuf,
     /// What people call it.
     pub name: String,
     /// The ONNX file, which exists.
@@ -100,6 +102,7 @@ impl Pipeline {
             return Err(document.out_of_range("deadline", "write a time above zero, such as \"5 s\""));
         }
         Ok(Self {
+            file: source.path().to_owned(),
             name: keys.name,
             model: document.resolve_file("model", &keys.model)?,
             topology: document.resolve(&keys.topology),

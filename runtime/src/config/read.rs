@@ -49,6 +49,11 @@ impl Source {
         Ok(Self { path: path.to_owned(), text })
     }
 
+    /// As the caller named it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its values with their places.
     pub(super) fn parse(&self) -> Result<Document<'_>, ConfigError> {
         match DeTable::parse(&self.text) {

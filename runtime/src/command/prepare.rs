@@ -56,7 +56,7 @@ pub(super) fn prepare(
 
 /// Loads the model and its inputs, with a progress bar.
 pub(super) fn load(target: &Target) -> Result<Subject, RunError> {
-    let progress = Progress::start("loading the model", None);
+    let progress = Progress::start("loading the model");
     let subject = Subject::load(&target.target, &target.shapes());
     progress.finish();
     subject
@@ -72,8 +72,8 @@ pub(super) fn prefixes(
     if let Some(known) = reference.times_of(&subject.model) {
         return Ok(known.to_vec());
     }
-    let progress = Progress::start("timing parts of the model", None);
-    let prefixes = measure_prefixes(subject, effort, live_max, |done, total| progress.set_of(done, total));
+    let progress = Progress::start("timing parts of the model");
+    let prefixes = measure_prefixes(subject, effort, live_max, |done, total| progress.set(done, total));
     progress.finish();
     Ok(prefixes?)
 }

@@ -10,9 +10,7 @@ use thalweg_planner::Plan;
 use super::prepare::{Prepared, prepare};
 use super::{Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
-use crate::run::{
-    Candidate, Deployment, Rounds, RunError, Speed, choose, emulated, measure, planned_report, run_report,
-};
+use crate::run::{Candidate, Deployment, RunError, Speed, choose, emulated, measure, planned_report, run_report};
 use crate::show::{Progress, table, timeline};
 
 #[derive(Debug, Args)]
@@ -41,23 +39,22 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
     let candidates = choose(&prepared.graph, &prepared.topology, &prepared.objective)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let rounds = Rounds { max: args.rounds.into(), ..Rounds::QUICK };
-    let report = runtime.block_on(run_candidates(&prepared, &candidates, rounds))?;
+    let report = runtime.block_on(run_candidates(&prepared, &candidates, args.rounds.into()))?;
     if let Some(file) = &args.plot {
         write_file(file, &timeline(&report))?;
     }
     if args.json { write_json(out, &report) } else { Ok(write!(out, "{}", table(&report))?) }
 }
 
-async fn run_candidates(prepared: &Prepared, candidates: &[Candidate], rounds: Rounds) -> Result<Report, RunError> {
+async fn run_candidates(prepared: &Prepared, candidates: &[Candidate], rounds_max: usize) -> Result<Report, RunError> {
     let Prepared { subject, reference, places, graph, topology, .. } = prepared;
     let plans: Vec<&Plan> = candidates.iter().filter_map(|candidate| candidate.plan.as_ref().ok()).collect();
     let mut deployment = Deployment::start(subject, graph, topology, places)?;
     let ids = plans.iter().map(|plan| deployment.install(plan)).collect::<Result<Vec<_>, _>>()?;
     deployment.join().await?;
-    let progress = Progress::start("running every placement", None);
-    let report_progress = |done, total| progress.set_of(done, total);
-    let measured = measure(&deployment, &ids, &subject.inputs, subject.deadline(), rounds, report_progress).await;
+    let progress = Progress::start("running every placement");
+    let report_progress = |done, total| progress.set(done, total);
+    let measured = measure(&deployment, &ids, &subject.inputs, subject.deadline(), rounds_max, report_progress).await;
     progress.finish();
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);

@@ -39,11 +39,11 @@ pub(super) fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<(), RunEr
         return Err(RunError::NoCut { model: subject.name, live_max: args.target.live_max });
     }
     let whole = subject.model.whole()?.run(&subject.inputs)?;
-    let progress = Progress::start("cutting the model", None);
+    let progress = Progress::start("cutting the model");
     let mut rows = Vec::with_capacity(places.len());
     let total = places.len();
     for (done, place) in places.into_iter().enumerate() {
-        progress.set_of(done, total);
+        progress.set(done, total);
         let check = check_cut(&subject.model, &subject.graph, place, &subject.inputs, &whole)?;
         rows.push(row(&subject.graph, check));
     }

@@ -31,7 +31,7 @@ pub enum Speed {
 }
 
 /// Times prefixes of the model on its inputs; `progress` hears how many are done, of how many.
-pub fn measure(
+pub fn measure_prefixes(
     subject: &Subject,
     effort: Effort,
     live_max: usize,

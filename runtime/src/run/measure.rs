@@ -8,19 +8,8 @@ use thalweg_planner::Tensor;
 use super::deploy::{Deployment, EPOCH};
 use crate::node::{Answered, RequestError};
 
-/// How often candidates are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rounds {
-    /// Rounds that are counted; one more comes first, which opens congestion windows and is not counted.
-    pub max: usize,
-    /// Time after which no further round starts; three are always made.
-    pub budget: Duration,
-}
-
-impl Rounds {
-    /// For a run that somebody waits for.
-    pub const QUICK: Self = Self { max: 5, budget: Duration::from_secs(15) };
-}
+/// Time after which no further round starts, because somebody waits; three that count are always made.
+const BUDGET: Duration = Duration::from_secs(15);
 
 /// What a candidate has shown.
 #[derive(Debug, Clone)]
@@ -33,23 +22,25 @@ pub struct Measured {
 
 /// Runs each of `plans` on `inputs`, round by round; `progress` hears how many requests are done, of how many.
 ///
+/// At most `rounds_max` rounds count; one more comes first, which opens congestion windows and does not.
+///
 /// A plan of which a request failed is not run again, and its error stands in its place.
 pub async fn measure(
     deployment: &Deployment<'_>,
     plans: &[PlanId],
     inputs: &[Tensor],
     deadline: Duration,
-    rounds: Rounds,
+    rounds_max: usize,
     mut progress: impl FnMut(usize, usize),
 ) -> Vec<Result<Measured, RequestError>> {
     let mut answered: Vec<Result<Vec<Answered>, RequestError>> = plans.iter().map(|_| Ok(Vec::new())).collect();
     let started = Instant::now();
-    for round in 0..=rounds.max {
-        if round > 3 && started.elapsed() > rounds.budget {
+    for round in 0..=rounds_max {
+        if round > 3 && started.elapsed() > BUDGET {
             break;
         }
         for (index, plan) in plans.iter().enumerate() {
-            progress(round * plans.len() + index, (rounds.max + 1) * plans.len());
+            progress(round * plans.len() + index, (rounds_max + 1) * plans.len());
             let Ok(earlier) = &mut answered[index] else { continue };
             match deployment.device().request(*plan, EPOCH, inputs.to_vec(), deadline).await {
                 Ok(answer) if round > 0 => earlier.push(answer),

@@ -12,10 +12,10 @@ mod fill;
 mod error;
 
 pub use choose::{Candidate, choose};
-pub use costs::{Speed, measure as measure_prefixes, priced_graph, priced_topology};
+pub use costs::{Speed, measure_prefixes, priced_graph, priced_topology};
 pub use deploy::{Deployment, EPOCH, plan_id};
 pub use error::RunError;
 pub use fill::{emulated, planned_report, run_report};
 pub use keep::{print_profile, read_profile};
 pub use load::{Subject, read};
-pub use measure::{Measured, Rounds, measure};
+pub use measure::{Measured, measure};

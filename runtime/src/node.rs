@@ -287,8 +287,7 @@ fn answered(finished: Finished, returns: &[TensorSpec], start: Duration, clock: 
     let Finished { own: mut outputs, above, mut spans, .. } = finished;
     for (spec, bytes) in returns.iter().zip(above.tensors()) {
         let tensor = Tensor::new(spec.clone(), bytes.to_vec());
-        let wrong =
-            |error: thalweg_planner::WrongLength| Reason::UpstreamLost { text: error.to_string().as_str().into() };
+        let wrong = |error: thalweg_planner::WrongLength| Reason::UpstreamLost { text: error.to_string().into() };
         outputs.push(tensor.map_err(|error| Refusal { hop: 0, reason: wrong(error) })?);
     }
     spans.sort_by_key(|span| span.start);

@@ -154,10 +154,10 @@ impl<'a> Hands<'a> {
             Pick::Taken(index) => self.taken.get(index),
             Pick::Made(index) => self.made.get(index),
         };
-        found.ok_or_else(|| format!("there is no tensor {pick:?}: the plan and its stage differ").as_str().into())
+        found.ok_or_else(|| format!("there is no tensor {pick:?}: the plan and its stage differ").into())
     }
 }
 
 fn text(error: impl fmt::Display) -> Text {
-    error.to_string().as_str().into()
+    error.to_string().into()
 }

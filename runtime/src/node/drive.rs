@@ -112,7 +112,7 @@ impl Drive {
                 self.handle(Event::Computed)
             }
             Happened::Ran(Ok(Err(text))) => self.handle(Event::ComputeFailed(text)),
-            Happened::Ran(Err(panic)) => self.handle(Event::ComputeFailed(panic.as_str().into())),
+            Happened::Ran(Err(panic)) => self.handle(Event::ComputeFailed(panic.into())),
             Happened::Replied(Ok(reply)) => {
                 self.upstream = None;
                 let Reply { answer, payload, departure, arrived } = reply;

@@ -58,7 +58,7 @@ pub(super) enum Failure {
 
 /// Asks the hop above and waits for its reply.
 pub(super) async fn ask(shared: Arc<Shared>, share: Arc<Share>, question: Question) -> Result<Reply, Failure> {
-    let unreachable = |error: LinkError| Failure::Unreachable(error.to_string().as_str().into());
+    let unreachable = |error: LinkError| Failure::Unreachable(error.to_string().into());
     let Some(onward) = &share.onward else {
         return Err(Failure::Unreachable("the plan ends here".into()));
     };
@@ -102,5 +102,5 @@ async fn reply(share: &Share, exchange: &mut Exchange) -> Result<(Answer, Payloa
 }
 
 fn lost(error: impl std::fmt::Display) -> Failure {
-    Failure::Lost(error.to_string().as_str().into())
+    Failure::Lost(error.to_string().into())
 }

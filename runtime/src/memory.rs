@@ -1,4 +1,4 @@
-//! Keeps the process small: memory that one thread has freed is there for all others.
+//! The memory of this process: kept small, because what one thread has freed is there for all others, and told.
 
 /// Makes all threads of this process allocate from one arena, where the C library is glibc.
 ///
@@ -18,3 +18,10 @@ pub fn share_one_arena() {
 /// Other C libraries have one arena anyway.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn share_one_arena() {}
+
+/// The most memory that this process has had resident so far, in bytes; none where the system is not Linux.
+pub(crate) fn resident_bytes_max() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}

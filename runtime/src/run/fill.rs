@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::link::Shape;
-use thalweg_flow::{PlanId, Reason, Refusal, Span, SpanKind};
+use thalweg_flow::{Reason, Refusal, Span, SpanKind};
 use thalweg_modules::classify::Class;
 use thalweg_planner::{Graph, Plan, Tensor, TensorId, Topology, print_duration};
 
@@ -18,6 +18,7 @@ use super::report::{
     BaselineRow, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SpanRow, TierRow, TimesRow,
 };
 use crate::config;
+use crate::memory::resident_bytes_max;
 use crate::node::RequestError;
 
 /// What is known before anything was run. The first of `candidates` is the plan, which exists.
@@ -29,10 +30,9 @@ pub fn planned_report(
     plan: &Plan,
     emulated: Vec<String>,
 ) -> Report {
-    let id = plan_id(&subject.model, plan);
     let tiers = plan.hops.iter().enumerate().map(|(index, _)| tier_row(graph, topology, plan, index));
     let plan_row = PlanRow {
-        id: short(id),
+        id: plan_id(&subject.model, plan).to_string(),
         epoch: EPOCH,
         tiers: tiers.collect(),
         predicted_ms: ms(plan.latency),
@@ -276,16 +276,4 @@ fn latency(measured: &Measured) -> MeasuredRow {
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-/// The first two bytes in hexadecimal digits.
-fn short(id: PlanId) -> String {
-    format!("{:02x}{:02x}", id.0[0], id.0[1])
-}
-
-/// The peak of this process, as Linux tells it.
-fn resident_bytes_max() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }

@@ -96,6 +96,12 @@ impl LinkProfile {
 }
 
 impl Shape {
+    /// A direction that does nothing to packets but to carry them at this rate and with this delay.
+    pub fn new(rate: Bandwidth, delay: Duration) -> Self {
+        let (jitter, queue) = (Duration::ZERO, queue_default());
+        Self { rate, delay, jitter, loss: 0.0, queue, reorder: 0.0, duplicate: 0.0, outage: None, trace: None }
+    }
+
     /// Refuses a direction that nothing passes, a share that is none, and times that contradict each other.
     pub fn validate(&self) -> Result<(), InvalidFigure> {
         check(self.rate > Bandwidth(0), "rate", self.rate, "write a bandwidth above zero, such as \"5 Mbit/s\"")?;

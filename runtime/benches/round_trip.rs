@@ -19,7 +19,7 @@ use thalweg::stage::{Compute, Emulation};
 use thalweg_codec::Codec;
 use thalweg_devices::link::Shape;
 use thalweg_flow::{Contract, PlanId, Slot, SpanKind};
-use thalweg_planner::{Bandwidth, Bytes, DType, Tensor, TensorSpec};
+use thalweg_planner::{Bandwidth, DType, Tensor, TensorSpec};
 use tokio::runtime;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -77,7 +77,7 @@ async fn measure_long_link() -> Result<(), Failure> {
     for (name, tuning) in [("unknown", Tuning::default()), ("known", Tuning::for_link(rate, 2 * delay))] {
         let (mut first, mut later) = (Vec::new(), Vec::new());
         for _ in 0..LONG_ROUNDS {
-            let path = path(2, SENT, 4000, tuning, Some(shape(rate, delay)))?;
+            let path = path(2, SENT, 4000, tuning, Some(Shape::new(rate, delay)))?;
             path[0].join(path[1].peer()).await?;
             first.push(ask(&path[0], SENT).await?.length.as_micros());
             for _ in 0..LONG_ROUNDS {
@@ -88,11 +88,6 @@ async fn measure_long_link() -> Result<(), Failure> {
         println!("{name:<8} first {first:.1} ms, later {later:.1} ms");
     }
     Ok(())
-}
-
-fn shape(rate: Bandwidth, delay: Duration) -> Shape {
-    let (jitter, queue) = (Duration::ZERO, Bytes(256 * 1024));
-    Shape { rate, delay, jitter, loss: 0.0, queue, reorder: 0.0, duplicate: 0.0, outage: None, trace: None }
 }
 
 async fn ask(node: &Node, sent: usize) -> Result<Answered, Failure> {

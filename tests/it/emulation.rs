@@ -30,17 +30,7 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 fn shape(rate: u64, delay: Duration) -> Shape {
-    Shape {
-        rate: Bandwidth(rate),
-        delay,
-        jitter: Duration::ZERO,
-        loss: 0.0,
-        queue: Bytes(1 << 30),
-        reorder: 0.0,
-        duplicate: 0.0,
-        outage: None,
-        trace: None,
-    }
+    Shape { queue: Bytes(1 << 30), ..Shape::new(Bandwidth(rate), delay) }
 }
 
 /// A packet that arrived: its number, and when.

@@ -188,11 +188,12 @@ mod tests {
     use std::time::Duration;
 
     use thalweg_devices::link::Shape;
+    use thalweg_planner::Bandwidth;
 
     use super::*;
 
     fn shape() -> Shape {
-        toml::from_str("rate = \"100 Mbit/s\"\ndelay = \"20 ms\"").unwrap()
+        Shape::new(Bandwidth(100_000_000), Duration::from_millis(20))
     }
 
     /// Sends two segments to `peer` at once and returns the two datagrams that arrive there.
@@ -215,40 +216,32 @@ mod tests {
         arrived
     }
 
-    fn run(test: impl Future<Output = ()>) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    #[tokio::test]
+    async fn only_the_named_peer_is_shaped() {
+        let socket = Arc::new(ShapedSocket::new(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap());
+        let near = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let far = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let far_address = far.local_addr().unwrap();
+        socket.shape(far_address, Shaper::new(&shape(), None, 1));
+        assert_eq!(socket.max_transmit_segments(), 1);
+        let start = Instant::now();
+        assert_eq!(two_segments(&socket, &far).await, [b"first/".to_vec(), b"second".to_vec()]);
+        assert!(start.elapsed() >= Duration::from_millis(19), "the delay was skipped");
+        assert_eq!(socket.counters(far_address).map(|counters| (counters.packets, counters.bytes)), Some((2, 68)));
+        assert_eq!(two_segments(&socket, &near).await, [b"first/".to_vec(), b"second".to_vec()]);
+        assert_eq!(socket.counters(near.local_addr().unwrap()), None);
     }
 
-    #[test]
-    fn only_the_named_peer_is_shaped() {
-        run(async {
-            let socket = Arc::new(ShapedSocket::new(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap());
-            let near = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            let far = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            let far_address = far.local_addr().unwrap();
-            socket.shape(far_address, Shaper::new(&shape(), None, 1));
-            assert_eq!(socket.max_transmit_segments(), 1);
-            let start = Instant::now();
-            assert_eq!(two_segments(&socket, &far).await, [b"first/".to_vec(), b"second".to_vec()]);
-            assert!(start.elapsed() >= Duration::from_millis(19), "the delay was skipped");
-            assert_eq!(socket.counters(far_address).map(|counters| (counters.packets, counters.bytes)), Some((2, 68)));
-            assert_eq!(two_segments(&socket, &near).await, [b"first/".to_vec(), b"second".to_vec()]);
-            assert_eq!(socket.counters(near.local_addr().unwrap()), None);
-        });
-    }
-
-    #[test]
-    fn a_dropped_socket_frees_its_address_at_once() {
-        run(async {
-            let socket = ShapedSocket::new(bind("[::1]:0".parse().unwrap()).unwrap()).unwrap();
-            let address = socket.local_addr().unwrap();
-            socket.shape(address, Shaper::new(&shape(), None, 1));
-            let transmit =
-                Transmit { destination: address, ecn: None, contents: b"late", segment_size: None, src_ip: None };
-            socket.try_send(&transmit).unwrap();
-            assert!(bind(address).is_err(), "the address was not in use");
-            drop(socket);
-            bind(address).unwrap();
-        });
+    #[tokio::test]
+    async fn a_dropped_socket_frees_its_address_at_once() {
+        let socket = ShapedSocket::new(bind("[::1]:0".parse().unwrap()).unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        socket.shape(address, Shaper::new(&shape(), None, 1));
+        let transmit =
+            Transmit { destination: address, ecn: None, contents: b"late", segment_size: None, src_ip: None };
+        socket.try_send(&transmit).unwrap();
+        assert!(bind(address).is_err(), "the address was not in use");
+        drop(socket);
+        bind(address).unwrap();
     }
 }

@@ -53,70 +53,53 @@ async fn reply(connection: &Connection, frame: &Frame, tensor: Vec<u8>) -> Frame
     exchange.read_frame().await.unwrap()
 }
 
-fn run(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+#[tokio::test]
+async fn a_request_that_begins_with_another_frame_is_refused() {
+    let (_node, _endpoint, connection) = node_and_peer().await;
+    let frame = Frame::Hello(Hello { version: VERSION, name: "me".into() });
+    let refused = reply(&connection, &frame, vec![]).await;
+    assert!(matches!(&refused, Frame::Refuse(Refusal { reason: Reason::Malformed { .. }, .. })), "{refused:?}");
 }
 
-#[test]
-fn a_request_that_begins_with_another_frame_is_refused() {
-    run(async {
-        let (_node, _endpoint, connection) = node_and_peer().await;
-        let frame = Frame::Hello(Hello { version: VERSION, name: "me".into() });
-        let refused = reply(&connection, &frame, vec![]).await;
-        assert!(matches!(&refused, Frame::Refuse(Refusal { reason: Reason::Malformed { .. }, .. })), "{refused:?}");
-    });
+#[tokio::test]
+async fn a_request_that_ends_early_is_refused_and_the_connection_goes_on() {
+    let (_node, _endpoint, connection) = node_and_peer().await;
+    let short = reply(&connection, &Frame::Open(open()), vec![0; 7]).await;
+    let reason = Reason::WrongLength { announced: BYTES, got: 7 };
+    assert_eq!(short, Frame::Refuse(Refusal { hop: 1, reason }));
+    let whole = reply(&connection, &Frame::Open(open()), vec![0; BYTES as usize]).await;
+    assert!(matches!(&whole, Frame::Answer(answer) if answer.sizes.is_empty()), "{whole:?}");
 }
 
-#[test]
-fn a_request_that_ends_early_is_refused_and_the_connection_goes_on() {
-    run(async {
-        let (_node, _endpoint, connection) = node_and_peer().await;
-        let short = reply(&connection, &Frame::Open(open()), vec![0; 7]).await;
-        let reason = Reason::WrongLength { announced: BYTES, got: 7 };
-        assert_eq!(short, Frame::Refuse(Refusal { hop: 1, reason }));
-        let whole = reply(&connection, &Frame::Open(open()), vec![0; BYTES as usize]).await;
-        assert!(matches!(&whole, Frame::Answer(answer) if answer.sizes.is_empty()), "{whole:?}");
-    });
+#[tokio::test]
+async fn a_request_whose_bytes_never_come_is_refused_at_its_deadline() {
+    let (_node, _endpoint, connection) = node_and_peer().await;
+    let mut exchange = connection.open().await.unwrap();
+    let frame = Frame::Open(Open { remaining_us: 50_000, ..open() });
+    exchange.begin(&frame).await.unwrap();
+    assert_eq!(exchange.read_frame().await.unwrap(), Frame::Refuse(Refusal { hop: 1, reason: Reason::DeadlinePassed }));
 }
 
-#[test]
-fn a_request_whose_bytes_never_come_is_refused_at_its_deadline() {
-    run(async {
-        let (_node, _endpoint, connection) = node_and_peer().await;
-        let mut exchange = connection.open().await.unwrap();
-        let frame = Frame::Open(Open { remaining_us: 50_000, ..open() });
-        exchange.begin(&frame).await.unwrap();
-        assert_eq!(
-            exchange.read_frame().await.unwrap(),
-            Frame::Refuse(Refusal { hop: 1, reason: Reason::DeadlinePassed })
-        );
-    });
+#[tokio::test]
+async fn a_request_without_time_another_codec_or_hop_is_refused() {
+    let (_node, _endpoint, connection) = node_and_peer().await;
+    let wrong = [
+        Open { remaining_us: 0, ..open() },
+        Open { codec: "int8".into(), ..open() },
+        Open { hop: 2, ..open() },
+        Open { sizes: vec![], ..open() },
+        Open { sizes: vec![u64::MAX], ..open() },
+    ];
+    for open in wrong {
+        let replied = reply(&connection, &Frame::Open(open.clone()), vec![0; BYTES as usize]).await;
+        assert!(matches!(replied, Frame::Refuse(_)), "{open:?} got {replied:?}");
+    }
 }
 
-#[test]
-fn a_request_without_time_another_codec_or_hop_is_refused() {
-    run(async {
-        let (_node, _endpoint, connection) = node_and_peer().await;
-        let wrong = [
-            Open { remaining_us: 0, ..open() },
-            Open { codec: "int8".into(), ..open() },
-            Open { hop: 2, ..open() },
-            Open { sizes: vec![], ..open() },
-            Open { sizes: vec![u64::MAX], ..open() },
-        ];
-        for open in wrong {
-            let replied = reply(&connection, &Frame::Open(open.clone()), vec![0; BYTES as usize]).await;
-            assert!(matches!(replied, Frame::Refuse(_)), "{open:?} got {replied:?}");
-        }
-    });
-}
-
-#[test]
-fn an_unknown_peer_cannot_connect() {
-    run(async {
-        let (node, _endpoint, _connection) = node_and_peer().await;
-        let unknown = Identity::generate().unwrap().0;
-        let endpoint = Endpoint::open(socket(), unknown, BTreeSet::new(), Tuning::default()).unwrap();
-        assert!(matches!(endpoint.connect(node.peer()).await, Err(LinkError::Unreachable { .. })));
-    });
+#[tokio::test]
+async fn an_unknown_peer_cannot_connect() {
+    let (node, _endpoint, _connection) = node_and_peer().await;
+    let unknown = Identity::generate().unwrap().0;
+    let endpoint = Endpoint::open(socket(), unknown, BTreeSet::new(), Tuning::default()).unwrap();
+    assert!(matches!(endpoint.connect(node.peer()).await, Err(LinkError::Unreachable { .. })));
 }

@@ -11,15 +11,10 @@ use thalweg::config;
 use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topology};
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, Stage, this_machine};
-use thalweg_modules::{Layout, Normalise, Photo};
+use thalweg_modules::Photo;
 use thalweg_planner::{Graph, Tensor, evaluate};
 
-use crate::models::{root, shared};
-
-/// Live tensors that a cut may have.
-const LIVE_MAX: usize = 8;
-/// What the network was trained on: (level - 127) / 128.
-const NORMALISE: Normalise = Normalise { mean: [127.0; 3], scale: [128.0; 3], layout: Layout::Nchw };
+use crate::models::{LIVE_MAX, NORMALISE, root, shared};
 
 #[tokio::test]
 async fn a_split_run_is_as_accurate_as_the_whole() {

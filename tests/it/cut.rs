@@ -5,10 +5,8 @@ use thalweg_codec::{Bound, Codec};
 use thalweg_devices::{Split, StageError, cuts};
 use thalweg_planner::{Graph, Separator, Tensor};
 
-use crate::models::{CASES, Case};
+use crate::models::{CASES, Case, LIVE_MAX};
 
-/// Live tensors that a cut may have.
-const LIVE_MAX: usize = 8;
 /// Multiply-adds that the cuts of one model may cost together: small models are cut everywhere, VGG-19 at a few places.
 const MACS_MAX: u64 = 200_000_000_000;
 /// Bytes of weights that the cuts of one model may prepare together.

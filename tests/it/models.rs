@@ -7,6 +7,12 @@ use thalweg_modules::random::{Range, random};
 use thalweg_modules::{Layout, Normalise, Photo};
 use thalweg_planner::{DType, Tensor};
 
+/// Live tensors that a cut may have.
+pub(crate) const LIVE_MAX: usize = 8;
+
+/// What EfficientNet-Lite0 was trained on: (level - 127) / 128.
+pub(crate) const NORMALISE: Normalise = Normalise { mean: [127.0; 3], scale: [128.0; 3], layout: Layout::Nchw };
+
 /// A model, and what it needs to be run.
 pub(crate) struct Case {
     /// Path below `examples/models`, or below `../shared/models` beside the repository.
@@ -48,8 +54,8 @@ pub(crate) const CASES: [Case; 21] = [
 ];
 
 /// The root of the repository.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lie in the repository").to_owned()
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the repository")
 }
 
 /// Models and data that are too large for the repository, in a folder beside it; none where it is not there.
@@ -81,8 +87,7 @@ fn input(port: &Port) -> Tensor {
         (DType::F32, [1, 3, ..]) => {
             let bytes = std::fs::read(root().join("examples/classify/photo.jpg")).expect("the example's photo");
             let photo = Photo::decode(&bytes, "photo.jpg").expect("a photo");
-            let normalise = Normalise { mean: [127.0; 3], scale: [128.0; 3], layout: Layout::Nchw };
-            normalise.tensor(&photo, spec).expect("an image input")
+            NORMALISE.tensor(&photo, spec).expect("an image input")
         }
         (DType::I64, _) => {
             let high = if port.name.contains("ids") && !port.name.contains("type") { 20.0 } else { 2.0 };

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use scan::Source;
 
+use crate::models::root;
+
 /// A rule that one source file keeps by itself.
 type Rule = fn(&Source) -> Vec<Fault>;
 
@@ -91,10 +93,6 @@ fn none(faults: Vec<Fault>) {
 
 fn listed(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{fault}\n")).collect()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the repository")
 }
 
 fn read(path: &str) -> String {

@@ -3,12 +3,12 @@
 //! Pure functions from bytes to tensors and back. This crate opens no file and no socket: the caller brings the bytes,
 //! and the name that errors should call them by.
 
-pub mod classify;
-mod error;
+mod photo;
 mod normalise;
 pub mod numpy;
-mod photo;
 pub mod random;
+pub mod classify;
+mod error;
 
 use thalweg_planner::{Bytes, TensorSpec};
 
@@ -17,7 +17,7 @@ pub use normalise::{Layout, Normalise};
 pub use photo::{PIXELS_MAX, Photo, SIDE_MAX};
 
 /// The largest input that is made or read. It keeps a mistyped shape from taking all memory.
-pub const INPUT_BYTES_MAX: Bytes = Bytes(1 << 30);
+const INPUT_BYTES_MAX: Bytes = Bytes(1 << 30);
 
 /// Refuses tensors above [`INPUT_BYTES_MAX`].
 fn check_size(spec: &TensorSpec) -> Result<(), ModuleError> {

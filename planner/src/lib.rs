@@ -55,9 +55,7 @@ pub use evaluate::evaluate;
 pub use graph::{Coding, Graph, Layer, OpClass, Separator, TensorCost, TensorId};
 pub use objective::{Objective, UNCODED};
 pub use plan::{Crossing, Hop, Plan};
-pub use quantity::{
-    Bandwidth, ByteRate, Bytes, MacRate, Macs, QuantityError, duration, parse_duration, print_duration,
-};
+pub use quantity::{Bandwidth, ByteRate, Bytes, MacRate, Macs, QuantityError, duration, print_duration};
 pub use search::plan;
 pub use tensor::{DType, Tensor, TensorSpec, WrongLength};
 pub use topology::{Direction, Link, Slowdown, Tier, Topology};

@@ -191,7 +191,7 @@ impl<T> serde::de::Visitor<'_> for Written<T> {
 }
 
 /// Reads a duration such as `"20 ms"`.
-pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
+fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     Ok(Duration::from_nanos(DURATION.parse(text)?.round() as u64))
 }
 

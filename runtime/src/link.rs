@@ -3,8 +3,8 @@
 mod quic;
 
 use std::net::SocketAddr;
-
 use std::time::Duration;
+
 use thalweg_planner::{Bandwidth, Bytes};
 
 use crate::identity::NodeId;

@@ -9,9 +9,9 @@ const ELEMENTS_MIN: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Channels {
     /// How many there are: at least 1, except in a tensor without elements.
-    pub count: usize,
+    pub(crate) count: usize,
     /// Elements in a row that belong to one of them.
-    pub inner: usize,
+    pub(crate) inner: usize,
 }
 
 impl Channels {

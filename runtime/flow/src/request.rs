@@ -206,5 +206,4 @@ impl Request {
 }
 
 #[cfg(test)]
-#[path = "request_tests.rs"]
 mod tests;

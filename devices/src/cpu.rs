@@ -8,6 +8,7 @@ use tract_onnx::tract_hir::tract_core::prelude::{IntoRunnable as _, TractResult,
 use crate::cut::{Border, Partition};
 use crate::error::StageError;
 use crate::guard::guard;
+use crate::model::{Model, Port};
 use crate::reason::reason;
 use crate::tensor;
 
@@ -31,6 +32,14 @@ impl Partition {
         });
         let plan = plan.map_err(failed)?.map_err(|cause| failed(reason(&cause)))?;
         Ok(Stage { name: self.name.into(), plan, takes: self.takes.into(), gives: self.gives.into() })
+    }
+}
+
+impl Model {
+    /// The whole model, ready to run: takes its inputs and gives its outputs.
+    pub fn whole(&self) -> Result<Stage, StageError> {
+        let tensors = |ports: &[Port]| ports.iter().map(|port| port.tensor).collect::<Vec<_>>();
+        self.partition(0..self.layers.len(), &tensors(self.inputs()), &tensors(self.outputs()))?.prepare()
     }
 }
 

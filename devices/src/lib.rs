@@ -1,22 +1,22 @@
 //! Reads models, cuts them, runs their parts, and knows what devices and links are capable of.
 
-mod bounds;
-mod cpu;
-mod cut;
-mod describe;
-mod error;
-mod guard;
-mod reason;
-mod machine;
-mod model;
-mod onnx;
-mod split;
-mod tensor;
-pub mod profile;
 mod figure;
 pub mod device;
 pub mod link;
 pub mod catalogue;
+mod onnx;
+mod bounds;
+mod guard;
+mod reason;
+mod model;
+mod describe;
+mod machine;
+pub mod profile;
+mod cut;
+mod cpu;
+mod tensor;
+mod split;
+mod error;
 
 pub use cpu::Stage;
 pub use cut::Partition;
@@ -25,4 +25,4 @@ pub use figure::InvalidFigure;
 pub use machine::this_machine;
 pub use model::{Model, Port};
 pub use onnx::Shapes;
-pub use split::{CutCheck, Split, check_cut, cuts, difference};
+pub use split::{CutCheck, Split, check_cut, cuts};

@@ -117,11 +117,6 @@ impl Model {
         self.wires[tensor].spec.as_ref()
     }
 
-    /// Operators that compute.
-    pub fn layer_count(&self) -> usize {
-        self.layers.len()
-    }
-
     pub(crate) fn node(&self, layer: usize) -> &TypedNode {
         self.typed.node(self.layers[layer].node)
     }

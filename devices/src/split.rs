@@ -86,7 +86,7 @@ pub fn check_cut(
 }
 
 /// The largest difference of two f32 tensors; infinite when they cannot be compared, 0 when they are the same.
-pub fn difference(one: &Tensor, other: &Tensor) -> f32 {
+fn difference(one: &Tensor, other: &Tensor) -> f32 {
     if one == other {
         return 0.0;
     }
@@ -98,13 +98,5 @@ pub fn difference(one: &Tensor, other: &Tensor) -> f32 {
             .map(|(a, b)| (a - b).abs())
             .fold(0.0, f32::max),
         _ => f32::INFINITY,
-    }
-}
-
-impl Model {
-    /// The whole model, ready to run: takes its inputs and gives its outputs.
-    pub fn whole(&self) -> Result<Stage, StageError> {
-        let tensors = |ports: &[crate::Port]| ports.iter().map(|port| port.tensor).collect::<Vec<_>>();
-        self.partition(0..self.layer_count(), &tensors(self.inputs()), &tensors(self.outputs()))?.prepare()
     }
 }

@@ -81,7 +81,7 @@ impl Model {
             Ok(ports) => ports,
             Err(refused) => return Ok(Err(refused)),
         };
-        let hash = graph_hash(&typed, &layers, &wires, file);
+        let hash = graph_hash(&typed, &layers, &wires, file)?;
         Ok(Ok(Self {
             typed: Arc::new(typed),
             layers: Arc::new(layers),
@@ -164,15 +164,24 @@ fn layers(typed: &TypedModel, order: &[usize], ids: &HashMap<OutletId, TensorId>
 }
 
 /// The file, and what the engine made of it: two nodes agree on every edge only when both are the same.
-fn graph_hash(typed: &TypedModel, layers: &[LayerNode], wires: &[Wire], file: [u8; 32]) -> [u8; 32] {
+fn graph_hash(typed: &TypedModel, layers: &[LayerNode], wires: &[Wire], file: [u8; 32]) -> TractResult<[u8; 32]> {
     let mut hash = blake3::Hasher::new();
     hash.update(&file);
     for layer in layers {
         let node = typed.node(layer.node);
-        hash.update(format!("{} {} {:?} {:?};", node.name, node.op.name(), layer.reads, layer.writes).as_bytes());
+        let (name, op, details) = (numberless(&node.name), node.op.name(), node.op.info()?);
+        hash.update(format!("{name} {op} {details:?} {:?} {:?};", layer.reads, layer.writes).as_bytes());
     }
     for wire in wires {
-        hash.update(format!("{} {:?};", wire.name, wire.spec).as_bytes());
+        hash.update(format!("{} {:?};", numberless(&wire.name), wire.spec).as_bytes());
     }
-    *hash.finalize().as_bytes()
+    Ok(*hash.finalize().as_bytes())
+}
+
+/// A name without the number at its end: the engine numbers nodes of one origin, and not in the same way each time.
+fn numberless(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((origin, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => origin,
+        _ => name,
+    }
 }

@@ -95,7 +95,7 @@ fn difference(one: &Tensor, other: &Tensor) -> f32 {
             .iter()
             .zip(&other)
             .filter(|(a, b)| a.to_bits() != b.to_bits())
-            .map(|(a, b)| (a - b).abs())
+            .map(|(a, b)| if a.is_nan() || b.is_nan() { f32::INFINITY } else { (a - b).abs() })
             .fold(0.0, f32::max),
         _ => f32::INFINITY,
     }

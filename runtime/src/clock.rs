@@ -19,9 +19,24 @@ impl Clock {
         self.start.elapsed()
     }
 
-    /// The instant at which it will show `time`; a month from its start for times too far to be shown.
+    /// The instant at which it will show `time`: now where that is past, and a month from now where that is farther away.
     pub(crate) fn instant(self, time: Duration) -> tokio::time::Instant {
         const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
-        (self.start + time.min(FAR)).into()
+        (Instant::now() + time.saturating_sub(self.now()).min(FAR)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_of_an_old_clock_is_still_to_come() {
+        const MONTHS: Duration = Duration::from_secs(90 * 24 * 3600);
+        let Some(start) = Instant::now().checked_sub(MONTHS) else { return };
+        let clock = Clock { start };
+        let ahead = clock.instant(clock.now() + Duration::from_secs(60)) - tokio::time::Instant::now();
+        assert!(ahead > Duration::from_secs(59), "{ahead:?}");
+        assert!(clock.instant(Duration::MAX) > tokio::time::Instant::now());
     }
 }

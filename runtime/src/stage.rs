@@ -33,7 +33,7 @@ impl Compute for thalweg_devices::Stage {
 ///
 /// Times rather than factors, because a factor would also multiply what only this machine is to blame for: a core that
 /// wakes from sleep with cold caches runs a small part in twice the time, which no device is twenty times slower at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Emulation {
     /// For decoding all that comes.
     pub decode: Duration,

@@ -95,8 +95,14 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Writ
 
 /// Opens the file that results will go to, so that nobody waits for results that have no place.
 fn check_writable(file: &Path) -> Result<(), RunError> {
+    let existed = file.exists();
     let opened = fs::OpenOptions::new().append(true).create(true).open(file);
-    opened.map(drop).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
+    opened.map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })?;
+    if !existed {
+        // Nothing is left behind when the command fails later; a file that cannot go is no reason to fail now.
+        let _ = fs::remove_file(file);
+    }
+    Ok(())
 }
 
 fn write_file(file: &Path, text: &str) -> Result<(), RunError> {

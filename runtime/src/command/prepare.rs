@@ -10,7 +10,7 @@ use thalweg_planner::{Graph, Objective, Topology};
 
 use super::Target;
 use crate::config;
-use crate::run::{RunError, Speed, Subject, measure_prefixes, priced_graph, priced_topology, read_profile};
+use crate::run::{RunError, Speed, Subject, measure_prefixes, priced_graph, priced_topology, scale_codings};
 use crate::show::Progress;
 
 /// A subject and all that the planner has to know of it and its surroundings.
@@ -34,17 +34,20 @@ pub(super) fn prepare(
     speed: Speed,
 ) -> Result<Prepared, RunError> {
     // Before the model is loaded, so that the memory it takes is given back first.
-    let reference = match profile {
-        Some(file) => read_profile(file)?,
-        None => this_machine()?,
-    };
+    let here = this_machine()?;
+    let reference = profile.map_or(Ok(here.clone()), config::device_file)?;
     let subject = load(target)?;
+    if let Some(file) = profile.filter(|_| reference.times_of(&subject.model).is_none()) {
+        return Err(RunError::NotTimed { file: file.to_owned(), model: subject.name });
+    }
     let own = subject.pipeline.as_ref().map(|pipeline| pipeline.topology.as_path());
     let file = topology.or(own).ok_or(RunError::NoTopology)?;
     let places = config::Topology::read(file)?;
     let codecs = subject.pipeline.as_ref().map_or(CODECS.to_vec(), |pipeline| pipeline.codecs.clone());
     let prefixes = prefixes(&subject, &reference, target.live_max, Effort::QUICK)?;
-    let graph = priced_graph(&subject, &prefixes, &codecs, target.live_max)?;
+    let mut graph = priced_graph(&subject, &prefixes, &codecs, target.live_max)?;
+    // Codecs were timed here, whatever machine the profile is of.
+    scale_codings(&mut graph, &here.slowdown(&reference));
     let topology = priced_topology(&places, &reference, speed);
     let objective = Objective {
         codecs: codecs.iter().map(Codec::to_string).collect(),

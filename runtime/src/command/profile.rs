@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::profile::{Effort, apply, class_rates};
 use thalweg_devices::this_machine;
 
 use super::prepare::{load, prefixes};
 use super::{Target, check_writable, write_file, write_json};
-use crate::run::{RunError, print_profile};
+use crate::run::RunError;
 
 #[derive(Debug, Args)]
 pub(super) struct ProfileArgs {
@@ -40,4 +41,8 @@ pub(super) fn profile(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), Run
         (false, None) => Ok(write!(out, "{}", print_profile(&profile)?)?),
         (false, Some(file)) => Ok(writeln!(out, "{}: {} written", file.display(), profile.title)?),
     }
+}
+
+fn print_profile(profile: &DeviceProfile) -> Result<String, RunError> {
+    toml::to_string(profile).map_err(|cause| RunError::Profile { cause: cause.to_string() })
 }

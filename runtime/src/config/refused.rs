@@ -57,7 +57,7 @@ fn values_of_another_type_are_named() {
         "deadline = 5",
         expect![[r#"
             pipeline.toml:4:12: `deadline`: invalid type: integer `5`
-              help: write a text in quotes"#]],
+              help: write a quantity in quotes with its unit, such as "5 Mbit/s", "512 MiB" or "20 ms""#]],
     );
     refused_pipeline(
         "deadline = \"5 hours\"",
@@ -253,7 +253,7 @@ fn tiers_are_named_once_and_known() {
         "name = \"any\"\n[[tier]]\nname = \"a\"\nmemory = 512",
         expect![[r#"
             topology.toml:4:10: `memory`: invalid type: integer `512`
-              help: write a quantity in quotes with its unit, such as "5 Mbit/s" or "512 MiB""#]],
+              help: write a quantity in quotes with its unit, such as "5 Mbit/s", "512 MiB" or "20 ms""#]],
     );
 }
 

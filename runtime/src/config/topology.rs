@@ -10,6 +10,8 @@ use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::link::{LinkProfile, Shape};
 use thalweg_planner::Bytes;
 
+use crate::emulate::Trace;
+
 use super::read::{Document, Source, wrong_value};
 use super::{ConfigError, Problem};
 
@@ -212,7 +214,7 @@ fn link(document: &Document<'_>, table: &str, keys: LinkKeys, from: usize) -> Re
             catalogue::link_names(),
         )?),
         (None, Some(up), Some(down)) => {
-            let title = format!("{} to {}", keys.from, keys.to);
+            let title = "a link of its own".to_owned();
             let profile = LinkProfile { title, up, down, source: Vec::new() };
             let invalid = |figure: thalweg_devices::InvalidFigure| {
                 document.out_of_range(&format!("{table}.{}", figure.key), figure.advice)
@@ -233,11 +235,16 @@ fn link(document: &Document<'_>, table: &str, keys: LinkKeys, from: usize) -> Re
     Ok(Link { profile, seed: keys.seed.unwrap_or(from as u64 + 1) })
 }
 
-/// The same profile with absolute paths to its traces, which exist.
+/// The same profile with absolute paths to its traces, which can be read, and their mean as its rate.
 fn with_traces(document: &Document<'_>, table: &str, mut profile: LinkProfile) -> Result<LinkProfile, ConfigError> {
     for (key, shape) in [("up", &mut profile.up), ("down", &mut profile.down)] {
         if let Some(trace) = &mut shape.trace {
-            *trace = document.resolve_file(&format!("{table}.{key}.trace"), trace)?;
+            let address = format!("{table}.{key}.trace");
+            *trace = document.resolve_file(&address, trace)?;
+            let text = std::fs::read(&*trace).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let read = text.map_err(|cause| cause.to_string());
+            let read = read.and_then(|text| Trace::parse(&text).map_err(|error| error.to_string()));
+            shape.rate = read.map_err(|reason| document.error(&address, wrong_value("trace".into(), &reason)))?.mean();
         }
     }
     Ok(profile)

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_planner::Bandwidth;
+
 /// Bytes that may leave at each chance: `PACKET_SIZE` in Mahimahi's `link_queue.hh`.
 const CHANCE_BYTES: u64 = 1504;
 
@@ -75,6 +77,12 @@ impl Trace {
             Some(0) => Err(TraceError::NoLength { line: chances.len() }),
             Some(&period) => Ok(Self { chances: chances.into(), period }),
         }
+    }
+
+    /// What it carries on average, with packets that fill each chance.
+    pub fn mean(&self) -> Bandwidth {
+        let bits = self.chances.len() as f64 * CHANCE_BYTES as f64 * 8.0;
+        Bandwidth((bits * 1000.0 / self.period as f64) as u64)
     }
 
     /// When chance number `index` comes, counted from 0 over all periods.

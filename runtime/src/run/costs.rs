@@ -86,6 +86,15 @@ fn as_jpeg(subject: &Subject, tensor: TensorId, codec: Codec) -> Option<Coding> 
     coding(with_pixels(codec, *pixels), subject.inputs.get(input)?)
 }
 
+/// Tells how long codings take on another machine, when this one takes `slowdown` times as long as that one.
+pub fn scale_codings(graph: &mut Graph, slowdown: &Slowdown) {
+    for coding in graph.tensors.iter_mut().flat_map(|tensor| &mut tensor.codings) {
+        for time in [&mut coding.encode, &mut coding.decode] {
+            *time = Duration::try_from_secs_f64(time.as_secs_f64() / slowdown.memory_bound).unwrap_or(*time);
+        }
+    }
+}
+
 /// The codec for one photo.
 pub(super) fn with_pixels(codec: Codec, pixels: Pixels) -> Codec {
     if let Codec::Jpeg { quality, .. } = codec { Codec::Jpeg { quality, pixels } } else { codec }
@@ -132,12 +141,6 @@ fn slowdown(tier: &config::Tier, reference: &DeviceProfile, speed: Speed) -> Slo
         (Some(profile), Speed::Shown) if tier.emulate => at_least_one(profile.slowdown(reference)),
         (Some(_), Speed::Shown) => Slowdown::NONE,
     }
-}
-
-/// Whether this machine, `reference`, can show the speed of `profile` where most of the time goes.
-pub(super) fn can_show(profile: &DeviceProfile, reference: &DeviceProfile) -> bool {
-    let slowdown = profile.slowdown(reference);
-    slowdown.convolution >= 1.0 && slowdown.matrix_product >= 1.0
 }
 
 /// A machine can be slowed down, never sped up.

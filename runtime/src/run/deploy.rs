@@ -1,7 +1,7 @@
 //! Puts plans on nodes: one node a tier, all in this process, joined by real QUIC over the loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::emulate::{ShapedSocket, Shaper, Trace, bind};
 use crate::identity::{Identity, NodeId};
-use crate::link::{PayloadMax, Tuning};
+use crate::link::{PayloadMax, Peer, Tuning};
 use crate::node::{Node, NodeConfig};
 use crate::share::{Onward, Pick, Share};
 use crate::stage::Emulation;
@@ -32,6 +32,8 @@ pub struct Deployment<'a> {
     graph: &'a Graph,
     topology: &'a Topology,
     nodes: Vec<Node>,
+    /// How neighbours reach each node.
+    peers: Vec<Peer>,
     prepared: BTreeMap<PartKey, Arc<Stage>>,
 }
 
@@ -65,16 +67,16 @@ impl<'a> Deployment<'a> {
             nodes.push(Node::start(config)?);
             sockets.push(socket);
         }
-        let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.peer().address).collect();
+        let peers: Vec<Peer> = nodes.iter().map(|node| reachable(node.peer())).collect();
         for (index, link) in places.links.iter().enumerate() {
             if let Some(profile) = &link.profile {
                 // Both directions are drawn from the link's seed, but not the same numbers.
-                sockets[index].shape(addresses[index + 1], shaper(&profile.up, link.seed.wrapping_mul(2))?);
+                sockets[index].shape(peers[index + 1].address, shaper(&profile.up, link.seed.wrapping_mul(2))?);
                 let down = link.seed.wrapping_mul(2).wrapping_add(1);
-                sockets[index + 1].shape(addresses[index], shaper(&profile.down, down)?);
+                sockets[index + 1].shape(peers[index].address, shaper(&profile.down, down)?);
             }
         }
-        Ok(Self { subject, graph, topology, nodes, prepared: BTreeMap::new() })
+        Ok(Self { subject, graph, topology, nodes, peers, prepared: BTreeMap::new() })
     }
 
     /// The node where requests are made.
@@ -94,8 +96,8 @@ impl<'a> Deployment<'a> {
 
     /// Connects neighbouring nodes, so that no request waits for a handshake.
     pub async fn join(&self) -> Result<(), RunError> {
-        for pair in self.nodes.windows(2) {
-            pair[0].join(pair[1].peer()).await?;
+        for (node, above) in self.nodes.iter().zip(&self.peers[1..]) {
+            node.join(*above).await?;
         }
         Ok(())
     }
@@ -126,7 +128,7 @@ impl<'a> Deployment<'a> {
         };
         let onward = match crossing {
             Some(crossing) => Some(Onward {
-                peer: self.nodes[index + 1].peer(),
+                peer: self.peers[index + 1],
                 codec: self.codec(&crossing.codec, &crossing.tensors),
                 crossing: crossing.tensors.iter().map(pick).collect(),
             }),
@@ -204,6 +206,16 @@ fn open_socket(tier: &config::Tier) -> Result<ShapedSocket, RunError> {
     let address = tier.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let refused = |cause| RunError::Address { tier: tier.name.clone(), address, cause };
     ShapedSocket::new(bind(address).map_err(refused)?).map_err(refused)
+}
+
+/// A node that listens on all addresses is reached, and known to the emulated links, by that of the loopback.
+fn reachable(peer: Peer) -> Peer {
+    let ip = match peer.address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Peer { address: SocketAddr::new(ip, peer.address.port()), ..peer }
 }
 
 /// What a node expects of the link above it. Large packets only where no link is emulated: those carry Ethernet's.

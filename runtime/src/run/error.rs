@@ -66,6 +66,8 @@ pub enum RunError {
     NotExact { model: String, wrong: usize, cuts: usize },
     #[error("{model} has no place to cut: no cut has at most {live_max} tensors that can travel; try --live-max")]
     NoCut { model: String, live_max: usize },
+    #[error("{}: it has no times of {model} with these input shapes: write them with `thalweg profile`", file.display())]
+    NotTimed { file: PathBuf, model: String },
     #[error("no topology: give one with --topology FILE, or a pipeline that names one")]
     NoTopology,
     #[error("cannot print the profile: {cause}")]
@@ -99,6 +101,7 @@ impl RunError {
             | Self::WhichOutput { .. }
             | Self::Unwritable { .. }
             | Self::NoCut { .. }
+            | Self::NotTimed { .. }
             | Self::NoTopology => 2,
             Self::Stage(_)
             | Self::Identity(_)

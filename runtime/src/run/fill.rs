@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use thalweg_devices::device::DeviceProfile;
-use thalweg_devices::link::Shape;
 use thalweg_flow::{Reason, Refusal, Span, SpanKind};
 use thalweg_modules::classify::Class;
-use thalweg_planner::{Graph, Plan, Tensor, TensorId, Topology, print_duration};
+use thalweg_planner::{Graph, Plan, Tensor, TensorId, Topology};
 
 use super::choose::Candidate;
-use super::costs::can_show;
 use super::deploy::{EPOCH, plan_id};
 use super::error::RunError;
 use super::load::Subject;
@@ -17,7 +14,6 @@ use super::measure::Measured;
 use super::report::{
     BaselineRow, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SpanRow, TierRow, TimesRow,
 };
-use crate::config;
 use crate::memory::resident_bytes_max;
 use crate::node::RequestError;
 
@@ -53,7 +49,7 @@ pub fn planned_report(
         classes: Vec::new(),
         outputs: Vec::new(),
         plan: plan_row,
-        baselines: candidates[1..].iter().map(|candidate| baseline_row(subject, graph, candidate)).collect(),
+        baselines: candidates[1..].iter().map(|candidate| baseline_row(subject, graph, candidate, plan)).collect(),
         resident_bytes_max: resident_bytes_max(),
     }
 }
@@ -101,34 +97,6 @@ pub fn run_report(
     Ok(())
 }
 
-/// Which tiers and links are not what they seem, in words.
-pub fn emulated(topology: &config::Topology, reference: &DeviceProfile) -> Vec<String> {
-    let tier = |tier: &config::Tier| {
-        let profile = tier.profile.as_ref().filter(|_| tier.emulate)?;
-        let short = if can_show(profile, reference) { "" } else { ", at the speed of this machine, which is slower" };
-        Some(format!("{}: {}{short}", tier.name, profile.title))
-    };
-    let pairs = topology.tiers.windows(2).zip(&topology.links);
-    let links = pairs.filter_map(|(ends, link)| {
-        let profile = link.profile.as_ref()?;
-        let (from, to) = (&ends[0].name, &ends[1].name);
-        Some(format!("{from} to {to}: {}; up {}, down {}", profile.title, way(&profile.up), way(&profile.down)))
-    });
-    topology.tiers.iter().filter_map(tier).chain(links).collect()
-}
-
-/// `7.60 Mbit/s, 10.5 ms ± 5 ms, 1 % lost`.
-fn way(shape: &Shape) -> String {
-    let mut text = format!("{}, {}", shape.rate, print_duration(shape.delay));
-    if !shape.jitter.is_zero() {
-        text += &format!(" ± {}", print_duration(shape.jitter));
-    }
-    if shape.loss > 0.0 {
-        text += &format!(", {:.2} % lost", shape.loss * 100.0);
-    }
-    text
-}
-
 fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> TierRow {
     let hop = &plan.hops[index];
     let crossing = plan.crossings.get(index);
@@ -162,7 +130,7 @@ fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> Ti
     }
 }
 
-fn baseline_row(subject: &Subject, graph: &Graph, candidate: &Candidate) -> BaselineRow {
+fn baseline_row(subject: &Subject, graph: &Graph, candidate: &Candidate, best: &Plan) -> BaselineRow {
     let plan = candidate.plan.as_ref().ok();
     let stay = subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.inputs_stay);
     let crosses = |tensor: &TensorId| graph.inputs.contains(tensor);
@@ -174,13 +142,14 @@ fn baseline_row(subject: &Subject, graph: &Graph, candidate: &Candidate) -> Base
         measured: None,
         sent_bytes: plan.map(|plan| plan.crossings.iter().map(|crossing| crossing.bytes.0).max().unwrap_or(0)),
         same_class: None,
+        is_the_plan: plan == Some(best),
         sends_inputs_that_stay: stay && sends_inputs,
         refused: candidate.plan.as_ref().err().map(ToString::to_string),
     }
 }
 
 /// Answers come hop by hop; the model lists its outputs in an order of its own.
-pub(super) fn in_model_order(graph: &Graph, plan: &Plan, answered: &[Tensor]) -> Vec<Tensor> {
+pub fn in_model_order(graph: &Graph, plan: &Plan, answered: &[Tensor]) -> Vec<Tensor> {
     let passed = graph.outputs.iter().filter(|output| graph.inputs.contains(output));
     let first = plan.hops[0].answers.iter().chain(passed);
     let order: Vec<&TensorId> = first.chain(plan.hops[1..].iter().flat_map(|hop| &hop.answers)).collect();

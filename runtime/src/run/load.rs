@@ -44,7 +44,7 @@ impl Subject {
     ///
     /// `shapes` fix input shapes by name and win over the pipeline's.
     pub fn load(target: &Path, shapes: &Shapes) -> Result<Self, RunError> {
-        if target.extension().is_some_and(|extension| extension == "onnx") {
+        if target.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
             let name = target.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
             return Self::of_model(name, None, target, shapes.clone(), |_, port| {
                 Ok(random::random(&port.spec, SEED, None)?)
@@ -130,7 +130,12 @@ fn photos(pipeline: &Pipeline, model: &Model) -> Vec<(TensorId, Pixels)> {
             _ => None,
         }
     };
-    pipeline.inputs.iter().filter_map(named).collect()
+    let mut photos: Vec<(TensorId, Pixels)> = pipeline.inputs.iter().filter_map(named).collect();
+    // A crossing has one codec, and a JPEG codec one way from pixels to numbers: that of the first photo.
+    if let Some((_, first)) = photos.first().copied() {
+        photos.retain(|(_, pixels)| *pixels == first);
+    }
+    photos
 }
 
 /// The bytes of a file, or which file it was that could not be read.

@@ -4,12 +4,16 @@ use std::time::{Duration, Instant};
 
 use thalweg_flow::PlanId;
 use thalweg_planner::Tensor;
+use tokio::time::sleep;
 
 use super::deploy::{Deployment, EPOCH};
 use crate::node::{Answered, RequestError};
 
 /// Time after which no further round starts, because somebody waits; three that count are always made.
 const BUDGET: Duration = Duration::from_secs(15);
+
+/// What a failed request has left behind gets no longer than this to pass.
+const AFTERMATH_MAX: Duration = Duration::from_secs(30);
 
 /// What a candidate has shown.
 #[derive(Debug, Clone)]
@@ -24,10 +28,11 @@ pub struct Measured {
 ///
 /// At most `rounds_max` rounds count; one more comes first, which opens congestion windows and does not.
 ///
-/// A plan of which a request failed is not run again, and its error stands in its place.
+/// A plan of which a request failed is not run again, and its error stands in its place. What such a request has left on
+/// nodes and links gets the time that its plan predicts to pass, so that the next one does not wait behind it.
 pub async fn measure(
     deployment: &Deployment<'_>,
-    plans: &[PlanId],
+    plans: &[(PlanId, Duration)],
     inputs: &[Tensor],
     deadline: Duration,
     rounds_max: usize,
@@ -39,13 +44,19 @@ pub async fn measure(
         if round > 3 && started.elapsed() > BUDGET {
             break;
         }
-        for (index, plan) in plans.iter().enumerate() {
-            progress(round * plans.len() + index, (rounds_max + 1) * plans.len());
+        for turn in 0..plans.len() {
+            progress(round * plans.len() + turn, (rounds_max + 1) * plans.len());
+            // Each round begins with another plan, so that none always comes first.
+            let index = (round + turn) % plans.len();
+            let (plan, predicted) = plans[index];
             let Ok(earlier) = &mut answered[index] else { continue };
-            match deployment.device().request(*plan, EPOCH, inputs.to_vec(), deadline).await {
+            match deployment.device().request(plan, EPOCH, inputs.to_vec(), deadline).await {
                 Ok(answer) if round > 0 => earlier.push(answer),
                 Ok(_) => {}
-                Err(error) => answered[index] = Err(error),
+                Err(error) => {
+                    answered[index] = Err(error);
+                    sleep(predicted.min(AFTERMATH_MAX)).await;
+                }
             }
         }
     }

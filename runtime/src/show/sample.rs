@@ -125,6 +125,7 @@ fn baselines(measured: bool) -> Vec<BaselineRow> {
         }),
         sent_bytes,
         same_class: times.filter(|_| measured).map(|_| same),
+        is_the_plan: false,
         sends_inputs_that_stay: false,
         refused: refused.map(str::to_owned),
     };

@@ -53,7 +53,7 @@ pub use baseline::{Baseline, baselines};
 pub use error::{PlanError, Shortage};
 pub use evaluate::evaluate;
 pub use graph::{Coding, Graph, Layer, OpClass, Separator, TensorCost, TensorId};
-pub use objective::{Objective, UNCODED};
+pub use objective::{LIVE_MAX, Objective, UNCODED};
 pub use plan::{Crossing, Hop, Plan};
 pub use quantity::{Bandwidth, ByteRate, Bytes, MacRate, Macs, QuantityError, duration, print_duration};
 pub use search::plan;

@@ -5,6 +5,10 @@ use crate::{Graph, TensorId};
 /// The name under which a tensor is offered as it is, whatever its type: no loss, and nothing to compute.
 pub const UNCODED: &str = "f32";
 
+/// Tensors that may cross a cut where nothing else is said: cuts of the usual vision networks have one to six, and what
+/// has more is rarely worth its bytes.
+pub const LIVE_MAX: usize = 8;
+
 /// What the planner may choose from. It minimises the latency of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Objective {
@@ -26,12 +30,11 @@ impl Objective {
 
 impl Default for Objective {
     /// The uncoded tensor, half precision, 8 bits a channel, and for photos what people send today: a JPEG of quality
-    /// 90, which costs EfficientNet-Lite0 no accuracy. At most eight live tensors: cuts of the usual vision networks
-    /// have one to six, and what has more is rarely worth its bytes.
+    /// 90, which costs EfficientNet-Lite0 no accuracy. At most [`LIVE_MAX`] live tensors.
     fn default() -> Self {
         Self {
             codecs: [UNCODED, "f16", "int8", "jpeg/90"].map(str::to_owned).to_vec(),
-            live_max: 8,
+            live_max: LIVE_MAX,
             inputs_stay: false,
         }
     }

@@ -11,10 +11,9 @@ use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topol
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, Stage, this_machine};
 use thalweg_flow::SpanKind;
-use thalweg_planner::{Graph, Plan, Separator, Tensor, evaluate, print_duration};
+use thalweg_planner::{Graph, LIVE_MAX, Plan, Separator, Tensor, evaluate, print_duration};
 
 const ROUNDS: usize = 200;
-const LIVE_MAX: usize = 8;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -12,9 +12,9 @@ use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topol
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, Stage, this_machine};
 use thalweg_modules::Photo;
-use thalweg_planner::{Graph, Tensor, evaluate};
+use thalweg_planner::{Graph, LIVE_MAX, Tensor, evaluate};
 
-use crate::models::{LIVE_MAX, NORMALISE, root, shared};
+use crate::models::{NORMALISE, root, shared};
 
 #[tokio::test]
 async fn a_split_run_is_as_accurate_as_the_whole() {

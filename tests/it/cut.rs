@@ -3,9 +3,9 @@
 
 use thalweg_codec::{Bound, Codec};
 use thalweg_devices::{Split, StageError, cuts};
-use thalweg_planner::{Graph, Separator, Tensor};
+use thalweg_planner::{Graph, LIVE_MAX, Separator, Tensor};
 
-use crate::models::{CASES, Case, LIVE_MAX};
+use crate::models::{CASES, Case};
 
 /// Multiply-adds that the cuts of one model may cost together: small models are cut everywhere, VGG-19 at a few places.
 const MACS_MAX: u64 = 200_000_000_000;

@@ -7,9 +7,6 @@ use thalweg_modules::random::{Range, random};
 use thalweg_modules::{Layout, Normalise, Photo};
 use thalweg_planner::{DType, Tensor};
 
-/// Live tensors that a cut may have.
-pub(crate) const LIVE_MAX: usize = 8;
-
 /// What EfficientNet-Lite0 was trained on: (level - 127) / 128.
 pub(crate) const NORMALISE: Normalise = Normalise { mean: [127.0; 3], scale: [128.0; 3], layout: Layout::Nchw };
 

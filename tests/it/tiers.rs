@@ -6,9 +6,9 @@ use thalweg::config;
 use thalweg::run::{Deployment, EPOCH, Speed, Subject, in_model_order, priced_graph, priced_topology};
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, cuts, this_machine};
-use thalweg_planner::evaluate;
+use thalweg_planner::{LIVE_MAX, evaluate};
 
-use crate::models::{CASES, Case, LIVE_MAX, root};
+use crate::models::{CASES, Case, root};
 
 /// Models that are in the repository and take a few milliseconds: recurrent state beside an answer, skips, branches.
 const SMALL: [&str; 4] = [

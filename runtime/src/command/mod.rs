@@ -49,7 +49,7 @@ struct Target {
     #[arg(long = "shape", value_name = "NAME=SIZES", value_parser = parse_shape)]
     shapes: Vec<(String, Vec<usize>)>,
     /// Cut only where at most this many tensors cross.
-    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    #[arg(long, value_name = "COUNT", default_value_t = thalweg_planner::LIVE_MAX)]
     live_max: usize,
 }
 

@@ -32,9 +32,8 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
     args.plot.as_deref().map_or(Ok(()), check_writable)?;
     let prepared = prepare(&args.target, args.topology.as_deref(), args.profile.as_deref(), Speed::Profiled)?;
     let Prepared { subject, graph, topology, objective, .. } = &prepared;
-    let candidates = choose(graph, topology, objective)?;
-    let plan = candidates[0].plan.clone()?;
-    let report = planned_report(subject, graph, topology, &candidates, &plan, Vec::new());
+    let choice = choose(graph, topology, objective)?;
+    let report = planned_report(subject, graph, topology, &choice, Vec::new());
     if let Some(file) = &args.plot {
         write_file(file, &timeline(&report))?;
     }

@@ -23,9 +23,6 @@ pub(super) struct Prepared {
     pub(super) objective: Objective,
 }
 
-/// What may cross where no pipeline says it: without loss, or nearly.
-const CODECS: [Codec; 2] = [Codec::F32, Codec::F16];
-
 /// Loads `target`, with the machine that `profile` describes as the reference, or this one.
 pub(super) fn prepare(
     target: &Target,
@@ -43,7 +40,7 @@ pub(super) fn prepare(
     let own = subject.pipeline.as_ref().map(|pipeline| pipeline.topology.as_path());
     let file = topology.or(own).ok_or(RunError::NoTopology)?;
     let places = config::Topology::read(file)?;
-    let codecs = subject.pipeline.as_ref().map_or(CODECS.to_vec(), |pipeline| pipeline.codecs.clone());
+    let codecs = subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| pipeline.codecs.clone());
     let prefixes = prefixes(&subject, &reference, target.live_max, Effort::QUICK)?;
     let mut graph = priced_graph(&subject, &prefixes, &codecs, target.live_max)?;
     // Codecs were timed here, whatever machine the profile is of.

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use thalweg_planner::Plan;
 
 use super::prepare::{Prepared, prepare};
 use super::{Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
-use crate::run::{Candidate, Deployment, RunError, Speed, choose, emulated, measure, planned_report, run_report};
+use crate::run::{Choice, Deployment, RunError, Speed, choose, emulated, measure, planned_report, run_report};
 use crate::show::{Progress, table, timeline};
 
 #[derive(Debug, Args)]
@@ -37,18 +36,18 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.plot.as_deref().map_or(Ok(()), check_writable)?;
     let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
-    let candidates = choose(&prepared.graph, &prepared.topology, &prepared.objective)?;
+    let choice = choose(&prepared.graph, &prepared.topology, &prepared.objective)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let report = runtime.block_on(run_candidates(&prepared, &candidates, args.rounds.into()))?;
+    let report = runtime.block_on(run_placements(&prepared, &choice, args.rounds.into()))?;
     if let Some(file) = &args.plot {
         write_file(file, &timeline(&report))?;
     }
     if args.json { write_json(out, &report) } else { Ok(write!(out, "{}", table(&report))?) }
 }
 
-async fn run_candidates(prepared: &Prepared, candidates: &[Candidate], rounds_max: usize) -> Result<Report, RunError> {
+async fn run_placements(prepared: &Prepared, choice: &Choice, rounds_max: usize) -> Result<Report, RunError> {
     let Prepared { subject, reference, places, graph, topology, .. } = prepared;
-    let plans: Vec<&Plan> = candidates.iter().filter_map(|candidate| candidate.plan.as_ref().ok()).collect();
+    let plans = choice.placements();
     let mut deployment = Deployment::start(subject, graph, topology, places)?;
     let ids = plans.iter().map(|plan| deployment.install(plan)).collect::<Result<Vec<_>, _>>()?;
     // A baseline can be the very plan: it is run once, for both.
@@ -64,7 +63,7 @@ async fn run_candidates(prepared: &Prepared, candidates: &[Candidate], rounds_ma
     let measured = (0..ids.len()).map(shown).collect();
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);
-    let mut report = planned_report(subject, graph, topology, candidates, plans[0], emulated);
-    run_report(&mut report, subject, graph, plans[0], candidates, measured)?;
+    let mut report = planned_report(subject, graph, topology, choice, emulated);
+    run_report(&mut report, subject, graph, choice, measured)?;
     Ok(report)
 }

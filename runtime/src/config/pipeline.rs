@@ -175,13 +175,18 @@ fn topology_default() -> PathBuf {
 }
 
 /// Exact, and exact to three digits.
-fn codecs_default() -> Vec<String> {
-    ["f32", "f16"].map(str::to_owned).into()
-}
+/// What a link may carry where nothing else is said: without loss, or nearly.
+pub const CODECS_DEFAULT: [Codec; 2] = [Codec::F32, Codec::F16];
 
 /// Long enough for a slow device and a satellite, short enough for someone who waits.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
+
+fn codecs_default() -> Vec<String> {
+    CODECS_DEFAULT.iter().map(Codec::to_string).collect()
+}
+
 fn deadline_default() -> Duration {
-    Duration::from_secs(5)
+    DEADLINE_DEFAULT
 }
 
 fn top_default() -> usize {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use thalweg_flow::{Reason, Refusal, Span, SpanKind};
 use thalweg_modules::classify::Class;
-use thalweg_planner::{Graph, Plan, Tensor, TensorId, Topology};
+use thalweg_planner::{Baseline, Graph, Plan, Tensor, TensorId, Topology};
 
-use super::choose::Candidate;
+use super::choose::Choice;
 use super::deploy::{EPOCH, plan_id};
 use super::error::RunError;
 use super::load::Subject;
@@ -17,15 +17,15 @@ use super::report::{
 use crate::memory::resident_bytes_max;
 use crate::node::RequestError;
 
-/// What is known before anything was run. The first of `candidates` is the plan, which exists.
+/// What is known before anything was run.
 pub fn planned_report(
     subject: &Subject,
     graph: &Graph,
     topology: &Topology,
-    candidates: &[Candidate],
-    plan: &Plan,
+    choice: &Choice,
     emulated: Vec<String>,
 ) -> Report {
+    let plan = &choice.plan;
     let tiers = plan.hops.iter().enumerate().map(|(index, _)| tier_row(graph, topology, plan, index));
     let plan_row = PlanRow {
         id: plan_id(&subject.model, plan).to_string(),
@@ -49,22 +49,22 @@ pub fn planned_report(
         classes: Vec::new(),
         outputs: Vec::new(),
         plan: plan_row,
-        baselines: candidates[1..].iter().map(|candidate| baseline_row(subject, graph, candidate, plan)).collect(),
+        baselines: choice.baselines.iter().map(|baseline| baseline_row(subject, graph, baseline, plan)).collect(),
         resident_bytes_max: resident_bytes_max(),
     }
 }
 
-/// Adds what was measured: one result for each of the candidates that could be installed, in their order.
+/// Adds what was measured: one result for each of [`Choice::placements`].
 pub fn run_report(
     report: &mut Report,
     subject: &Subject,
     graph: &Graph,
-    plan: &Plan,
-    candidates: &[Candidate],
+    choice: &Choice,
     measured: Vec<Result<Measured, RequestError>>,
 ) -> Result<(), RunError> {
+    let plan = &choice.plan;
     let mut measured = measured.into_iter();
-    let failed = |cause| no_answer(subject, plan, &candidates[0].name, cause);
+    let failed = |cause| no_answer(subject, plan, "the plan", cause);
     let Some(best) = measured.next().transpose().map_err(failed)? else { return Ok(()) };
     let outputs = in_model_order(graph, plan, &best.median.outputs);
     report.classes = classes(subject, &outputs)?;
@@ -78,9 +78,8 @@ pub fn run_report(
         }
     }
     report.plan.measured = Some(latency(&best));
-    let placed = candidates[1..].iter().zip(&mut report.baselines);
-    for (candidate, row) in placed {
-        let Ok(plan) = &candidate.plan else { continue };
+    for (baseline, row) in choice.baselines.iter().zip(&mut report.baselines) {
+        let Ok(plan) = &baseline.plan else { continue };
         match measured.next() {
             Some(Ok(shown)) => {
                 row.measured = Some(latency(&shown));
@@ -130,21 +129,21 @@ fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> Ti
     }
 }
 
-fn baseline_row(subject: &Subject, graph: &Graph, candidate: &Candidate, best: &Plan) -> BaselineRow {
-    let plan = candidate.plan.as_ref().ok();
+fn baseline_row(subject: &Subject, graph: &Graph, baseline: &Baseline, best: &Plan) -> BaselineRow {
+    let plan = baseline.plan.as_ref().ok();
     let stay = subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.inputs_stay);
     let crosses = |tensor: &TensorId| graph.inputs.contains(tensor);
     let sends_inputs =
         plan.is_some_and(|plan| plan.crossings.iter().any(|crossing| crossing.tensors.iter().any(crosses)));
     BaselineRow {
-        name: candidate.name.clone(),
+        name: baseline.name.clone(),
         predicted_ms: plan.map(|plan| ms(plan.latency)),
         measured: None,
         sent_bytes: plan.map(|plan| plan.crossings.iter().map(|crossing| crossing.bytes.0).max().unwrap_or(0)),
         same_class: None,
         is_the_plan: plan == Some(best),
         sends_inputs_that_stay: stay && sends_inputs,
-        refused: candidate.plan.as_ref().err().map(ToString::to_string),
+        refused: baseline.plan.as_ref().err().map(ToString::to_string),
     }
 }
 

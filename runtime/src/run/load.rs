@@ -11,12 +11,10 @@ use thalweg_planner::{Graph, Tensor, TensorId};
 
 use super::answer::Scores;
 use super::error::RunError;
-use crate::config::{Input, Origin, Pipeline};
+use crate::config::{DEADLINE_DEFAULT, Input, Origin, Pipeline};
 
 /// The seed of inputs that nobody has given.
 const SEED: u64 = 1;
-/// What a request may take when no pipeline says it.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A model and its inputs, ready to be planned and run.
 #[derive(Debug)]
@@ -68,7 +66,7 @@ impl Subject {
 
     /// How long a request may take.
     pub fn deadline(&self) -> Duration {
-        self.pipeline.as_ref().map_or(DEADLINE, |pipeline| pipeline.deadline)
+        self.pipeline.as_ref().map_or(DEADLINE_DEFAULT, |pipeline| pipeline.deadline)
     }
 
     fn of_model(

@@ -1,4 +1,4 @@
-//! Runs every candidate for real, in turns, so that a machine that slows down slows all of them down.
+//! Runs every placement for real, in turns, so that a machine that slows down slows all of them down.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const BUDGET: Duration = Duration::from_secs(15);
 /// What a failed request has left behind gets no longer than this to pass.
 const AFTERMATH_MAX: Duration = Duration::from_secs(30);
 
-/// What a candidate has shown.
+/// What a placement has shown.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// Latencies, in ascending order.

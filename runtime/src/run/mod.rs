@@ -11,7 +11,7 @@ mod fill;
 mod emulated;
 mod error;
 
-pub use choose::{Candidate, choose};
+pub use choose::{Choice, choose};
 pub use costs::{Speed, measure_prefixes, priced_graph, priced_topology, scale_codings};
 pub use deploy::{Deployment, EPOCH, plan_id};
 pub use emulated::emulated;

@@ -3,7 +3,6 @@
 mod accuracy;
 mod command;
 mod cut;
-mod emulation;
 mod models;
 mod tidy;
 mod tiers;

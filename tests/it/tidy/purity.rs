@@ -13,7 +13,7 @@ const CONFINED: [(&str, &[&str]); 3] = [
             "runtime/src/emulate/socket.rs",
             "runtime/src/emulate/flight.rs",
             "runtime/benches/",
-            "tests/it/emulation.rs",
+            "tests/emulation.rs",
         ],
     ),
     ("bincode", &["runtime/flow/src/wire.rs"]),
@@ -84,7 +84,7 @@ mod tests {
             text,
             &expect![[r#"
                 planner/src/a.rs:2: names `tract`: only devices/ may
-                planner/src/a.rs:3: names `quinn`: only runtime/src/link, runtime/src/emulate/socket.rs, runtime/src/emulate/flight.rs, runtime/benches/, tests/it/emulation.rs may
+                planner/src/a.rs:3: names `quinn`: only runtime/src/link, runtime/src/emulate/socket.rs, runtime/src/emulate/flight.rs, runtime/benches/, tests/emulation.rs may
                 planner/src/a.rs:4: names `bincode`: only runtime/flow/src/wire.rs may
             "#]],
         );

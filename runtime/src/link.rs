@@ -28,12 +28,18 @@ pub struct Tuning {
     pub first_flight: Bytes,
     /// The largest UDP payload that is tried on the path.
     pub payload_max: PayloadMax,
+    /// A peer that has not said hello after so long is not there.
+    pub connect_max: Duration,
 }
 
 /// For a link that nothing is known about.
 impl Default for Tuning {
     fn default() -> Self {
-        Self { first_flight: Tuning::FIRST_FLIGHT_MIN, payload_max: PayloadMax::ETHERNET }
+        Self {
+            first_flight: Tuning::FIRST_FLIGHT_MIN,
+            payload_max: PayloadMax::ETHERNET,
+            connect_max: Tuning::CONNECT_MAX,
+        }
     }
 }
 
@@ -44,11 +50,19 @@ impl Tuning {
     /// The most that is sent blindly, whatever is expected: what a link's queue can plausibly hold.
     const FIRST_FLIGHT_MAX: Bytes = Bytes(4 << 20);
 
+    /// Ten round trips over a slow satellite link.
+    const CONNECT_MAX: Duration = Duration::from_secs(8);
+
+    /// What a handshake puts on a link, with what is sent again because the first answer is late: of 1,252 bytes each, some
+    /// eight packets and twice as many repeated.
+    const HANDSHAKE: Bytes = Bytes(32_000);
+
     /// For a link of this bandwidth and round trip.
     pub fn for_link(bandwidth: Bandwidth, round_trip: Duration) -> Self {
         let product = Bytes((bandwidth.0 as f64 / 8.0 * round_trip.as_secs_f64()) as u64);
         let first_flight = product.clamp(Self::FIRST_FLIGHT_MIN, Self::FIRST_FLIGHT_MAX);
-        Self { first_flight, ..Self::default() }
+        let connect_max = Self::CONNECT_MAX.saturating_add(bandwidth.time_for(Self::HANDSHAKE));
+        Self { first_flight, connect_max, ..Self::default() }
     }
 }
 

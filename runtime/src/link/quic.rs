@@ -27,9 +27,6 @@ const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Several of these fit into [`IDLE_MAX`], so that one lost packet does not end a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
-/// A peer that has not said hello after so long is not there: ten round trips over a slow satellite link.
-const CONNECT_MAX: Duration = Duration::from_secs(8);
-
 /// Requests of one peer that may be open at a time. More wait on the peer's side.
 const REQUESTS_MAX: u32 = 256;
 
@@ -49,6 +46,7 @@ pub(crate) struct Endpoint {
     endpoint: quinn::Endpoint,
     identity: Identity,
     transport: Arc<TransportConfig>,
+    connect_max: Duration,
 }
 
 impl Endpoint {
@@ -66,7 +64,7 @@ impl Endpoint {
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
         server.transport_config(transport.clone()).max_incoming(CONNECTIONS_MAX);
         let endpoint = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime));
-        Ok(Self { endpoint: endpoint.map_err(setup)?, identity, transport })
+        Ok(Self { endpoint: endpoint.map_err(setup)?, identity, transport, connect_max: tuning.connect_max })
     }
 
     /// Where it listens.
@@ -78,7 +76,7 @@ impl Endpoint {
     pub(crate) async fn connect(&self, peer: Peer) -> Result<Connection, LinkError> {
         let address = peer.address;
         let silent = |_| LinkError::Unreachable { address, cause: "it does not answer".into() };
-        let (connection, frame) = timeout(CONNECT_MAX, self.shake_hands(peer)).await.map_err(silent)??;
+        let (connection, frame) = timeout(self.connect_max, self.shake_hands(peer)).await.map_err(silent)??;
         match frame {
             Frame::Hello(Hello { version: VERSION, .. }) => Ok(Connection { connection }),
             Frame::Hello(hello) => Err(LinkError::OtherVersion { address, theirs: hello.version, ours: VERSION }),

@@ -109,31 +109,27 @@ impl<'a> Deployment<'a> {
         }
     }
 
+    /// What a hop of the plan has to know and to hold.
     fn share(&mut self, id: PlanId, plan: &Plan, index: usize) -> Result<Share, RunError> {
         let hop = &plan.hops[index];
         let crossing = plan.crossings.get(index);
-        let crossing_tensors = crossing.map_or(&[][..], |crossing| &crossing.tensors);
         let mut answers = hop.answers.clone();
         if index == 0 {
+            // An output that is an input is answered where it is.
             answers.extend(self.graph.outputs.iter().filter(|output| self.graph.inputs.contains(output)));
         }
-        let made: Vec<TensorId> =
-            crossing_tensors.iter().chain(&answers).filter(|tensor| !hop.takes.contains(tensor)).copied().collect();
-        let mut gives = made;
-        gives.sort_unstable();
-        gives.dedup();
+        let leaves = crossing.into_iter().flat_map(|crossing| &crossing.tensors).chain(&answers);
+        let made: BTreeSet<TensorId> = leaves.filter(|tensor| !hop.takes.contains(tensor)).copied().collect();
+        let gives: Vec<TensorId> = made.into_iter().collect();
         let pick = |tensor: &TensorId| match hop.takes.iter().position(|taken| taken == tensor) {
             Some(taken) => Pick::Taken(taken),
             None => Pick::Made(gives.binary_search(tensor).unwrap_or_else(|place| place)),
         };
-        let onward = match crossing {
-            Some(crossing) => Some(Onward {
-                peer: self.peers[index + 1],
-                codec: self.codec(&crossing.codec, &crossing.tensors),
-                crossing: crossing.tensors.iter().map(pick).collect(),
-            }),
-            None => None,
-        };
+        let onward = crossing.map(|crossing| Onward {
+            peer: self.peers[index + 1],
+            codec: self.codec(&crossing.codec, &crossing.tensors),
+            crossing: crossing.tensors.iter().map(pick).collect(),
+        });
         let answers = answers.iter().map(pick).collect();
         let contract = self.contract(id, plan, index);
         let layers = hop.layers.clone();

@@ -74,7 +74,8 @@ pub fn priced_graph(
     Ok(graph)
 }
 
-/// What such a tensor takes whatever its values, which is so for all codecs but `jpeg/Q`.
+/// What such a tensor takes with ordinary values. One that a codec cannot represent, such as an infinity in an attention
+/// mask, goes out exactly and takes more than this says.
 fn any_values(codec: Codec, spec: &TensorSpec) -> Option<Coding> {
     coding(codec, &random::random(spec, 1, None).ok()?)
 }

@@ -1,6 +1,6 @@
-//! What one crossing and one part cost: every formula and every constant of the cost model, which `lib.rs` tells in prose.
+//! What one layer and one tensor cost: every formula and every constant of the cost model, which `lib.rs` tells in prose.
 //!
-//! The search and [`evaluate`](crate::evaluate()) both take their times from here, so they cannot disagree.
+//! The searches and [`evaluate`](crate::evaluate()) all take their times from here, so they cannot disagree.
 
 use std::time::Duration;
 
@@ -27,74 +27,56 @@ const IPV4_HEADER_BYTES: u64 = 20;
 const PAYLOAD_BYTES: u64 = DATAGRAM_BYTES - SHORT_HEADER_BYTES - AEAD_TAG_BYTES - STREAM_FRAME_BYTES;
 /// What each datagram adds to its payload on the link.
 const OVERHEAD_BYTES: u64 = DATAGRAM_BYTES - PAYLOAD_BYTES + UDP_HEADER_BYTES + IPV4_HEADER_BYTES;
+/// A message without payload on the link.
+pub(crate) const EMPTY_MESSAGE: Bytes = Bytes(MESSAGE_HEADER.0 + OVERHEAD_BYTES);
 
-/// Bytes on the link for one message with this payload: its header, and what each datagram adds.
+/// What this payload adds to a message on the link: itself, and its share of what datagrams add.
+///
+/// Whole datagrams would make a message of several tensors cost less than its tensors one by one; this is linear, never
+/// too little, and too much by less than one datagram's headers.
 pub(crate) fn on_the_wire(payload: Bytes) -> Bytes {
-    let message = payload.0.saturating_add(MESSAGE_HEADER.0);
-    Bytes(message.saturating_add(message.div_ceil(PAYLOAD_BYTES).saturating_mul(OVERHEAD_BYTES)))
+    let whole = u128::from(payload.0) * u128::from(PAYLOAD_BYTES + OVERHEAD_BYTES);
+    Bytes(u64::try_from(whole.div_ceil(PAYLOAD_BYTES.into())).unwrap_or(u64::MAX))
 }
 
-/// From the first bit of a message sent to its last bit received, on a link that is otherwise idle.
-pub(crate) fn message(direction: &Direction, payload: Bytes) -> Duration {
-    direction.bandwidth.time_for(on_the_wire(payload)).saturating_add(direction.delay)
+/// How long a link is busy with this payload.
+pub(crate) fn carry(direction: &Direction, payload: Bytes) -> Duration {
+    direction.bandwidth.time_for(on_the_wire(payload))
 }
 
-/// All tensors of one crossing in one codec, in times of the reference machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Coded {
-    pub(crate) bytes: Bytes,
-    encode: Duration,
-    decode: Duration,
+/// How long a link is busy with a message beside its payload.
+pub(crate) fn empty_message(direction: &Direction) -> Duration {
+    direction.bandwidth.time_for(EMPTY_MESSAGE)
 }
 
-impl Coded {
-    /// These tensors in this codec, or the first of them that does not offer it.
-    pub(crate) fn of(graph: &Graph, tensors: &[TensorId], codec: &str) -> Result<Self, TensorId> {
-        let offered = |tensor: &TensorId| offer(graph, *tensor, codec).ok_or(*tensor);
-        let codings: Vec<_> = tensors.iter().map(offered).collect::<Result<_, _>>()?;
-        Ok(Self {
-            bytes: codings.iter().map(|coding| coding.bytes).sum(),
-            encode: sum(codings.iter().map(|coding| coding.encode)),
-            decode: sum(codings.iter().map(|coding| coding.decode)),
-        })
+/// How long it takes to encode or decode on this tier what takes `reference` on the reference machine.
+///
+/// Codecs read and write more than they compute, so they are as slow here as what is bound by memory.
+pub(crate) fn coding(tier: &Tier, reference: Duration) -> Duration {
+    tier.slowdown.scale(OpClass::MemoryBound, reference)
+}
+
+/// How long this layer takes on this tier.
+pub(crate) fn compute(layer: &Layer, tier: &Tier) -> Duration {
+    tier.slowdown.scale(layer.class, layer.reference)
+}
+
+/// A share of a time, in whole nanoseconds; the whole time when the share is 1.
+pub(crate) fn share(time: Duration, share: f64) -> Duration {
+    if share == 1.0 {
+        return time;
     }
-
-    /// Codecs read and write more than they compute, so they are as slow here as what is bound by memory.
-    pub(crate) fn encode(&self, tier: &Tier) -> Duration {
-        tier.slowdown.scale(OpClass::MemoryBound, self.encode)
-    }
-
-    /// As for [`Self::encode`].
-    pub(crate) fn decode(&self, tier: &Tier) -> Duration {
-        tier.slowdown.scale(OpClass::MemoryBound, self.decode)
-    }
-}
-
-/// The first coding of this name that the tensor offers.
-fn offer<'a>(graph: &'a Graph, tensor: TensorId, codec: &str) -> Option<&'a Coding> {
-    graph.tensors[tensor].codings.iter().find(|coding| coding.codec == codec)
-}
-
-/// How long each of these layers takes on this tier.
-pub(crate) fn compute(layers: &[Layer], tier: &Tier) -> impl Iterator<Item = Duration> {
-    layers.iter().map(|layer| tier.slowdown.scale(layer.class, layer.reference))
-}
-
-/// Uncoded bytes that come back over a link, by the cut there: of the outputs that layers from `0..=layers` on make.
-pub(crate) fn answers(graph: &Graph) -> Vec<Bytes> {
-    let lifetimes = graph.lifetimes();
-    let mut answers = vec![Bytes(0); graph.layers.len() + 1];
-    for output in graph.outputs_of(0..graph.layers.len()) {
-        let bytes = graph.tensors[output].spec.bytes();
-        let made_above = answers.iter_mut().take(lifetimes[output].from);
-        made_above.for_each(|answer| answer.0 = answer.0.saturating_add(bytes.0));
-    }
-    answers
+    Duration::from_nanos((time.as_nanos() as f64 * share).round() as u64)
 }
 
 /// In whole nanoseconds; what would take longer than a `Duration` can hold stays at its largest value.
 pub(crate) fn sum(times: impl IntoIterator<Item = Duration>) -> Duration {
     times.into_iter().fold(Duration::ZERO, Duration::saturating_add)
+}
+
+/// The first coding of this name that the tensor offers.
+pub(crate) fn offer<'a>(graph: &'a Graph, tensor: TensorId, codec: &str) -> Option<&'a Coding> {
+    graph.tensors[tensor].codings.iter().find(|coding| coding.codec == codec)
 }
 
 #[cfg(test)]
@@ -104,16 +86,18 @@ mod tests {
 
     #[test]
     fn each_datagram_adds_its_headers() {
-        assert_eq!((PAYLOAD_BYTES, OVERHEAD_BYTES), (1416, 64));
-        assert_eq!(on_the_wire(Bytes(0)), Bytes(128 + 64));
-        assert_eq!(on_the_wire(Bytes(1416 - 128)), Bytes(1416 + 64));
-        assert_eq!(on_the_wire(Bytes(1417 - 128)), Bytes(1417 + 2 * 64));
+        assert_eq!((PAYLOAD_BYTES, OVERHEAD_BYTES, EMPTY_MESSAGE), (1416, 64, Bytes(192)));
+        assert_eq!(on_the_wire(Bytes(0)), Bytes(0));
+        assert_eq!(on_the_wire(Bytes(1416)), Bytes(1416 + 64));
+        assert_eq!(on_the_wire(Bytes(1417)), Bytes(1417 + 65));
         assert_eq!(on_the_wire(Bytes(u64::MAX)), Bytes(u64::MAX));
     }
 
     #[test]
-    fn a_message_takes_its_bits_and_the_delay() {
-        let direction = Direction { bandwidth: Bandwidth(8_000_000), delay: Duration::from_millis(20) };
-        assert_eq!(message(&direction, Bytes(1416 * 10 - 128)), Duration::from_micros(20_000 + 14_800));
+    fn a_link_is_busy_with_its_bits() {
+        let (bandwidth, delay) = (Bandwidth(8_000_000), Duration::from_millis(20));
+        let direction = Direction { bandwidth, delay, nanojoules_byte: 0.0, price_gb: 0.0 };
+        assert_eq!(carry(&direction, Bytes(14_160)), Duration::from_micros(14_800));
+        assert_eq!(empty_message(&direction), Duration::from_micros(192));
     }
 }

@@ -11,12 +11,26 @@ pub enum PlanError {
     /// There is nowhere to run.
     #[error("the topology has no tier: add at least the one that has the input")]
     EmptyTopology,
-    /// Tiers along a path take one link fewer than there are tiers.
-    #[error("{tiers} tiers along a path take {} links, but there are {links}", tiers - 1)]
-    LinkCount { tiers: usize, links: usize },
+    /// A link, or the objective, speaks of a tier that is not there.
+    #[error("{place} names tier {tier}, but the topology has only {tiers}")]
+    NoSuchTier { place: String, tier: usize, tiers: usize },
+    /// Two links in the same direction, or one that leads nowhere.
+    #[error("there is more than one link from `{sender}` to `{receiver}`, or the two are the same tier: keep one")]
+    LinkTwice { sender: String, receiver: String },
     /// Nothing would ever arrive over this direction of a link.
     #[error("the link from `{sender}` to `{receiver}` has no bandwidth: give it more than 0 bit/s")]
     NoBandwidth { sender: String, receiver: String },
+    /// A speed, power, price, probability or weight that is none.
+    #[error("{place} is {value}: write a finite number, {range}")]
+    NotANumber { place: String, value: String, range: &'static str },
+    /// The answer is wanted where no path leads.
+    #[error("no path leads from `{from}` to `{to}` and back: links in both directions are needed")]
+    Unreachable { from: String, to: String },
+    /// More paths than can be searched in bearable time.
+    #[error(
+        "more than {max} paths lead from `{from}` through the topology: leave out links or tiers that are no choice"
+    )]
+    TooManyPaths { from: String, max: usize },
 
     /// A tensor's id is past the end of the list of tensors.
     #[error("{place} names tensor {tensor}, but the graph has only {tensors} tensors")]
@@ -31,6 +45,25 @@ pub enum PlanError {
     #[error("output `{tensor}` is no input and no layer writes it")]
     OutputNeverMade { tensor: String },
 
+    /// An exit whose output is no output of the graph, or that no layer writes.
+    #[error("exit {exit} ends with `{tensor}`, which has to be an output of the graph that a layer writes")]
+    NoExit { exit: usize, tensor: String },
+    /// Two exits with outputs of one layer.
+    #[error("layer `{layer}` decides two exits: give each a layer of its own")]
+    ExitTwice { layer: String },
+    /// More exits than can be tried together.
+    #[error("the graph has {exits} exits: at most {max} can be planned with")]
+    TooManyExits { exits: usize, max: usize },
+
+    /// A limit that no plan keeps to.
+    #[error("no plan keeps to {limit}: the best of all plans for it takes {least}")]
+    LimitMissed { limit: String, least: String },
+    /// Limits that are kept one by one, but by no plan together.
+    #[error("no plan was found that keeps to all limits together; the nearest one misses {misses}")]
+    LimitsMissed { misses: String },
+    /// Layers are pinned so that data would have to flow down, or to tiers that no path reaches.
+    #[error("no placement keeps to the pins: `{layer}` may run on no tier that its inputs can reach")]
+    Pinned { layer: String },
     /// A part that cannot be cut any further fits on no tier.
     #[error("the model fits on no tier: {0}, and no tier has more")]
     NoTierFits(Shortage),
@@ -45,7 +78,27 @@ pub enum PlanError {
     )]
     NoCut { shortage: Shortage, live_max: usize, codecs: Vec<String> },
 
-    /// A placement takes one codec a cut, and no more cuts than there are links.
+    /// A path that cannot be walked.
+    #[error("the path goes from `{from}` to `{to}`, but there are no links in both directions between them")]
+    NoWay { from: String, to: String },
+    /// A path that is empty, or passes a tier twice.
+    #[error("a path begins where the input is and passes each tier once: this one has {tiers} tiers and does not")]
+    NoPath { tiers: usize },
+    /// A placement says for each layer where it runs.
+    #[error("the placement has places for {places} layers, but the graph has {layers}, and its path has {tiers} tiers")]
+    PlaceCount { places: usize, layers: usize, tiers: usize },
+    /// Data flows up only.
+    #[error("`{layer}` runs on `{tier}`, but reads `{tensor}`, which is made above it")]
+    FlowsDown { layer: String, tier: String, tensor: String },
+    /// A layer that may not run there.
+    #[error("`{layer}` may not run on `{tier}`: {reason}")]
+    MayNotRun { layer: String, tier: String, reason: &'static str },
+    /// One codec a tensor.
+    #[error(
+        "{tensors} tensors cross from `{sender}` to `{receiver}`, but {codecs} codecs were given: give one for each"
+    )]
+    CodecCount { sender: String, receiver: String, tensors: usize, codecs: usize },
+    /// Cuts take one codec each, and there are no more of them than links.
     #[error(
         "{cuts} cuts and {codecs} codecs were given: give as many codecs as cuts, and at most {links} of each, one a link"
     )]
@@ -62,11 +115,6 @@ pub enum PlanError {
         listed(offers)
     )]
     CodecNotOffered { tensor: String, sender: String, receiver: String, codec: String, offers: Vec<String> },
-    /// A tier without layers does not decode what it passes on.
-    #[error(
-        "`{tier}` has no layers and passes on what it gets, so it cannot get {gets} and send {sends}: use one codec"
-    )]
-    CodecChanges { tier: String, gets: String, sends: String },
     /// This part does not fit on the tier that it was given to.
     #[error("{0}")]
     DoesNotFit(Shortage),

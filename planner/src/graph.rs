@@ -1,11 +1,10 @@
 //! A model as the planner sees it: layers in an order in which they can run, the tensors between them, and what each costs.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, Macs, TensorSpec};
+use crate::{Bytes, Loss, Macs, TensorSpec};
 
 /// What bounds the speed of a layer. Devices differ by class, so unmeasured devices are scaled by class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +42,33 @@ pub struct Layer {
     pub reads: Vec<TensorId>,
     /// Tensors it writes.
     pub writes: Vec<TensorId>,
+    /// Where it may run.
+    pub pin: Pin,
+}
+
+/// Where a layer may run. A task module is a layer too, and more often pinned than an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pin {
+    /// On any tier.
+    #[default]
+    Anywhere,
+    /// Only where the input is: it reads what may not leave, or drives hardware.
+    Stays,
+    /// Only on a tier with a GPU.
+    NeedsGpu,
+}
+
+/// A place where a request can end early: its answer is good enough with some probability.
+///
+/// The layer that writes `output` decides. Layers after it in the graph's order run only if it lets the request go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exit {
+    /// The answer of requests that end here; it is one of [`Graph::outputs`].
+    pub output: TensorId,
+    /// Share of the requests that reach the exit and end there, from 0 to less than 1, as measured with its threshold.
+    pub probability: f64,
+    /// Accuracy that is lost over all requests when the exit is in use, as measured.
+    pub loss: Loss,
 }
 
 /// One way to put a tensor on a link.
@@ -56,6 +82,8 @@ pub struct Coding {
     pub encode: Duration,
     /// Time to decode on the reference machine.
     pub decode: Duration,
+    /// Accuracy that is lost when the tensor crosses a link in it, as measured.
+    pub loss: Loss,
 }
 
 /// A tensor that can travel.
@@ -89,6 +117,8 @@ pub struct Graph {
     pub inputs: Vec<TensorId>,
     /// Tensors that the caller gets.
     pub outputs: Vec<TensorId>,
+    /// Exits that a plan may use, in the order of their layers. Without use, an exit and what only it needs do not run.
+    pub exits: Vec<Exit>,
 }
 
 impl Graph {
@@ -105,27 +135,15 @@ impl Graph {
     ///
     /// Takes time in proportion to the graph and to what is returned.
     pub fn separators(&self, live_max: usize) -> Vec<Separator> {
-        let lifetimes = self.lifetimes();
-        let narrow = live_counts(&lifetimes, self.layers.len()).into_iter().enumerate();
-        let mut separators: Vec<_> = narrow
-            .filter(|(_, count)| *count <= live_max)
-            .map(|(at, count)| Separator { at, live: Vec::with_capacity(count) })
-            .collect();
-        for (tensor, lifetime) in lifetimes.iter().enumerate() {
-            let first = separators.partition_point(|separator| separator.at < lifetime.from);
-            for separator in separators[first..].iter_mut().take_while(|separator| lifetime.crosses(separator.at)) {
-                separator.live.push(tensor);
-            }
-        }
-        separators
+        separators(&self.lifetimes(), self.layers.len(), live_max)
     }
 
     /// The outputs that `layers` make, each once, in the order of [`Graph::outputs`].
     ///
     /// An output that is an input as well is made by no layer: the caller has it.
-    pub fn outputs_of(&self, layers: Range<usize>) -> Vec<TensorId> {
+    pub fn outputs_of(&self, layers: impl IntoIterator<Item = usize>) -> Vec<TensorId> {
         let mut fresh = vec![false; self.tensors.len()];
-        for tensor in self.layers[layers].iter().flat_map(|layer| &layer.writes) {
+        for tensor in layers.into_iter().flat_map(|layer| &self.layers[layer].writes) {
             if let Some(fresh) = fresh.get_mut(*tensor) {
                 *fresh = true;
             }
@@ -135,13 +153,13 @@ impl Graph {
     }
 
     /// Weights of these layers.
-    pub fn weights(&self, layers: Range<usize>) -> Bytes {
-        self.layers[layers].iter().map(|layer| layer.weights).sum()
+    pub fn weights(&self, layers: impl IntoIterator<Item = usize>) -> Bytes {
+        layers.into_iter().map(|layer| self.layers[layer].weights).sum()
     }
 
     /// Multiply-adds of these layers.
-    pub fn macs(&self, layers: Range<usize>) -> Macs {
-        self.layers[layers].iter().map(|layer| layer.macs).sum()
+    pub fn macs(&self, layers: impl IntoIterator<Item = usize>) -> Macs {
+        layers.into_iter().map(|layer| self.layers[layer].macs).sum()
     }
 
     /// Where each tensor crosses. Ids of tensors that do not exist are passed over: [`plan`](crate::plan()) refuses them.
@@ -183,6 +201,22 @@ impl Lifetime {
     pub(crate) fn crosses(&self, at: usize) -> bool {
         self.from <= at && self.last_read.is_some_and(|last| at <= last)
     }
+}
+
+/// The places where at most `live_max` of these tensors cross, in ascending order.
+pub(crate) fn separators(lifetimes: &[Lifetime], layers: usize, live_max: usize) -> Vec<Separator> {
+    let narrow = live_counts(lifetimes, layers).into_iter().enumerate();
+    let mut separators: Vec<_> = narrow
+        .filter(|(_, count)| *count <= live_max)
+        .map(|(at, count)| Separator { at, live: Vec::with_capacity(count) })
+        .collect();
+    for (tensor, lifetime) in lifetimes.iter().enumerate() {
+        let first = separators.partition_point(|separator| separator.at < lifetime.from);
+        for separator in separators[first..].iter_mut().take_while(|separator| lifetime.crosses(separator.at)) {
+            separator.live.push(tensor);
+        }
+    }
+    separators
 }
 
 /// How many tensors cross at each of the cuts `0..=layers`.

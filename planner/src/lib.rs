@@ -1,36 +1,64 @@
 //! Decides where a model is cut.
 //!
-//! Pure: this crate reads no clock, no file, no socket and no environment. A [`Graph`] says what a model costs,
-//! a [`Topology`] what the places and links are capable of, an [`Objective`] what may be used, and a [`Plan`] is the answer.
+//! Pure: this crate reads no clock, no file, no socket and no environment. A [`Graph`] says what a model costs, a
+//! [`Topology`] what the places and links are capable of, an [`Objective`] what is wanted, and a [`Plan`] is the answer.
 //! It also owns the vocabulary that all other crates share: quantities and tensors.
 //!
 //! # The cost model
 //!
-//! The layers stand in one order in which they can run. A plan for K tiers along a path cuts that order K − 1 times, at
-//! c₁ ≤ … ≤ cₖ₋₁; tier t runs the layers between its two cuts, and tiers after the last one with layers take no part.
-//! Whatever crosses a cut crosses its link in one codec, each tensor once however many layers read it, and a tensor that
-//! is live across several cuts crosses each of their links. The latency of one request is the sum of these times, for
-//! one request at a time and nothing overlapped; each is rounded to nanoseconds, and sums and comparisons are exact.
+//! **Placement.** A plan walks along a *path* of tiers t₀, t₁, … , from the tier where the input is; neighbours are joined
+//! by a link in each direction. Every layer gets a place on the path. Data flows up: a layer runs at the place of the
+//! layers whose tensors it reads, or further on. A tensor that is made at place a and read at places up to b crosses each
+//! link between them once, however many layers read it. Each tensor on each link has a codec of its own. A tier with
+//! layers decodes what it gets and encodes what it sends. A tier without layers passes bytes on as they came, unless the
+//! plan gives a tensor another codec from there on: then it decodes and encodes everything, as if it had layers. The
+//! answer goes from the tiers that make its outputs to the tier where it is wanted, uncoded: back over the links below, or
+//! up.
+//!
+//! **Time of one request.** One request at a time, nothing overlapped. The latency is the sum of these times, each in whole
+//! nanoseconds, so that sums and comparisons are exact.
 //!
 //! | symbol | meaning | unit | source |
 //! |---|---|---|---|
 //! | r(i) | time of layer i on the reference machine | ns | [`Layer::reference`], measured |
 //! | s(t, class) | slowdown of tier t against the reference machine | 1 | [`Tier::slowdown`], measured or published |
-//! | b(x, k) | size of tensor x in codec k | bytes | [`Coding::bytes`] |
+//! | n(x, k) | size of tensor x in codec k | bytes | [`Coding::bytes`], measured |
 //! | e(x, k), d(x, k) | time to encode, to decode it on the reference machine | ns | [`Coding`], measured |
+//! | a(x, k) | accuracy that is lost | 10⁻⁶ | [`Coding::loss`], measured |
 //! | h | header of a message | bytes | 128: names, plan, deadline and specs in one frame |
 //! | p, o | stream bytes in a datagram; what each datagram adds | bytes | 1,416 and 64: RFC 9000, 9001, 768, 791 |
 //! | B, D | bandwidth and delay of one direction of a link | bit/s, ns | [`Direction`], measured or given |
+//! | w(t), q | power of a tier above idle; energy of a byte on a link | W, nJ | [`Tier::watts`], [`Direction::nanojoules_byte`] |
+//! | c(t), g | price of a tier's hour; of a gigabyte on a link | currency | [`Tier::price_hour`], [`Direction::price_gb`] |
 //!
-//! - *Compute* on tier t: the sum over its layers of s(t, class of i) · r(i).
-//! - *Encode* and *decode* of a crossing: s(t, memory bound) · Σ e(x, k) on the sender, Σ d(x, k) on the receiver. A tier
-//!   above the device that has no layers passes on the bytes as they came, in the codec they came in, and does neither.
-//! - *Wire* of a message with n bytes of payload: D + 8 · (m + ⌈m / p⌉ · o) / B, where m = h + n.
-//!   The connection is up and its congestion window open; acknowledgements travel the other way and are not counted.
-//! - *Answer*: outputs go back to the caller, uncoded, from the tier that makes them, over all links below it. The answers
-//!   of all tiers above a link are counted as one message on it, which is sent even when it carries no outputs.
+//! - *Compute* of layer i on tier t: s(t, class of i) · r(i).
+//! - *Encode* and *decode* of tensor x: s(t, memory bound) · e(x, k) on the sender and s(u, memory bound) · d(x, k) on the
+//!   receiver. Codecs read and write more than they compute.
+//! - *Wire* of a message with payload n: D + 8 · (h + o + n · (p + o) / p) / B. The connection is up and its congestion
+//!   window open; acknowledgements travel the other way and are not counted. Each payload pays its share of the datagrams'
+//!   headers rather than whole datagrams, so that tensors add up; that is too much by less than one datagram's headers.
+//! - *Answer* on a link below which it is wanted: a message, even when it carries no outputs.
 //!
-//! *Memory*: weights and uncoded activations of a tier's layers ([`Graph::memory`]) times 1.2 must fit into its memory.
+//! **What else a request takes.** *Interval*: the longest time that a request keeps one stage busy, where stages are tiers
+//! (decode, compute, encode) and directions of links (wire without delay); requests that follow each other through all
+//! stages leave at that interval. *Energy*: w(t) for a tier's busy time, and q for each byte on a link. *Bytes*: all bytes on
+//! all links, both ways, with headers. *Price*: c(t) for a tier's busy time, and g for each byte. *Loss*: the sum of a(x, k)
+//! over the crossings where a tensor is coded anew, and of the exits in use: the first-order sum of losses that were
+//! measured one by one.
+//!
+//! **Exits.** A request that reaches exit j ends there with probability π(j) ([`Exit::probability`]). Layers behind it in the
+//! graph's order run with probability Π (1 − π) over the exits in use before them; what they cause counts by that share, and
+//! a message over a link counts by the largest share among the layers above it. Then all times are means.
+//!
+//! **Memory.** Weights and uncoded activations of a tier's layers ([`Graph::memory_of`]) times 1.2 must fit into its memory.
+//!
+//! # How it is solved
+//!
+//! For a goal that adds up (latency, energy, bytes, price, and weighted sums of them) the best placement along one path is a
+//! minimum cut, and exact; each set of exits and each path is a cut of its own. Limits, memory and the slowest stage do
+//! not add up. If the minimum cut keeps to them it is the answer. If not, all cuts of the layers' order where few tensors
+//! cross are searched with everything that is limited, and the bound of a Lagrangian relaxation says how far the best plan
+//! of all could be below: [`Plan::gap`].
 
 mod quantity;
 mod tensor;
@@ -42,7 +70,15 @@ mod error;
 mod check;
 mod cost;
 mod memory;
+mod reach;
 mod evaluate;
+mod times;
+mod path;
+mod tariff;
+mod flow;
+mod cut;
+mod lattice;
+mod bound;
 mod search;
 mod shortage;
 mod baseline;
@@ -51,11 +87,14 @@ mod sample;
 
 pub use baseline::{Baseline, baselines};
 pub use error::{PlanError, Shortage};
-pub use evaluate::evaluate;
-pub use graph::{Coding, Graph, Layer, OpClass, Separator, TensorCost, TensorId};
-pub use objective::{LIVE_MAX, Objective, UNCODED};
-pub use plan::{Crossing, Hop, Plan};
-pub use quantity::{Bandwidth, ByteRate, Bytes, MacRate, Macs, QuantityError, duration, print_duration};
-pub use search::plan;
+pub use evaluate::{Placement, evaluate};
+pub use graph::{Coding, Exit, Graph, Layer, OpClass, Pin, Separator, TensorCost, TensorId};
+pub use objective::{Goal, LIVE_MAX, Limits, Measure, Miss, Mode, Objective, UNCODED};
+pub use plan::{Crossing, Hop, Plan, Sent, Totals};
+pub use quantity::{
+    Bandwidth, ByteRate, Bytes, Energy, Loss, MacRate, Macs, Price, QuantityError, duration, parse_duration,
+    print_duration,
+};
+pub use search::{Planner, plan};
 pub use tensor::{DType, Tensor, TensorSpec, WrongLength};
 pub use topology::{Direction, Link, Slowdown, Tier, Topology};

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::graph::Lifetime;
-use crate::{Bytes, Graph, Layer, Shortage, Tier};
+use crate::{Bytes, Graph, Layer, Shortage, TensorId, Tier};
 
 /// A plan uses at most 5/6 of a tier's memory: what it needs times 1.2, a headroom of 20 %, for the engine's own
 /// buffers, coded copies of tensors, and the rest of the system.
@@ -19,12 +19,46 @@ pub(crate) fn usable(tier: &Tier) -> Bytes {
 }
 
 impl Graph {
-    /// The memory that these layers need on one tier: their weights and the most that is alive while one of them runs.
+    /// The memory that these layers, in ascending order, need on a tier that gets `takes` and sends `gives` on: their
+    /// weights and the most that is alive while one of them runs.
     ///
     /// Nothing for no layers: a tier that passes on coded bytes holds none of the model.
-    pub fn memory(&self, layers: Range<usize>) -> Bytes {
-        Appetite::of(self).part(layers)
+    pub fn memory_of(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> Bytes {
+        let Some(last) = layers.len().checked_sub(1) else { return Bytes(0) };
+        let mut until: Vec<Option<usize>> = vec![None; self.tensors.len()];
+        for (step, layer) in layers.iter().enumerate() {
+            let touched = self.layers[*layer].reads.iter().chain(&self.layers[*layer].writes);
+            touched.for_each(|tensor| until[*tensor] = Some(step));
+        }
+        gives.iter().for_each(|tensor| until[*tensor] = Some(last));
+        self.outputs_of(layers.iter().copied()).into_iter().for_each(|tensor| until[tensor] = Some(last));
+        let mut change = vec![(0_u128, 0_u128); layers.len() + 1];
+        let mut alive = |tensor: TensorId, from: usize| {
+            // Taken: a tensor that stands twice in the list is one tensor.
+            if let Some(until) = until[tensor].take() {
+                let bytes = u128::from(self.tensors[tensor].spec.bytes().0);
+                change[from].0 += bytes;
+                change[until + 1].1 += bytes;
+            }
+        };
+        takes.iter().for_each(|tensor| alive(*tensor, 0));
+        for (step, layer) in layers.iter().enumerate() {
+            self.layers[*layer].writes.iter().for_each(|tensor| alive(*tensor, step));
+        }
+        let (mut now, mut peak) = (0_u128, 0_u128);
+        for (come, go) in change {
+            now = now + come - go;
+            peak = peak.max(now);
+        }
+        let weights = self.weights(layers.iter().copied());
+        Bytes(u64::try_from(peak).unwrap_or(u64::MAX).saturating_add(weights.0))
     }
+}
+
+/// What these layers need beside what this tier has, whether it is enough or not.
+pub(crate) fn demand(graph: &Graph, tier: &Tier, layers: &[usize], needs: Bytes) -> Shortage {
+    let name = |layer: Option<&usize>| layer.map_or_else(String::new, |layer| graph.layers[*layer].name.clone());
+    Shortage { part: (name(layers.first()), name(layers.last())), needs, tier: tier.name.clone(), has: usable(tier) }
 }
 
 /// What each layer adds to the need of the part that it belongs to.
@@ -72,28 +106,11 @@ impl Appetite {
         Self { layers }
     }
 
+    /// What these layers need.
     pub(crate) fn part(&self, layers: Range<usize>) -> Bytes {
         let mut need = self.need(layers.start);
         layers.for_each(|_| need.grow());
         need.bytes()
-    }
-
-    /// What these layers need beside what this tier has, whether it is enough or not.
-    pub(crate) fn demand(&self, graph: &Graph, tier: &Tier, layers: Range<usize>) -> Shortage {
-        let name = |layer: Option<&Layer>| layer.map_or_else(String::new, |layer| layer.name.clone());
-        let part = &graph.layers[layers.clone()];
-        Shortage {
-            part: (name(part.first()), name(part.last())),
-            needs: self.part(layers),
-            tier: tier.name.clone(),
-            has: usable(tier),
-        }
-    }
-
-    /// What is missing for these layers on this tier: nothing when they fit, or when there are none.
-    pub(crate) fn shortage(&self, graph: &Graph, tier: &Tier, layers: Range<usize>) -> Option<Shortage> {
-        let missing = self.part(layers.clone()) > usable(tier);
-        missing.then(|| self.demand(graph, tier, layers))
     }
 
     /// The need of the part that starts at layer `start` and has no layer yet.
@@ -175,9 +192,19 @@ mod tests {
 
         #[test]
         fn memory_is_weights_and_the_most_that_is_held(graph in any_graph()) {
-            for start in 0..=graph.layers.len() {
-                for end in start..=graph.layers.len() {
-                    prop_assert_eq!(graph.memory(start..end), Bytes(naive(&graph, start..end)), "layers {}..{}", start, end);
+            let end_of_all = graph.layers.len();
+            for start in 0..=end_of_all {
+                let appetite = Appetite::of(&graph);
+                let mut need = appetite.need(start);
+                for end in start..=end_of_all {
+                    if end > start {
+                        need.grow();
+                    }
+                    prop_assert_eq!(need.bytes(), Bytes(naive(&graph, start..end)), "layers {}..{}", start, end);
+                    let layers: Vec<usize> = (start..end).collect();
+                    let takes = graph.live(start);
+                    let wanted = Bytes(naive(&graph, start..end));
+                    prop_assert_eq!(graph.memory_of(&layers, &takes, &graph.live(end)), wanted, "layers {}..{}", start, end);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Quantities with their units: bytes, bandwidths, multiply-adds and durations.
+//! Quantities with their units: bytes, bandwidths, multiply-adds, durations, energies, prices and losses of accuracy.
 //!
 //! In files and on the command line a quantity is a number, a space and a unit: `"512 MiB"`, `"5 Mbit/s"`, `"20 ms"`.
 //! Decimal prefixes count in 1000s, binary ones (`KiB`, `MiB`, `GiB`) in 1024s.
@@ -105,6 +105,19 @@ const DURATION: Kind = Kind {
     units: &[("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0), ("min", 60e9), ("µs", 1e3)],
 };
 
+const ENERGY: Kind =
+    Kind {
+        name: "energy", example: "20 mJ", units: &[("J", 1e9), ("mJ", 1e6), ("uJ", 1e3), ("nJ", 1.0), ("µJ", 1e3)]
+    };
+
+const PRICE: Kind = Kind {
+    name: "price of a request",
+    example: "2.5 per million",
+    units: &[("per request", 1e9), ("per thousand", 1e6), ("per million", 1e3), ("per billion", 1.0)],
+};
+
+const LOSS: Kind = Kind { name: "loss of accuracy", example: "0.5 %", units: &[("%", 1e4), ("ppm", 1.0)] };
+
 macro_rules! quantity {
     ($(#[$doc:meta])* $name:ident, $kind:ident) => {
         $(#[$doc])*
@@ -165,13 +178,33 @@ quantity!(
     ByteRate, BYTE_RATE
 );
 
+quantity!(
+    /// Nanojoules.
+    Energy, ENERGY
+);
+quantity!(
+    /// What one request costs, in billionths of a currency that the user chooses.
+    Price, PRICE
+);
+quantity!(
+    /// Accuracy that is lost, in millionths: one percentage point of top-1 is 10,000.
+    Loss, LOSS
+);
+
 impl Bandwidth {
-    /// How long `bytes` take to be put on a link of this bandwidth; for ever on one of zero.
+    /// How long `bytes` take to be put on a link of this bandwidth, in whole nanoseconds and never too short; for ever
+    /// on one of zero.
     pub fn time_for(self, bytes: Bytes) -> Duration {
+        const BITS_NANOS: u64 = 8_000_000_000;
         if self.0 == 0 {
             return Duration::MAX;
         }
-        Duration::try_from_secs_f64(bytes.0 as f64 * 8.0 / self.0 as f64).unwrap_or(Duration::MAX)
+        let nanos = match bytes.0.checked_mul(BITS_NANOS) {
+            Some(bits) => bits.div_ceil(self.0),
+            None => u64::try_from((u128::from(bytes.0) * u128::from(BITS_NANOS)).div_ceil(self.0.into()))
+                .unwrap_or(u64::MAX),
+        };
+        Duration::from_nanos(nanos)
     }
 }
 
@@ -191,7 +224,7 @@ impl<T> serde::de::Visitor<'_> for Written<T> {
 }
 
 /// Reads a duration such as `"20 ms"`.
-fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
+pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     Ok(Duration::from_nanos(DURATION.parse(text)?.round() as u64))
 }
 

@@ -1,47 +1,87 @@
-//! Says why no plan fits: which part is too large for which tier.
+//! Says why no plan fits: which part is too large for which tier, or which layer may run nowhere.
 
-use crate::memory::Appetite;
-use crate::{Graph, Objective, PlanError, Shortage, Topology};
+use std::ops::Range;
 
-/// The reason, for a search that found nothing. `cuts` are the places where tensors can leave a tier, in ascending order.
-pub(crate) fn explain(graph: &Graph, topology: &Topology, objective: &Objective, cuts: &[usize]) -> PlanError {
+use crate::memory::{Appetite, demand, usable};
+use crate::path::{Path, paths};
+use crate::{Graph, Objective, Pin, PlanError, Shortage, Tier, Topology};
+
+/// The reason, for a search that found nothing.
+pub(crate) fn explain(graph: &Graph, topology: &Topology, objective: &Objective) -> PlanError {
+    let paths = match paths(graph, topology, objective) {
+        Ok(paths) => paths,
+        Err(error) => return error,
+    };
+    let reached: Vec<&Tier> = paths.iter().flat_map(Path::tiers).map(|tier| &topology.tiers[tier]).collect();
+    let needs_gpu = graph.layers.iter().find(|layer| layer.pin == Pin::NeedsGpu);
+    if let Some(layer) = needs_gpu.filter(|_| reached.iter().all(|tier| !tier.gpu)) {
+        return PlanError::Pinned { layer: layer.name.clone() };
+    }
     let appetite = Appetite::of(graph);
-    let whole = || appetite.demand(graph, &topology.tiers[0], 0..graph.layers.len());
-    if topology.tiers.len() == 1 {
+    let layers = graph.layers.len();
+    let part = Parts { graph, appetite: &appetite };
+    let whole = || part.demand(&topology.tiers[objective.input_at], 0..layers);
+    if paths.iter().all(|path| path.ways() == 0) {
         return PlanError::NoTierFits(whole());
     }
+    let can_leave = |tensor: &usize| {
+        let offers = &graph.tensors[*tensor].codings;
+        objective.allows(graph, *tensor) && offers.iter().any(|coding| objective.codecs.contains(&coding.codec))
+    };
+    let separators = graph.separators(objective.live_max).into_iter();
+    let cuts = separators.filter(|cut| cut.at < layers && cut.live.iter().all(can_leave));
+    let cuts: Vec<usize> = cuts.map(|cut| cut.at).collect();
     if cuts.is_empty() {
         return PlanError::NoCut { shortage: whole(), live_max: objective.live_max, codecs: objective.codecs.clone() };
     }
-    match indivisible(graph, topology, &appetite, cuts) {
-        Some(shortage) => PlanError::NoTierFits(shortage),
-        None => PlanError::TiersTooSmall(remainder(graph, topology, &appetite, cuts)),
+    if let Some(shortage) = part.indivisible(&reached, &cuts) {
+        return PlanError::NoTierFits(shortage);
     }
-}
-
-/// The first part between neighbouring cuts that not even the largest tier can hold.
-fn indivisible(graph: &Graph, topology: &Topology, appetite: &Appetite, cuts: &[usize]) -> Option<Shortage> {
-    let largest = topology.tiers.iter().max_by_key(|tier| tier.memory)?;
-    let starts = [0].into_iter().chain(cuts.iter().copied());
-    let ends = cuts.iter().copied().chain([graph.layers.len()]);
-    starts.zip(ends).find_map(|(start, end)| appetite.shortage(graph, largest, start..end))
-}
-
-/// What the last tier still lacks when each tier before it takes as many layers as fit. Nothing can do better than that:
-/// a part that starts later needs no more memory.
-fn remainder(graph: &Graph, topology: &Topology, appetite: &Appetite, cuts: &[usize]) -> Shortage {
-    let end = graph.layers.len();
-    let mut start = 0;
-    for tier in &topology.tiers[..topology.tiers.len() - 1] {
-        let ends = cuts.iter().copied().filter(|cut| *cut >= start);
-        let fits = |cut: &usize| appetite.shortage(graph, tier, start..*cut).is_none();
-        match ends.take_while(fits).last() {
-            Some(furthest) => start = furthest,
-            // Only on the device, when its input cannot be sent on as it is.
-            None => return appetite.demand(graph, tier, start..cuts[0]),
+    let rests = paths.iter().map(|path| part.remainder(topology, path, &cuts));
+    match rests.min_by_key(|rest| rest.needs.0.saturating_sub(rest.has.0)) {
+        Some(rest) if rest.needs > rest.has => PlanError::TiersTooSmall(rest),
+        _ => {
+            let pinned = graph.layers.iter().find(|layer| layer.pin != Pin::Anywhere);
+            PlanError::Pinned { layer: pinned.map_or_else(String::new, |layer| layer.name.clone()) }
         }
     }
-    appetite.demand(graph, &topology.tiers[topology.tiers.len() - 1], start..end)
+}
+
+struct Parts<'a> {
+    graph: &'a Graph,
+    appetite: &'a Appetite,
+}
+
+impl Parts<'_> {
+    fn demand(&self, tier: &Tier, layers: Range<usize>) -> Shortage {
+        demand(self.graph, tier, &layers.clone().collect::<Vec<_>>(), self.appetite.part(layers))
+    }
+
+    /// The first part between neighbouring cuts that not even the largest tier can hold.
+    fn indivisible(&self, reached: &[&Tier], cuts: &[usize]) -> Option<Shortage> {
+        let largest = reached.iter().max_by_key(|tier| tier.memory)?;
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        let ends = cuts.iter().copied().chain([self.graph.layers.len()]);
+        starts.zip(ends).map(|(start, end)| self.demand(largest, start..end)).find(|part| part.needs > part.has)
+    }
+
+    /// What the last tier still lacks when each tier before it takes as many layers as fit. Nothing can do better than
+    /// that: a part that starts later needs no more memory.
+    fn remainder(&self, topology: &Topology, path: &Path, cuts: &[usize]) -> Shortage {
+        let end = self.graph.layers.len();
+        let mut start = 0;
+        let tier = |place: usize| &topology.tiers[path.tier(place)];
+        for tier in (0..path.ways()).map(tier) {
+            let ends = cuts.iter().copied().filter(|cut| *cut >= start);
+            let fits = |cut: &usize| self.appetite.part(start..*cut) <= usable(tier);
+            match ends.take_while(fits).last() {
+                Some(furthest) => start = furthest,
+                // Only where the input is, when it cannot be sent on as it is.
+                None => return self.demand(tier, start..cuts[0]),
+            }
+        }
+        self.demand(tier(path.ways()), start..end)
+    }
 }
 
 #[cfg(test)]
@@ -76,8 +116,8 @@ mod tests {
         let mut graph = network();
         graph.layers[1].weights = Bytes(5_000_000);
         let mut topology = path();
-        topology.tiers.truncate(2);
-        topology.links.truncate(1);
+        let topology_of_two = Topology { tiers: topology.tiers[..2].to_vec(), links: topology.links[..2].to_vec() };
+        topology = topology_of_two;
         topology.tiers[1].memory = Bytes(7_000_000);
         check(
             &graph,

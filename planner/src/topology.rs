@@ -1,4 +1,4 @@
-//! The places a model can run and the links between them.
+//! The places a model can run and the links between them: a directed graph.
 
 use std::time::Duration;
 
@@ -30,9 +30,10 @@ impl Slowdown {
         }
     }
 
-    /// How long what takes `reference` on the reference machine takes here.
+    /// How long what takes `reference` on the reference machine takes here, in whole nanoseconds; more than 584 years
+    /// are 584 years.
     pub fn scale(&self, class: OpClass, reference: Duration) -> Duration {
-        Duration::try_from_secs_f64(reference.as_secs_f64() * self.of(class)).unwrap_or(Duration::MAX)
+        Duration::from_nanos((reference.as_nanos() as f64 * self.of(class)).round() as u64)
     }
 }
 
@@ -45,31 +46,57 @@ pub struct Tier {
     pub memory: Bytes,
     /// Its speed.
     pub slowdown: Slowdown,
+    /// Whether layers that need a GPU can run here.
+    pub gpu: bool,
+    /// What it draws while it computes, encodes or decodes, above what it draws when idle, in watts.
+    pub watts: f64,
+    /// What an hour of its computing costs, in any one currency.
+    pub price_hour: f64,
 }
 
-/// One direction of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Tier {
+    /// What a nanosecond of its computing costs, in billionths of the currency.
+    pub(crate) fn price_ns(&self) -> f64 {
+        self.price_hour * 1e9 / 3600e9
+    }
+}
+
+/// One direction between two tiers.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Direction {
     /// What it carries.
     pub bandwidth: Bandwidth,
     /// How long a bit is on the way.
     pub delay: Duration,
+    /// Energy that both ends spend on a byte, in nanojoules.
+    pub nanojoules_byte: f64,
+    /// What a gigabyte (10⁹ bytes) costs, in the currency of [`Tier::price_hour`].
+    pub price_gb: f64,
 }
 
-/// A link between neighbouring tiers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A direct way from one tier to another. The way back is another link.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Link {
-    /// Towards the cloud.
-    pub up: Direction,
-    /// Towards the device.
-    pub down: Direction,
+    /// Index of the tier that sends.
+    pub from: usize,
+    /// Index of the tier that receives.
+    pub to: usize,
+    /// What it is capable of.
+    pub direction: Direction,
 }
 
-/// Tiers along a path, from where the input is born to the farthest; `links[i]` joins `tiers[i]` and `tiers[i + 1]`.
-#[derive(Debug, Clone, PartialEq)]
+/// Tiers, and the links between those that reach each other. Pairs without a link are unreachable.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Topology {
-    /// From the device upwards.
+    /// In any order. Requests are made at [`Objective::input_at`](crate::Objective::input_at), by default the first.
     pub tiers: Vec<Tier>,
-    /// One fewer than tiers.
+    /// At most one from each tier to each other.
     pub links: Vec<Link>,
+}
+
+impl Topology {
+    /// The link from one tier to another.
+    pub fn direction(&self, from: usize, to: usize) -> Option<&Direction> {
+        self.links.iter().find(|link| (link.from, link.to) == (from, to)).map(|link| &link.direction)
+    }
 }

@@ -78,6 +78,17 @@ pub enum PlanError {
     )]
     NoCut { shortage: Shortage, live_max: usize, codecs: Vec<String> },
 
+    /// A cut that was named, at a tensor that cannot be sent.
+    #[error(
+        "a tensor that would cross offers none of the codecs {}, or may not leave: allow another or cut elsewhere",
+        listed(codecs)
+    )]
+    NoCodec { codecs: Vec<String> },
+    /// A cut that was named, by what is not there.
+    #[error(
+        "no layer and no tensor of the model is called `{name}`: `thalweg plan --explain` lists where it can be cut"
+    )]
+    NoSuchName { name: String },
     /// A path that cannot be walked.
     #[error("the path goes from `{from}` to `{to}`, but there are no links in both directions between them")]
     NoWay { from: String, to: String },

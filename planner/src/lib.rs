@@ -82,19 +82,27 @@ mod bound;
 mod search;
 mod shortage;
 mod baseline;
+mod setting;
+mod explain;
+mod manual;
+mod saved;
 #[cfg(test)]
 mod sample;
 
 pub use baseline::{Baseline, baselines};
 pub use error::{PlanError, Shortage};
 pub use evaluate::{Placement, evaluate};
+pub use explain::{Binding, Candidate, Constraint, Flip, bindings, candidates, flips};
 pub use graph::{Coding, Exit, Graph, Layer, OpClass, Pin, Separator, TensorCost, TensorId};
+pub use manual::manual;
 pub use objective::{Goal, LIVE_MAX, Limits, Measure, Miss, Mode, Objective, UNCODED};
 pub use plan::{Crossing, Hop, Plan, Sent, Totals};
 pub use quantity::{
     Bandwidth, ByteRate, Bytes, Energy, Loss, MacRate, Macs, Price, QuantityError, duration, parse_duration,
     print_duration,
 };
+pub use saved::{SavedPlan, SavedPlanError};
 pub use search::{Planner, plan};
+pub use setting::Setting;
 pub use tensor::{DType, Tensor, TensorSpec, WrongLength};
 pub use topology::{Direction, Link, Slowdown, Tier, Topology};

@@ -166,6 +166,18 @@ impl Limits {
         misses
     }
 
+    /// The same limits but that of one measure.
+    pub(crate) fn without(mut self, measure: Measure) -> Self {
+        match measure {
+            Measure::Latency => self.deadline = None,
+            Measure::Interval => self.interval = None,
+            Measure::Energy => self.energy = None,
+            Measure::Bytes => self.bytes = None,
+            Measure::Price => self.price = None,
+        }
+        self
+    }
+
     /// The limit of one measure in its base unit.
     pub fn of(&self, measure: Measure) -> Option<f64> {
         match measure {

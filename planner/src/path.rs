@@ -29,6 +29,16 @@ impl Path {
         Self { walk: vec![tier], places: vec![0], up: Vec::new(), down: Vec::new(), answer: 0 }
     }
 
+    /// The path along `walk` with these positions of tiers that may compute, the first and the last one among them. None
+    /// where neighbours have no links in both directions, or the answer is wanted at none of its tiers.
+    pub(crate) fn along(topology: &Topology, walk: &[usize], places: Vec<usize>, answer_at: usize) -> Option<Self> {
+        let link = |from: usize, to: usize| topology.links.iter().position(|link| (link.from, link.to) == (from, to));
+        let up = walk.windows(2).map(|pair| link(pair[0], pair[1])).collect::<Option<_>>()?;
+        let down = walk.windows(2).map(|pair| link(pair[1], pair[0])).collect::<Option<_>>()?;
+        let answer = walk.iter().position(|tier| *tier == answer_at)?;
+        Some(Self { walk: walk.to_vec(), places, up, down, answer })
+    }
+
     /// Another tier that may compute, and the way there.
     pub(crate) fn push(&mut self, tier: usize, way: &Way) {
         self.walk.extend(&way.over);
@@ -245,7 +255,8 @@ impl Walk<'_> {
             || self.needs > usable(here)
     }
 
-    /// Whether one way is nowhere worse than another and passes no tier that the other does not.
+    /// Whether one way is nowhere worse than another and passes no tier that the other does not. One that passes the tier
+    /// where the answer is wanted is like no other.
     fn serves(&self, one: &Way, other: &Way) -> bool {
         let sum = |way: &Way| {
             let mut sum = [0.0; 8];
@@ -260,7 +271,7 @@ impl Walk<'_> {
             sum
         };
         let (mine, theirs) = (sum(one), sum(other));
-        let passes = one.over.iter().all(|tier| other.over.contains(tier));
+        let passes = one.over.iter().all(|tier| other.over.contains(tier)) && !other.over.contains(&self.answer_at);
         let slowest =
             |way: &Way| way.up.iter().chain(&way.down).map(|link| self.topology.links[*link].direction.bandwidth).min();
         passes && slowest(one) >= slowest(other) && mine.iter().zip(&theirs).all(|(mine, theirs)| mine <= theirs)

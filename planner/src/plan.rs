@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Bytes, Energy, Loss, Measure, Price, TensorId};
+use crate::{Bytes, Energy, Graph, Loss, Measure, Placement, Price, TensorId};
 
 /// One tier's share of the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +118,21 @@ impl Plan {
     pub fn passes_on(&self, place: usize) -> bool {
         let ends = place.checked_sub(1).and_then(|below| self.crossings.get(below)).zip(self.crossings.get(place));
         self.hops[place].layers.is_empty() && ends.is_some_and(|(gets, gives)| gets.sends == gives.sends)
+    }
+
+    /// The placement that this plan is of. Layers that do not run, for an exit that is not in use, stand at the first place.
+    pub fn placement(&self, graph: &Graph) -> Placement {
+        let mut places = vec![0; graph.layers.len()];
+        for (place, hop) in self.hops.iter().enumerate() {
+            hop.layers.iter().for_each(|layer| places[*layer] = place);
+        }
+        let codecs = |crossing: &Crossing| crossing.sends.iter().map(|sent| sent.codec.clone()).collect();
+        Placement {
+            path: self.hops.iter().map(|hop| hop.tier).collect(),
+            places,
+            codecs: self.crossings.iter().map(codecs).collect(),
+            exits: self.exits.clone(),
+        }
     }
 
     /// For each hop, how long one request keeps its tier busy: decoding, computing and encoding.

@@ -198,12 +198,12 @@ impl Naive<'_> {
             .filter(|course| {
                 let read = (0..self.places.len()).any(|at| reads(at) && at <= course.last && self.places[at] >= to);
                 // While an exit above decides, what lies ready has come along.
-                let waits = course.output.is_some() && {
-                    let ready = writer.is_none_or(|writer| writer <= course.last);
-                    ready
-                        && self.places[course.last] >= to
-                        && (0..self.places.len()).any(|at| reads(at) && at > course.last)
-                };
+                let waits =
+                    self.exits.iter().filter_map(|exit| self.writer(self.graph.exits[*exit].output)).any(|decider| {
+                        let ready = writer.is_none_or(|writer| writer <= decider);
+                        let later = (0..self.places.len()).any(|at| reads(at) && at > decider);
+                        ready && later && decider <= course.last && self.places[decider] >= to
+                    });
                 read || waits
             })
             .map(|course| course.probability)

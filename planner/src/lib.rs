@@ -86,10 +86,12 @@ mod setting;
 mod explain;
 mod manual;
 mod saved;
+mod calibrate;
 #[cfg(test)]
 mod sample;
 
 pub use baseline::{Baseline, baselines};
+pub use calibrate::{Observed, calibrate};
 pub use error::{PlanError, Shortage};
 pub use evaluate::{Placement, evaluate};
 pub use explain::{Binding, Candidate, Constraint, Flip, bindings, candidates, flips};

@@ -120,6 +120,17 @@ impl Plan {
         self.hops[place].layers.is_empty() && ends.is_some_and(|(gets, gives)| gets.sends == gives.sends)
     }
 
+    /// Whether both decide the same: the same layers on the same tiers, tensors in the same codecs, the same exits.
+    pub fn decides_like(&self, other: &Self) -> bool {
+        let codec = |sent: &Sent| (sent.tensor, sent.codec.clone());
+        let decided = |plan: &Self| {
+            let hops: Vec<_> = plan.hops.iter().map(|hop| (hop.tier, hop.layers.clone())).collect();
+            let sends = plan.crossings.iter().map(|crossing| crossing.sends.iter().map(codec).collect::<Vec<_>>());
+            (hops, sends.collect::<Vec<_>>(), plan.exits.clone())
+        };
+        decided(self) == decided(other)
+    }
+
     /// The placement that this plan is of. Layers that do not run, for an exit that is not in use, stand at the first place.
     pub fn placement(&self, graph: &Graph) -> Placement {
         let mut places = vec![0; graph.layers.len()];

@@ -64,7 +64,7 @@ pub(crate) struct Scene<'a> {
 pub(crate) fn cut(scene: Scene<'_>, path: &Path, tariff: &Tariff, network: &mut Network) -> Option<(Labels, u64)> {
     let mut build = Build { scene, path, tariff, network, base: 0, links: path.ways() };
     let layers = scene.graph.layers.len();
-    build.network.reset(layers * build.links);
+    build.network.reset((layers * build.links).max(1));
     for layer in 0..layers {
         build.layer(layer);
     }
@@ -163,6 +163,11 @@ impl Build<'_, '_> {
     fn forbid(&mut self, layer: usize, forbidden: impl Fn(usize) -> bool) {
         for place in (0..=self.links).filter(|place| forbidden(*place)) {
             match place {
+                // There is no other place: any cut is unbounded.
+                0 if self.links == 0 => {
+                    self.network.source_arc(0, UNBOUNDED);
+                    self.network.sink_arc(0, UNBOUNDED);
+                }
                 0 => self.network.sink_arc(self.node(layer, 0), UNBOUNDED),
                 last if last == self.links => self.network.source_arc(self.node(layer, last - 1), UNBOUNDED),
                 _ => self.network.arc(self.node(layer, place), self.node(layer, place - 1), UNBOUNDED, 0),

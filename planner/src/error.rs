@@ -56,11 +56,17 @@ pub enum PlanError {
     TooManyExits { exits: usize, max: usize },
 
     /// A limit that no plan keeps to.
-    #[error("no plan keeps to {limit}: the best of all plans for it takes {least}")]
+    #[error("no plan keeps to {limit}: none takes less than {least}")]
     LimitMissed { limit: String, least: String },
     /// Limits that are kept one by one, but by no plan together.
     #[error("no plan was found that keeps to all limits together; the nearest one misses {misses}")]
     LimitsMissed { misses: String },
+    /// Nothing was found, and nothing was proven either: some plan may cut the layers in another order, or more tensors.
+    #[error(
+        "no plan was found that fits, though there may be one: of those that cut the layers in their order where at \
+         most {live_max} tensors cross there is none; {reason}"
+    )]
+    NoneFound { live_max: usize, reason: String },
     /// Layers are pinned so that data would have to flow down, or to tiers that no path reaches.
     #[error("no placement keeps to the pins: `{layer}` may run on no tier that its inputs can reach")]
     Pinned { layer: String },
@@ -72,8 +78,8 @@ pub enum PlanError {
     TiersTooSmall(Shortage),
     /// The first tier cannot run the whole model, and nothing can leave it.
     #[error(
-        "{shortage}, and the model cannot be cut: nowhere do at most {live_max} tensors cross that all offer one of \
-         the codecs {}",
+        "{shortage}, and the model cannot be cut: nowhere in the order of its layers do at most {live_max} tensors cross \
+         that all offer one of the codecs {}",
         listed(codecs)
     )]
     NoCut { shortage: Shortage, live_max: usize, codecs: Vec<String> },

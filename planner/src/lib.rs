@@ -89,6 +89,8 @@ mod saved;
 mod calibrate;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod naive;
 
 pub use baseline::{Baseline, baselines};
 pub use calibrate::{Observed, calibrate};

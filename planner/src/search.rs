@@ -160,7 +160,7 @@ impl<'a> Planner<'a> {
             }
         }
         self.network = network;
-        let Some(best) = best else { return Err(shortage::explain(self.graph, &self.topology, self.objective)) };
+        let Some(best) = best else { return Err(shortage::explain(self.graph, &self.topology, self.objective, least)) };
         if self.miss(&best) == 0.0 {
             return Ok(self.with_gap(best, least));
         }
@@ -193,10 +193,10 @@ impl<'a> Planner<'a> {
                 ..self.objective.clone()
             };
             let Ok(least) = plan(self.graph, &self.topology, &alone) else { continue };
-            if let Some(alone) =
-                self.objective.limits.misses(&least.totals).into_iter().find(|other| other.measure == Some(measure))
-            {
-                return PlanError::LimitMissed { limit: alone.limit, least: alone.takes };
+            // Proven, as far as the gap tells.
+            let least = least.totals.of(measure) * (1.0 - least.gap.unwrap_or(1.0));
+            if self.objective.limits.of(measure).is_some_and(|limit| least > limit) {
+                return PlanError::LimitMissed { limit: miss.limit, least: measure.print(least) };
             }
         }
         let misses = self

@@ -4,10 +4,13 @@ use std::ops::Range;
 
 use crate::memory::{Appetite, demand, usable};
 use crate::path::{Path, paths};
-use crate::{Graph, Objective, Pin, PlanError, Shortage, Tier, Topology};
+use crate::reach::Reach;
+use crate::{Bytes, Graph, Objective, Pin, PlanError, Shortage, Tier, Topology};
 
-/// The reason, for a search that found nothing.
-pub(crate) fn explain(graph: &Graph, topology: &Topology, objective: &Objective) -> PlanError {
+/// The reason, for a search that found nothing and proved that nothing costs less than `bound`.
+///
+/// That no cut of the layers' order fits is no proof that nothing does, so it is only said where it is one.
+pub(crate) fn explain(graph: &Graph, topology: &Topology, objective: &Objective, bound: f64) -> PlanError {
     let paths = match paths(graph, topology, objective) {
         Ok(paths) => paths,
         Err(error) => return error,
@@ -17,6 +20,48 @@ pub(crate) fn explain(graph: &Graph, topology: &Topology, objective: &Objective)
     if let Some(layer) = needs_gpu.filter(|_| reached.iter().all(|tier| !tier.gpu)) {
         return PlanError::Pinned { layer: layer.name.clone() };
     }
+    let one_tier = paths.iter().all(|path| path.ways() == 0);
+    if let Some(layer) = too_large(graph, &reached).filter(|_| !one_tier) {
+        return PlanError::NoTierFits(layer);
+    }
+    let reason = in_order(graph, topology, objective, &paths, &reached);
+    if bound.is_infinite() || one_tier || in_a_row(graph) || too_heavy(graph, topology, &paths) {
+        return reason;
+    }
+    PlanError::NoneFound { live_max: objective.live_max, reason: reason.to_string() }
+}
+
+/// Layers that run whatever the exits in use are.
+fn running(graph: &Graph) -> Vec<usize> {
+    let reach = Reach::new(graph, &[]);
+    (0..graph.layers.len()).filter(|layer| reach.runs[*layer] > 0.0).collect()
+}
+
+/// A layer that no tier can hold even with nothing but what it reads and writes itself.
+fn too_large(graph: &Graph, reached: &[&Tier]) -> Option<Shortage> {
+    let largest = reached.iter().max_by_key(|tier| tier.memory)?;
+    let alone = |layer: usize| {
+        let needs = graph.memory_of(&[layer], &graph.layers[layer].reads, &[]);
+        demand(graph, largest, &[layer], needs)
+    };
+    running(graph).into_iter().map(alone).find(|layer| layer.needs > layer.has)
+}
+
+/// Whether the weights are more than all tiers of each path can hold.
+fn too_heavy(graph: &Graph, topology: &Topology, paths: &[Path]) -> bool {
+    let weights = graph.weights(running(graph));
+    let room = |path: &Path| path.tiers().map(|tier| usable(&topology.tiers[tier])).sum::<Bytes>();
+    paths.iter().all(|path| weights > room(path))
+}
+
+/// Whether each layer reads what the one before it writes: then all placements cut their order.
+fn in_a_row(graph: &Graph) -> bool {
+    let mut pairs = graph.layers.windows(2);
+    graph.exits.is_empty() && pairs.all(|pair| pair[1].reads.iter().any(|tensor| pair[0].writes.contains(tensor)))
+}
+
+/// The reason why no cut of the layers' order fits.
+fn in_order(graph: &Graph, topology: &Topology, objective: &Objective, paths: &[Path], reached: &[&Tier]) -> PlanError {
     let appetite = Appetite::of(graph);
     let layers = graph.layers.len();
     let part = Parts { graph, appetite: &appetite };
@@ -34,7 +79,7 @@ pub(crate) fn explain(graph: &Graph, topology: &Topology, objective: &Objective)
     if cuts.is_empty() {
         return PlanError::NoCut { shortage: whole(), live_max: objective.live_max, codecs: objective.codecs.clone() };
     }
-    if let Some(shortage) = part.indivisible(&reached, &cuts) {
+    if let Some(shortage) = part.indivisible(reached, &cuts) {
         return PlanError::NoTierFits(shortage);
     }
     let rests = paths.iter().map(|path| part.remainder(topology, path, &cuts));
@@ -136,7 +181,7 @@ mod tests {
             &path(),
             &["pca/1", "int8"],
             expect![[r#"
-            layers `conv` to `fc` need 5.71 MB for weights and activations, but `device` has 1.67 MB after 20 % headroom, and the model cannot be cut: nowhere do at most 8 tensors cross that all offer one of the codecs pca/1, int8
+            layers `conv` to `fc` need 5.71 MB for weights and activations, but `device` has 1.67 MB after 20 % headroom, and the model cannot be cut: nowhere in the order of its layers do at most 8 tensors cross that all offer one of the codecs pca/1, int8
         "#]],
         );
         let mut topology = path();

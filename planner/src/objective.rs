@@ -31,6 +31,27 @@ impl Measure {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Latency, Self::Interval, Self::Energy, Self::Bytes, Self::Price];
 
+    /// What it is called: `latency`, `interval`, `energy`, `bytes`, `price`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Interval => "interval",
+            Self::Energy => "energy",
+            Self::Bytes => "bytes",
+            Self::Price => "price",
+        }
+    }
+
+    /// Its base unit.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Latency | Self::Interval => "ns",
+            Self::Energy => "nJ",
+            Self::Bytes => "B",
+            Self::Price => "1e-9",
+        }
+    }
+
     /// A value in the base unit, as people read it: `87.3 ms`.
     pub fn print(self, value: f64) -> String {
         let whole = value.round() as u64;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{Bandwidth, Bytes, Graph, Slowdown, Topology};
+use crate::{Bandwidth, Bytes, Graph, Slowdown, Topology, print_duration};
 
 /// One thing that a plan depends on.
+///
+/// Bandwidth and delay always change in both directions, by the same factor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// The bandwidth between two tiers, in both directions.
@@ -85,6 +87,24 @@ impl Setting {
             }
         }
         (graph, topology)
+    }
+
+    /// Its value at `factor` times what it is, as people read it: that of the direction from `one` to `other`, the
+    /// round-trip time, or a multiple.
+    pub fn print(&self, topology: &Topology, factor: f64) -> String {
+        let whole = |value: f64| (value * factor).round() as u64;
+        match self {
+            Self::Bandwidth { one, other } => {
+                let now = topology.direction(*one, *other).map_or(0, |direction| direction.bandwidth.0);
+                Bandwidth(whole(now as f64)).to_string()
+            }
+            Self::Delay { one, other } => {
+                let ways = [(*one, *other), (*other, *one)];
+                let delays = ways.iter().filter_map(|(from, to)| Some(topology.direction(*from, *to)?.delay));
+                print_duration(Duration::from_nanos(whole(delays.sum::<Duration>().as_nanos() as f64)))
+            }
+            Self::Speed { .. } | Self::Size { .. } => format!("{factor:.3} x"),
+        }
     }
 
     /// As people read it: `the bandwidth between device and edge`.

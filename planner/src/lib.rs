@@ -59,6 +59,35 @@
 //! not add up. If the minimum cut keeps to them it is the answer. If not, all cuts of the layers' order where few tensors
 //! cross are searched with everything that is limited, and the bound of a Lagrangian relaxation says how far the best plan
 //! of all could be below: [`Plan::gap`].
+//!
+//! # A fleet
+//!
+//! Many sources of requests share edges, clouds and links: [`Fleet::place`]. Source i sends λ(i) requests a second and gets
+//! one of its choices c, each of which is a plan ([`choices`]) or anything else that has times.
+//!
+//! | symbol | meaning | unit | source |
+//! |---|---|---|---|
+//! | λ(i) | rate of source i | 1/s | [`Source::rate`], given |
+//! | τ(c) | latency of a request that never waits | s | [`Choice::time`], planned |
+//! | b(c, j) | how long a request keeps server j busy | s | [`Choice::uses`] and [`Choice::own`], planned |
+//! | ρ(j) | load of server j, Σ λ(i) · b(c(i), j): at most 0.999 | 1 | [`Placing::loads`] |
+//!
+//! A server is a tier or one direction of a link. Requests arrive at random and independent times (Poisson), and a server
+//! shares itself evenly among the requests that it has, as an operating system shares a processor and congestion control a
+//! link. Then a request that would keep it busy for b stays for b / (1 − ρ) in the mean, whatever the distribution of busy
+//! times (Sakata, Noguchi and Oizumi, Operations Research 19(2), 1971; Kleinrock, Queueing Systems, volume 2, 1976, chapter
+//! 4), and this holds for each server of a network of them (Baskett, Chandy, Muntz and Palacios, JACM 22(2), 1975). So
+//!
+//! - the *mean latency of source i* is τ(c) + Σ b(c, j) · ρ(j) / (1 − ρ(j)) over all servers j that it uses. On what only
+//!   this source uses, ρ is its own load.
+//! - the *mean latency* over all requests is (Σ λ(i) · τ(c(i)) + Σ ρ(j)² / (1 − ρ(j))) / Σ λ(i), with the second sum over
+//!   all servers j. A server that takes one request after the other has the same second sum if its busy times are
+//!   exponential, and half of it if they are all the same (Pollaczek and Khinchine: Kleinrock, volume 1, 1975, chapter 5).
+//!
+//! Loads are sums and ρ² / (1 − ρ) is convex. So when sources may be divided among choices, the least mean latency is a
+//! convex program with one simplex for each source: its dual is [`Placing::bound`]. That holds for the choices that the
+//! fleet was given, not for plans that are not among them. The program's solution is rounded, and bettered by moving one
+//! source or two.
 
 mod quantity;
 mod tensor;
@@ -87,6 +116,7 @@ mod explain;
 mod manual;
 mod saved;
 mod calibrate;
+mod fleet;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
@@ -97,6 +127,7 @@ pub use calibrate::{Observed, calibrate};
 pub use error::{PlanError, Shortage};
 pub use evaluate::{Placement, evaluate};
 pub use explain::{Binding, Candidate, Constraint, Flip, bindings, candidates, flips};
+pub use fleet::{Choice, Fleet, FleetError, Kind, LOAD_MAX, Placing, Shared, Source, Use, choices};
 pub use graph::{Coding, Exit, Graph, Layer, OpClass, Pin, Separator, TensorCost, TensorId};
 pub use manual::manual;
 pub use objective::{Goal, LIVE_MAX, Limits, Measure, Miss, Mode, Objective, UNCODED};

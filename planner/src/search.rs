@@ -107,6 +107,21 @@ impl<'a> Planner<'a> {
         best.map(|(plan, _)| plan)
     }
 
+    /// For each set of exits and each path the plan of least cost at a tariff, of those that keep to the limits and fit.
+    pub(crate) fn cheapest(&mut self, tariff: &Tariff) -> Vec<Plan> {
+        let mut network = std::mem::take(&mut self.network);
+        let mut plans = Vec::new();
+        for scene in self.reaches.iter().map(|reach| self.scene(reach)) {
+            let cuts = self.paths.iter().filter_map(|path| Some((path, cut(scene, path, tariff, &mut network)?.0)));
+            plans.extend(
+                cuts.map(|(path, labels)| sum(scene, &labels.placement(scene, path), self.objective.answer_at)),
+            );
+        }
+        self.network = network;
+        plans.retain(|plan| self.keeps(plan));
+        plans
+    }
+
     fn scene<'s>(&'s self, reach: &'s Reach) -> Scene<'s> {
         Scene { graph: self.graph, topology: &self.topology, reach, times: &self.times }
     }

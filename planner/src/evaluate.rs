@@ -284,3 +284,6 @@ impl<'a> Sum<'a> {
             + outputs.map(|(bytes, share)| wire(bytes, share)).sum::<f64>()
     }
 }
+
+#[cfg(test)]
+mod tests;

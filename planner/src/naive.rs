@@ -223,15 +223,14 @@ impl Naive<'_> {
             }
             let sent_for = |course: &Course| {
                 let read = (0..self.places.len()).any(|at| reads(at) && at <= course.last && self.places[at] >= to);
-                // While an exit above decides, what lies ready has come along.
-                let waits = |decider: usize| {
+                // Where an exit above has decided, what lay ready has come along.
+                let waits = |exit: &usize| {
+                    let decider = self.writer(self.graph.exits[*exit].output).unwrap_or(usize::MAX);
                     let ready = writer.is_none_or(|writer| writer <= decider);
-                    ready
-                        && (decider + 1..self.places.len()).any(reads)
-                        && decider <= course.last
-                        && self.places[decider] >= to
+                    let late = (decider.saturating_add(1)..self.places.len()).any(reads);
+                    decider <= course.last && ready && late && self.places[decider] >= to
                 };
-                read || self.exits.iter().filter_map(|exit| self.writer(self.graph.exits[*exit].output)).any(waits)
+                read || self.exits.iter().any(waits)
             };
             let share = self.courses().iter().filter(|course| sent_for(course)).map(|course| course.probability).sum();
             all.push(Crosses { tensor, from, to, share });

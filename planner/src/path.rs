@@ -119,8 +119,8 @@ pub(crate) struct Way {
 
 /// All paths from the input that could hold the best plan; what uses only the first tiers of a path is part of it.
 ///
-/// A tier is no last one where nothing about it is better than the tier before: whatever it would run, that tier runs as
-/// fast, and saves a crossing. That does not hold when several requests are in the pipeline or memory is short.
+/// A tier above the answer is no last one where nothing about it is better than the tier before, and that is not below the
+/// answer: whatever it would run, that tier runs as fast, and saves a crossing. That does not hold when several requests are in the pipeline or memory is short.
 pub(crate) fn paths(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Vec<Path>, PlanError> {
     let all: Vec<usize> = (0..graph.layers.len()).collect();
     let pipelined = objective.goal.interval > 0.0 || objective.limits.interval.is_some();
@@ -195,7 +195,10 @@ impl Walk<'_> {
         let Some(answer) = answer.filter(|_| next.is_empty()) else { return Ok(()) };
         let tier = |place: usize| &self.topology.tiers[path.tier(place)];
         let above = (1..path.places.len()).rev().filter(|place| path.places[*place] > answer);
-        let needed = above.into_iter().find(|place| self.has_more(tier(place - 1), tier(*place)));
+        // Where the tier before is below the answer, its outputs would have to go up.
+        let needed = above
+            .into_iter()
+            .find(|place| path.places[place - 1] < answer || self.has_more(tier(place - 1), tier(*place)));
         // Where the answer is wanted at a tier that passes on, nothing but a tier above is a reason for this path.
         let Some(last) = needed.or(path.places.binary_search(&answer).ok()) else { return Ok(()) };
         if self.found.len() == PATHS_MAX {
@@ -256,8 +259,11 @@ impl Walk<'_> {
     }
 
     /// Whether one way is nowhere worse than another and passes no tier that the other does not. One that passes the tier
-    /// where the answer is wanted is like no other.
+    /// where the answer is wanted brings answers there sooner than it brings tensors to its end: nothing else serves.
     fn serves(&self, one: &Way, other: &Way) -> bool {
+        if other.over.contains(&self.answer_at) {
+            return false;
+        }
         let sum = |way: &Way| {
             let mut sum = [0.0; 8];
             for (at, link) in way.up.iter().chain(&way.down).enumerate() {
@@ -271,7 +277,7 @@ impl Walk<'_> {
             sum
         };
         let (mine, theirs) = (sum(one), sum(other));
-        let passes = one.over.iter().all(|tier| other.over.contains(tier)) && !other.over.contains(&self.answer_at);
+        let passes = one.over.iter().all(|tier| other.over.contains(tier));
         let slowest =
             |way: &Way| way.up.iter().chain(&way.down).map(|link| self.topology.links[*link].direction.bandwidth).min();
         passes && slowest(one) >= slowest(other) && mine.iter().zip(&theirs).all(|(mine, theirs)| mine <= theirs)

@@ -131,7 +131,7 @@ fn any_tier() -> impl Strategy<Value = Tier> {
     )
 }
 
-fn any_direction() -> impl Strategy<Value = Direction> {
+pub(crate) fn any_direction() -> impl Strategy<Value = Direction> {
     let tens = || prop_oneof![Just(0.0), Just(10.0), Just(100.0)];
     (prop_oneof![Just(1_u64), Just(10), Just(500)], 0_u64..3, tens(), tens()).prop_map(
         |(mbit, millis, joules, price)| Direction {

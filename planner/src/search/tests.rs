@@ -8,6 +8,7 @@ use crate::sample::{CODECS, any_additive_goal, any_chain, any_graph, any_topolog
 use crate::{Goal, Limits};
 
 mod limits;
+mod pareto;
 
 fn any_objective() -> impl Strategy<Value = Objective> {
     let codecs = prop::sample::subsequence(CODECS.to_vec(), 1..=3).prop_shuffle();

@@ -261,3 +261,63 @@ impl Build<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{network, path, roomy};
+    use crate::{Goal, Measure, Objective};
+
+    /// The places of the layers in the best placement for latency, and its cost in nanoseconds.
+    fn best(graph: &Graph, topology: &Topology) -> Option<(Vec<usize>, u64)> {
+        let objective = Objective::default();
+        let (reach, times) = (Reach::new(graph, &[]), Times::new(graph, topology, &objective));
+        let scene = Scene { graph, topology, reach: &reach, times: &times };
+        let mut way = Path::at(0);
+        crate::path::ways(topology, 0, 1).iter().for_each(|over| way.push(1, over));
+        let tariff = Tariff::of(&Goal::least(Measure::Latency), topology);
+        let (labels, cost) = cut(scene, &way, &tariff, &mut Network::default())?;
+        Some((labels.places, cost / 1024))
+    }
+
+    /// Two inputs: `left` computes long on a small one, `right` little on a large one, and `join` reads both.
+    fn two_inputs() -> Graph {
+        let mut graph = network();
+        graph.tensors = [3, 0, 2, 1, 3].map(|tensor| network().tensors[tensor].clone()).to_vec();
+        graph.tensors[3] = graph.tensors[2].clone();
+        for (layer, (reads, write)) in graph.layers.iter_mut().zip([(vec![0], 2), (vec![1], 3), (vec![2, 3], 4)]) {
+            (layer.reads, layer.writes) = (reads, vec![write]);
+        }
+        graph.layers[0].reference = std::time::Duration::from_millis(20);
+        (graph.inputs, graph.outputs) = (vec![0, 1], vec![4]);
+        graph
+    }
+
+    #[test]
+    fn the_best_cut_need_not_follow_the_order_of_the_layers() {
+        let (places, cost) = best(&two_inputs(), &roomy(path())).expect("a placement");
+        assert_eq!(places, [1, 0, 1]);
+        // `left` and `join` at 2, `pool` at 8; 4,000 bytes, and 2,560 in f16 with 900 us of coding or 5,120 without; the
+        // link's 2 ms and 192 bytes both ways, and 4,000 bytes back.
+        let wire = (4_181 + 2_676 + 192 + 192 + 4_181) * 400;
+        assert_eq!(cost, 40_000_000 + 8_000_000 + 8_000_000 + wire + 900_000 + 4_000_000);
+    }
+
+    #[test]
+    fn a_pinned_layer_stays_and_takes_with_it_what_it_reads() {
+        let mut graph = two_inputs();
+        graph.layers[2].pin = Pin::Stays;
+        assert_eq!(best(&graph, &roomy(path())).map(|(places, _)| places), Some(vec![0, 0, 0]));
+        graph.layers[0].pin = Pin::NeedsGpu;
+        assert_eq!(best(&graph, &roomy(path())), None, "no tier has a GPU");
+    }
+
+    #[test]
+    fn a_tensor_with_two_readers_above_crosses_once() {
+        let mut graph = two_inputs();
+        let (_, once) = best(&graph, &roomy(path())).expect("a placement");
+        graph.layers[0].reads = vec![0, 0];
+        graph.layers[2].reads = vec![0, 2, 3, 3];
+        assert_eq!(best(&graph, &roomy(path())).map(|(_, cost)| cost), Some(once));
+    }
+}

@@ -283,3 +283,93 @@ impl Walk<'_> {
         passes && slowest(one) >= slowest(other) && mine.iter().zip(&theirs).all(|(mine, theirs)| mine <= theirs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{network, path};
+    use crate::{Bandwidth, Direction, Link};
+
+    /// Walks, with tiers that only pass on in brackets.
+    fn found(topology: &Topology, input_at: usize, answer_at: usize) -> Vec<String> {
+        let objective = Objective { input_at, answer_at, ..Objective::default() };
+        let print = |path: Path| {
+            let tier = |(tier, computes): (usize, bool)| if computes { tier.to_string() } else { format!("({tier})") };
+            path.key().into_iter().map(tier).collect::<Vec<_>>().join(" ")
+        };
+        paths(&network(), topology, &objective).expect("paths").into_iter().map(print).collect()
+    }
+
+    /// Tiers of the sample path, with these links in both directions: their ends, and what they carry in Mbit/s.
+    fn linked(tiers: &[usize], ends: &[(usize, usize, u64)]) -> Topology {
+        let direction = |mbit: u64| Direction { bandwidth: Bandwidth(mbit * 1_000_000), ..path().links[0].direction };
+        let both = |(from, to, mbit): &(usize, usize, u64)| {
+            [(*from, *to), (*to, *from)].map(|(from, to)| Link { from, to, direction: direction(*mbit) })
+        };
+        Topology {
+            tiers: tiers.iter().map(|tier| path().tiers[*tier].clone()).collect(),
+            links: ends.iter().flat_map(both).collect(),
+        }
+    }
+
+    #[test]
+    fn tiers_in_between_compute_or_pass_on() {
+        assert_eq!(found(&path(), 0, 0), ["0 (1) 2", "0 1 2"]);
+    }
+
+    #[test]
+    fn a_tier_may_only_pass_on_answers_to_where_they_are_wanted() {
+        let chain = linked(&[0, 1, 2], &[(0, 1, 10), (1, 2, 10)]);
+        assert_eq!(found(&chain, 0, 2), ["0 (1) 2", "0 1 2"]);
+        // The answer is wanted on a tier that need not run layers.
+        assert_eq!(found(&chain, 0, 1), ["0 (1) 2", "0 1 2"]);
+    }
+
+    #[test]
+    fn a_tier_that_is_no_faster_is_no_end_unless_it_is_nearer_to_where_the_answer_is_wanted() {
+        let slower_last = linked(&[2, 2, 1], &[(0, 1, 10), (1, 2, 10)]);
+        assert_eq!(found(&slower_last, 0, 0), ["0"]);
+        assert_eq!(found(&slower_last, 0, 1), ["0 (1) 2", "0 1"]);
+    }
+
+    #[test]
+    fn a_way_around_that_is_nowhere_better_is_left_out() {
+        let triangle = |around| linked(&[0, 0, 2], &[(0, 2, 10), (0, 1, around), (1, 2, around)]);
+        let over = |topology: &Topology| ways(topology, 0, 2).into_iter().map(|way| way.over).collect::<Vec<_>>();
+        assert_eq!(over(&triangle(10)), [vec![]]);
+        assert_eq!(over(&triangle(100)), [vec![], vec![1]]);
+        // Unless the answer is wanted on it.
+        assert!(found(&triangle(10), 0, 1).contains(&"0 (1) 2".to_owned()));
+    }
+
+    #[test]
+    fn a_link_without_its_opposite_leads_nowhere() {
+        let mut one_way = path();
+        one_way.links.truncate(3);
+        assert_eq!(found(&one_way, 0, 0), ["0 1"]);
+        let objective = Objective { answer_at: 2, ..Objective::default() };
+        let error = paths(&network(), &one_way, &objective).expect_err("cannot be reached");
+        assert_eq!(
+            error.to_string(),
+            "no path leads from `device` to `cloud` and back: links in both directions are needed"
+        );
+    }
+
+    #[test]
+    fn refuses_topologies_with_too_many_paths() {
+        let all: Vec<(usize, usize, u64)> = (0..10).flat_map(|to| (0..to).map(move |from| (from, to, 10))).collect();
+        let mesh = linked(&[0, 1, 2, 1, 2, 1, 2, 1, 2, 2], &all);
+        let error = paths(&network(), &mesh, &Objective::default()).expect_err("a mesh of ten");
+        assert_eq!(error, PlanError::TooManyPaths { from: "device".to_owned(), max: PATHS_MAX });
+    }
+
+    #[test]
+    fn an_output_goes_up_or_down_to_where_it_is_wanted() {
+        let mut chain = Path::at(0);
+        ways(&path(), 0, 2).iter().for_each(|way| chain.push(2, way));
+        chain.answer = 1;
+        // Links 0 and 2 lead up, 1 and 3 down.
+        assert_eq!((chain.home(0), chain.home(1)), (&[0][..], &[3][..]));
+        assert_eq!((chain.up(0), chain.up_always(0), chain.down(0)), (&[0, 2][..], (&[0][..], &[2][..]), &[3][..]));
+    }
+}

@@ -120,3 +120,55 @@ fn needed(graph: &Graph, exits: &[usize]) -> Vec<f64> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::network;
+    use crate::{Exit, Graph};
+
+    /// The sample network with an exit after `pool`, that three of four requests take.
+    fn early() -> Graph {
+        let mut graph = network();
+        graph.outputs.push(2);
+        graph.exits.push(Exit { output: 2, probability: 0.75, loss: Loss(40) });
+        graph
+    }
+
+    #[test]
+    fn an_exit_in_use_lets_its_share_go_no_further() {
+        let reach = Reach::new(&early(), &[0]);
+        assert_eq!(reach.runs, [1.0, 1.0, 0.25]);
+        assert_eq!(reach.answers, [0.0, 0.0, 0.75, 0.25]);
+        assert_eq!((reach.loss, reach.waits), (Loss(40), vec![(1, 2)]));
+    }
+
+    #[test]
+    fn an_exit_out_of_use_answers_nothing_and_costs_nothing() {
+        let reach = Reach::new(&early(), &[]);
+        assert_eq!((&reach.runs[..], &reach.answers[..]), (&[1.0, 1.0, 1.0][..], &[0.0, 0.0, 0.0, 1.0][..]));
+        assert_eq!((reach.loss, reach.waits), (Loss(0), Vec::new()));
+    }
+
+    #[test]
+    fn layers_that_only_an_exit_out_of_use_needs_do_not_run() {
+        let mut graph = early();
+        // `pool` decides only; `fc` reads what `conv` writes.
+        graph.layers[2].reads = vec![1];
+        let reach = Reach::new(&graph, &[]);
+        assert_eq!(reach.runs, [1.0, 0.0, 1.0]);
+        assert_eq!(reach.readers[1], [2]);
+        let used = Reach::new(&graph, &[0]);
+        assert_eq!((used.runs, used.readers[1].clone()), (vec![1.0, 1.0, 0.25], vec![1, 2]));
+    }
+
+    #[test]
+    fn a_tensor_is_sent_for_the_most_frequent_of_those_above() {
+        let mut graph = early();
+        graph.layers[2].reads = vec![1, 2];
+        let reach = Reach::new(&graph, &[0]);
+        assert_eq!([0, 2, 3].map(|from| reach.sent_for(1, |layer| layer >= from)), [1.0, 0.25, 0.0]);
+        // It lies ready while `pool` decides above.
+        assert_eq!(reach.waits, [(1, 1), (1, 2)]);
+    }
+}

@@ -85,3 +85,37 @@ impl Tariff {
 pub(crate) fn units(cost: f64) -> u64 {
     (cost * UNIT).round() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::ways;
+    use crate::sample::{network, path};
+    use crate::{Measure, Objective};
+
+    #[test]
+    fn a_tensor_goes_in_the_codec_that_is_cheapest_on_the_way() {
+        let (graph, topology) = (network(), path());
+        let objective = Objective::default();
+        let times = Times::new(&graph, &topology, &objective);
+        let mut way = Path::at(0);
+        ways(&topology, 0, 1).iter().for_each(|over| way.push(1, over));
+        let cheapest = |tariff: &Tariff, tensor| {
+            tariff.cheapest(&times, &way, 0, tensor).map(|(offer, cost)| {
+                (graph.tensors[tensor].codings[times.offers[tensor][offer].coding].codec.as_str(), cost)
+            })
+        };
+        let latency = Tariff::of(&Goal::least(Measure::Latency), &topology);
+        // 52,444 bytes on the link, 800 us to encode and 100 to decode, against 41.954 ms uncoded.
+        assert_eq!(cheapest(&latency, 1), Some(("f16", 20_977_600.0 + 900_000.0)));
+        assert_eq!(cheapest(&latency, 3), Some(("f32", 4_181.0 * 400.0)));
+        // The same where a millionth of accuracy is worth a second.
+        let careful = Tariff { loss: 1e9, ..latency };
+        assert_eq!(cheapest(&careful, 1), Some(("f32", 104_888.0 * 400.0)));
+    }
+
+    #[test]
+    fn what_is_too_large_for_units_is_the_largest() {
+        assert_eq!([units(0.0), units(1.0), units(f64::INFINITY)], [0, 1024, u64::MAX]);
+    }
+}

@@ -214,8 +214,7 @@ impl Walk<'_> {
         let last = path.tier(path.ways());
         let mut taken = vec![false; self.topology.tiers.len()];
         path.walk.iter().for_each(|tier| taken[*tier] = true);
-        let mut ways = Vec::new();
-        self.reach(last, &mut taken, &mut Way::default(), &mut ways);
+        let ways = self.reach(last, &taken);
         let dominated = |(at, (tier, way)): &(usize, &(usize, Way))| {
             let others = ways.iter().enumerate().filter(|(other, (to, _))| other != at && to == tier);
             let mut better = others.filter(|(_, (_, other))| self.serves(other, way));
@@ -225,23 +224,27 @@ impl Walk<'_> {
         ways.iter().enumerate().filter(|way| !dominated(way)).map(|(_, way)| way.clone()).collect()
     }
 
-    fn reach(&self, from: usize, taken: &mut [bool], way: &mut Way, found: &mut Vec<(usize, Way)>) {
-        for (to, up, down) in &self.hops[from] {
-            if taken[*to] || found.len() > PATHS_MAX {
-                continue;
+    /// The ways from a tier past others that are not taken, those with fewer tiers in between first. A way that is worse
+    /// than one before it is not followed: whatever comes after it, the other one serves there too.
+    fn reach(&self, from: usize, taken: &[bool]) -> Vec<(usize, Way)> {
+        let mut found: Vec<(usize, Way)> = Vec::new();
+        let (mut tier, mut way, mut next) = (from, Way::default(), 0);
+        loop {
+            if tier != from {
+                way.over.push(tier);
             }
-            way.up.push(*up);
-            way.down.push(*down);
-            found.push((*to, way.clone()));
-            way.over.push(*to);
-            taken[*to] = true;
-            if way.over.len() < TIERS_MAX {
-                self.reach(*to, taken, way, found);
+            let free = |to: &usize| !taken[*to] && !way.over.contains(to);
+            for (to, up, down) in self.hops[tier].iter().filter(|(to, ..)| way.over.len() < TIERS_MAX && free(to)) {
+                let mut longer = way.clone();
+                longer.up.push(*up);
+                longer.down.push(*down);
+                let served = found.iter().any(|(end, other)| end == to && self.serves(other, &longer));
+                if !served && found.len() <= PATHS_MAX {
+                    found.push((*to, longer));
+                }
             }
-            taken[*to] = false;
-            way.over.pop();
-            way.up.pop();
-            way.down.pop();
+            let Some((end, followed)) = found.get(next) else { return found };
+            (tier, way, next) = (*end, followed.clone(), next + 1);
         }
     }
 

@@ -1,7 +1,11 @@
 //! The cost model told anew, for tests: every way that a request can end is followed by itself, and the best plan is looked
 //! for among all placements and all codecs.
 
+pub(crate) use every::{each, exit_sets, least, walks};
+
 use crate::{Bytes, Coding, Graph, Measure, Objective, OpClass, Pin, Plan, TensorId, Topology};
+
+mod every;
 
 /// Tiers of a random topology at most.
 const TIERS: usize = 4;
@@ -399,65 +403,4 @@ pub(crate) fn retold(graph: &Graph, topology: &Topology, objective: &Objective, 
         sent.map_or_else(String::new, |sent| sent.codec.clone())
     };
     naive.coded(codec).filter(|_| naive.fits())
-}
-
-/// All simple paths from the input over pairs with links both ways.
-pub(crate) fn walks(topology: &Topology, objective: &Objective) -> Vec<Vec<usize>> {
-    let mut all = vec![vec![objective.input_at]];
-    let mut next = 0;
-    while next < all.len() {
-        let walk = all[next].clone();
-        for tier in 0..topology.tiers.len() {
-            let last = walk[walk.len() - 1];
-            let linked = topology.direction(last, tier).is_some() && topology.direction(tier, last).is_some();
-            if linked && !walk.contains(&tier) {
-                all.push([&walk[..], &[tier]].concat());
-            }
-        }
-        next += 1;
-    }
-    all
-}
-
-/// All ways to give each layer a place in which data flows up.
-pub(crate) fn all_places(graph: &Graph, places: usize) -> Vec<Vec<usize>> {
-    let mut all = vec![Vec::new()];
-    for layer in &graph.layers {
-        let mut longer = Vec::new();
-        for before in &all {
-            let made = |tensor: &TensorId| graph.layers.iter().position(|other| other.writes.contains(tensor));
-            let first = layer.reads.iter().filter_map(|tensor| before.get(made(tensor)?).copied()).max().unwrap_or(0);
-            longer.extend((first..places).map(|place: usize| [&before[..], &[place]].concat()));
-        }
-        all = longer;
-    }
-    all
-}
-
-pub(crate) fn exit_sets(graph: &Graph) -> Vec<Vec<usize>> {
-    let set = |bits: usize| (0..graph.exits.len()).filter(|exit| bits >> exit & 1 == 1).collect();
-    (0..1_usize << graph.exits.len()).map(set).collect()
-}
-
-/// Visits every placement without codecs.
-pub(crate) fn each(graph: &Graph, topology: &Topology, objective: &Objective, mut visit: impl FnMut(&Naive<'_>)) {
-    for path in walks(topology, objective) {
-        for places in all_places(graph, path.len()) {
-            for exits in exit_sets(graph) {
-                visit(&Naive { graph, topology, objective, path: &path, places: &places, exits: &exits });
-            }
-        }
-    }
-}
-
-/// The least cost of all plans that fit and keep to limits; infinite when there is none.
-pub(crate) fn least(graph: &Graph, topology: &Topology, objective: &Objective, limits: &Amounts) -> f64 {
-    let mut best = f64::INFINITY;
-    each(graph, topology, objective, |naive| {
-        let found = naive.least(limits, best);
-        if found < best && naive.fits() {
-            best = found;
-        }
-    });
-    best
 }

@@ -1,7 +1,7 @@
 //! The cost model told anew, for tests: every way that a request can end is followed by itself, and the best plan is looked
 //! for among all placements and all codecs.
 
-pub(crate) use every::{each, exit_sets, least, walks};
+pub(crate) use every::{each, exit_sets, least, retold, walks};
 
 use crate::{Bytes, Coding, Graph, Measure, Objective, OpClass, Pin, Plan, TensorId, Topology};
 
@@ -160,7 +160,7 @@ impl Naive<'_> {
                 return None;
             }
         }
-        if !self.exits_first() {
+        if !self.exits_first(alive) {
             return None;
         }
         for link in 0..self.top(alive)? {
@@ -170,13 +170,13 @@ impl Naive<'_> {
     }
 
     /// An exit holds back what lies behind it in the order: that runs where the exit decides, or further on.
-    fn exits_first(&self) -> bool {
+    fn exits_first(&self, alive: &[bool]) -> bool {
         self.exits.iter().all(|exit| {
             let Some(decider) = self.writer(self.graph.exits[*exit].output) else { return false };
             (0..self.graph.tensors.len()).all(|tensor| {
                 let ready = self.writer(tensor).is_none_or(|writer| writer <= decider);
-                let mut late =
-                    (decider + 1..self.places.len()).filter(|at| self.graph.layers[*at].reads.contains(&tensor));
+                let mut late = (decider + 1..self.places.len())
+                    .filter(|at| alive[*at] && self.graph.layers[*at].reads.contains(&tensor));
                 !ready || late.all(|at| self.places[at] >= self.places[decider])
             })
         })
@@ -390,17 +390,4 @@ impl Naive<'_> {
         }
         Some(self.amounts(&spent))
     }
-}
-
-/// What a plan takes by the formulas; nothing when it cannot be or does not fit.
-pub(crate) fn retold(graph: &Graph, topology: &Topology, objective: &Objective, plan: &Plan) -> Option<Amounts> {
-    let path: Vec<usize> = plan.hops.iter().map(|hop| hop.tier).collect();
-    let place = |layer: usize| plan.hops.iter().position(|hop| hop.layers.contains(&layer)).unwrap_or(0);
-    let places: Vec<usize> = (0..graph.layers.len()).map(place).collect();
-    let naive = Naive { graph, topology, objective, path: &path, places: &places, exits: &plan.exits };
-    let codec = |link: usize, tensor: TensorId| {
-        let sent = plan.crossings[link].sends.iter().find(|sent| sent.tensor == tensor);
-        sent.map_or_else(String::new, |sent| sent.codec.clone())
-    };
-    naive.coded(codec).filter(|_| naive.fits())
 }

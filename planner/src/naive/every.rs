@@ -1,7 +1,20 @@
-//! Every path, placement and set of exits, one by one.
+//! Plans by the formulas: one that was found, and every path, placement and set of exits, one by one.
 
 use super::{Amounts, Naive};
-use crate::{Graph, Objective, TensorId, Topology};
+use crate::{Graph, Objective, Plan, TensorId, Topology};
+
+/// What a plan takes by the formulas; nothing when it cannot be or does not fit.
+pub(crate) fn retold(graph: &Graph, topology: &Topology, objective: &Objective, plan: &Plan) -> Option<Amounts> {
+    let path: Vec<usize> = plan.hops.iter().map(|hop| hop.tier).collect();
+    let place = |layer: usize| plan.hops.iter().position(|hop| hop.layers.contains(&layer)).unwrap_or(0);
+    let places: Vec<usize> = (0..graph.layers.len()).map(place).collect();
+    let naive = Naive { graph, topology, objective, path: &path, places: &places, exits: &plan.exits };
+    let codec = |link: usize, tensor: TensorId| {
+        let sent = plan.crossings[link].sends.iter().find(|sent| sent.tensor == tensor);
+        sent.map_or_else(String::new, |sent| sent.codec.clone())
+    };
+    naive.coded(codec).filter(|_| naive.fits())
+}
 
 /// All simple paths from the input over pairs with links both ways.
 pub(crate) fn walks(topology: &Topology, objective: &Objective) -> Vec<Vec<usize>> {

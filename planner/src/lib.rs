@@ -58,7 +58,7 @@
 //! minimum cut, and exact; each set of exits and each path is a cut of its own. Limits, memory and the slowest stage do
 //! not add up. If the minimum cut keeps to them it is the answer. If not, all cuts of the layers' order where few tensors
 //! cross are searched with everything that is limited, and the bound of a Lagrangian relaxation says how far the best plan
-//! of all could be below: [`Plan::gap`].
+//! of all could be below: [`Plan::gap`]. The minimum cuts of that relaxation give other orders to search.
 //!
 //! # A fleet
 //!
@@ -108,6 +108,7 @@ mod flow;
 mod cut;
 mod lattice;
 mod bound;
+mod order;
 mod search;
 mod shortage;
 mod baseline;

@@ -8,6 +8,7 @@ use crate::cut::{Scene, cut};
 use crate::evaluate::{short, sum};
 use crate::flow::Network;
 use crate::lattice;
+use crate::order;
 use crate::path::{Path, paths};
 use crate::reach::Reach;
 use crate::shortage;
@@ -17,6 +18,8 @@ use crate::{Direction, Graph, Measure, Mode, Objective, Plan, PlanError, Topolog
 
 /// A gap below this is rounding: costs are whole nanoseconds, bytes, nanojoules or billionths.
 const ROUNDING: f64 = 1e-9;
+/// Orders of the layers beside the graph's own that are searched when limits, memory or stages count.
+const ORDERS_MAX: usize = 8;
 
 /// The best plan for the objective among all paths, placements, codecs and exits.
 ///
@@ -150,18 +153,10 @@ impl<'a> Planner<'a> {
             for path in &self.paths {
                 let scene = self.scene(reach);
                 let found = lattice::search(scene, path, self.objective, None);
-                let least = found.iter().min_by(|one, other| {
-                    let miss = |found: &lattice::Found| found.miss(&self.objective.limits);
-                    let cost = |found: &lattice::Found| found.cost(&goal);
-                    miss(one).total_cmp(&miss(other)).then(cost(one).total_cmp(&cost(other)))
-                });
-                if let Some(found) = least {
-                    let plan = sum(scene, &found.labels.placement(scene, path), self.objective.answer_at);
-                    best = self.better(best, plan);
-                }
+                best = self.nearest(best, scene, path, found);
             }
         }
-        let mut least = f64::INFINITY;
+        let (mut least, mut all_met) = (f64::INFINITY, Vec::new());
         let mut network = std::mem::take(&mut self.network);
         for reach in &self.reaches {
             for path in &self.paths {
@@ -170,8 +165,17 @@ impl<'a> Planner<'a> {
                 let (bound, met) = bound(self.scene(reach), path, self.objective, known, &mut network);
                 least = least.min(bound);
                 for plan in met {
-                    best = self.better(best, plan);
+                    best = self.better(best, plan.clone());
+                    all_met.push((reach, path, plan));
                 }
+            }
+        }
+        let proven = |plan: &Plan| self.keeps(plan) && self.with_gap(plan.clone(), least).gap == Some(0.0);
+        if !best.as_ref().is_some_and(proven) {
+            for (reach, path, order) in self.orders(all_met) {
+                let scene = self.scene(reach);
+                let found = order::search(scene, path, self.objective, &order);
+                best = self.nearest(best, scene, path, found);
             }
         }
         self.network = network;
@@ -184,6 +188,47 @@ impl<'a> Planner<'a> {
             Mode::BestEffort => Ok(Plan { gap: None, ..best }),
             Mode::MustMeet => Err(self.missed(&best)),
         }
+    }
+
+    /// The better of a plan and the nearest to all limits of those that a search has found.
+    fn nearest(&self, best: Option<Plan>, scene: Scene<'_>, path: &Path, found: Vec<lattice::Found>) -> Option<Plan> {
+        let rank = |found: &lattice::Found| (found.miss(&self.objective.limits), found.cost(&self.objective.goal));
+        let compare = |one: &(f64, f64), other: &(f64, f64)| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1));
+        match found.iter().min_by(|one, other| compare(&rank(one), &rank(other))) {
+            Some(found) => {
+                let plan = sum(scene, &found.labels.placement(scene, path), self.objective.answer_at);
+                self.better(best, plan)
+            }
+            None => best,
+        }
+    }
+
+    /// The orders of the layers in plans that were met, of the most promising ones: those that fit, then those that miss
+    /// and cost least.
+    fn orders<'p>(&self, met: Vec<(&'p Reach, &'p Path, Plan)>) -> Vec<(&'p Reach, &'p Path, Vec<usize>)> {
+        let layers = self.graph.layers.len();
+        let rank = |plan: &Plan| {
+            let too_large = short(self.graph, &self.topology, plan).is_some();
+            [f64::from(u8::from(too_large)), self.miss(plan), self.objective.goal.cost(&plan.totals)]
+        };
+        let mut ranked: Vec<_> = met.into_iter().map(|(reach, path, plan)| (rank(&plan), reach, path, plan)).collect();
+        ranked.sort_by(|one, other| {
+            let orders = one.0.iter().zip(&other.0).map(|(one, other)| one.total_cmp(other));
+            orders.fold(Ordering::Equal, Ordering::then)
+        });
+        let mut orders: Vec<(&Reach, &Path, Vec<usize>)> = Vec::new();
+        for (_, reach, path, plan) in ranked {
+            let order = order::of(&plan, layers);
+            let known =
+                orders.iter().any(|(at, along, other)| at.exits == reach.exits && *along == path && *other == order);
+            if !known && !order.is_sorted() {
+                orders.push((reach, path, order));
+            }
+            if orders.len() == ORDERS_MAX {
+                break;
+            }
+        }
+        orders
     }
 
     /// The better of two plans: the one that misses less, then the one that costs less. What does not fit is none.

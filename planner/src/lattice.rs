@@ -135,7 +135,6 @@ fn pruned(scene: Scene<'_>) -> Graph {
             layer.weights.0 = 0;
         }
     }
-    graph.outputs.retain(|output| scene.reach.answers[*output] > 0.0 || scene.graph.inputs.contains(output));
     graph
 }
 

@@ -276,9 +276,12 @@ impl<'a> Planner<'a> {
     pub fn pareto(&mut self, one: Measure, other: Measure) -> Result<Vec<Plan>, PlanError> {
         let goal = crate::Goal::least(one);
         let objective = Objective { goal, ..self.objective.clone() };
+        // Where stages count there are more paths to look at.
+        let both = Objective { goal: goal.plus(&crate::Goal::least(other), 1.0), ..objective.clone() };
+        let paths = paths(self.graph, &self.topology, &both)?;
         let mut plans = Vec::new();
         for reach in &self.reaches {
-            for path in &self.paths {
+            for path in &paths {
                 let scene = self.scene(reach);
                 for found in lattice::search(scene, path, &objective, Some(other)) {
                     plans.push(sum(scene, &found.labels.placement(scene, path), self.objective.answer_at));

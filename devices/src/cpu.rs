@@ -39,7 +39,8 @@ impl Model {
     /// The whole model, ready to run: takes its inputs and gives its outputs.
     pub fn whole(&self) -> Result<Stage, StageError> {
         let tensors = |ports: &[Port]| ports.iter().map(|port| port.tensor).collect::<Vec<_>>();
-        self.partition(0..self.layers.len(), &tensors(self.inputs()), &tensors(self.outputs()))?.prepare()
+        let layers: Vec<usize> = (0..self.layers.len()).collect();
+        self.partition(&layers, &tensors(self.inputs()), &tensors(self.outputs()))?.prepare()
     }
 }
 

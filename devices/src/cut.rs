@@ -1,7 +1,6 @@
 //! Takes a part out of a model: some layers, the tensors they take and the tensors they give.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use thalweg_planner::{TensorId, TensorSpec};
 use tract_onnx::tract_hir::internal::{DatumType, InletId, OutletId, TypedFact, TypedModel};
@@ -33,15 +32,11 @@ pub struct Partition {
 impl Model {
     /// The part that runs `layers` on the tensors `takes` and ends with the tensors `gives`, in these orders.
     ///
-    /// `gives` may name tensors that are only passed through. Fails when `layers` needs a tensor that is neither taken
-    /// nor made inside, or when a border tensor cannot travel.
-    pub fn partition(
-        &self,
-        layers: Range<usize>,
-        takes: &[TensorId],
-        gives: &[TensorId],
-    ) -> Result<Partition, StageError> {
-        let name = self.part_name(&layers);
+    /// `layers` are in ascending order and may have gaps: layers between them run elsewhere. `gives` may name tensors that
+    /// are only passed through. Fails when a layer is not there or needs a tensor that is neither taken nor made inside
+    /// before it, or when a border tensor cannot travel.
+    pub fn partition(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> Result<Partition, StageError> {
+        let name = self.part_name(layers);
         let prepare = |cause: String| StageError::Prepare { part: name.clone(), cause };
         let border = |tensor: &TensorId| {
             let wire = &self.wires[*tensor];
@@ -50,22 +45,22 @@ impl Model {
             Ok(Border { spec, datum: fact.datum_type })
         };
         let borders = |tensors: &[TensorId]| tensors.iter().map(border).collect::<Result<Vec<_>, StageError>>();
-        let graph = guard(|| self.extract(layers.clone(), takes, gives));
+        let graph = guard(|| self.extract(layers, takes, gives));
         let graph = graph.map_err(prepare)?.map_err(|cause| prepare(format!("{cause:#}")))?;
         Ok(Partition { graph, takes: borders(takes)?, gives: borders(gives)?, name: name.clone() })
     }
 
-    fn part_name(&self, layers: &Range<usize>) -> String {
-        let name = |layer: usize| &self.node(layer).name;
-        match layers.len() {
-            0 => "the empty part".to_owned(),
-            1 => format!("the part {}", name(layers.start)),
-            _ => format!("the part {} .. {}", name(layers.start), name(layers.end - 1)),
+    fn part_name(&self, layers: &[usize]) -> String {
+        let name = |layer: &usize| self.layers.get(*layer).map_or("?", |layer| &self.typed.node(layer.node).name);
+        match layers {
+            [] => "the empty part".to_owned(),
+            [layer] => format!("the part {}", name(layer)),
+            [first, .., last] => format!("the part {} .. {}", name(first), name(last)),
         }
     }
 
     /// Copies the nodes; constants are shared with the whole.
-    fn extract(&self, layers: Range<usize>, takes: &[TensorId], gives: &[TensorId]) -> TractResult<TypedModel> {
+    fn extract(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> TractResult<TypedModel> {
         let mut part = TypedModel { symbols: self.typed.symbols.clone(), ..TypedModel::default() };
         let mut placed: HashMap<OutletId, OutletId> = HashMap::new();
         for tensor in takes {
@@ -76,8 +71,11 @@ impl Model {
             part.inputs.push(source.into());
             placed.insert(wire.outlet, source.into());
         }
-        for layer in &self.layers[layers] {
-            self.copy_node(&mut part, &mut placed, layer.node)?;
+        for layer in layers {
+            match self.layers.get(*layer) {
+                Some(layer) => self.copy_node(&mut part, &mut placed, layer.node)?,
+                None => bail!("there is no layer {layer}: the model has {}", self.layers.len()),
+            }
         }
         let mut outputs = Vec::new();
         for tensor in gives {

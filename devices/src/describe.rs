@@ -1,6 +1,6 @@
 //! Sees a model as costs: operators become layers with a class, multiply-adds and weights.
 
-use thalweg_planner::{Bytes, DType, Graph, Layer, Macs, OpClass, TensorCost, TensorSpec};
+use thalweg_planner::{Bytes, DType, Graph, Layer, Macs, OpClass, Pin, TensorCost, TensorSpec};
 use tract_onnx::tract_hir::internal::{Cost, TypedModel, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv};
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
@@ -10,13 +10,15 @@ use tract_onnx::tract_hir::tract_core::ops::scan::Scan;
 use crate::model::{Model, Wire};
 
 impl Model {
-    /// The graph that the planner works on. Times and codings are not known here: they are zero and empty.
+    /// The graph that the planner works on: every layer may run anywhere. Times and codings are not known here, they are
+    /// zero and empty, and an ONNX file names no exits.
     pub fn describe(&self) -> Graph {
         Graph {
             layers: (0..self.layers.len()).map(|layer| self.layer(layer)).collect(),
             tensors: self.wires.iter().map(tensor_cost).collect(),
             inputs: self.inputs().iter().map(|port| port.tensor).collect(),
             outputs: self.outputs().iter().map(|port| port.tensor).collect(),
+            exits: Vec::new(),
         }
     }
 
@@ -31,6 +33,7 @@ impl Model {
             reference: std::time::Duration::ZERO,
             reads: self.layers[index].reads.clone(),
             writes: self.layers[index].writes.clone(),
+            pin: Pin::Anywhere,
         }
     }
 

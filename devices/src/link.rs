@@ -119,9 +119,9 @@ impl Shape {
         Ok(())
     }
 
-    /// What the planner knows of it.
+    /// What the planner knows of it; what its bytes cost is not part of a shape.
     pub fn direction(&self) -> Direction {
-        Direction { bandwidth: self.rate, delay: self.delay }
+        Direction { bandwidth: self.rate, delay: self.delay, nanojoules_byte: 0.0, price_gb: 0.0 }
     }
 }
 

@@ -64,7 +64,8 @@ pub fn measure(
         progress(done, total);
         // With the outputs that are made below the cut: layers that nothing needs would be dropped, and not timed.
         let gives = [separator.live, graph.outputs_of(0..separator.at)].concat();
-        let head = model.partition(0..separator.at, &graph.inputs, &gives)?.prepare()?;
+        let layers: Vec<usize> = (0..separator.at).collect();
+        let head = model.partition(&layers, &graph.inputs, &gives)?.prepare()?;
         times.push(time(&head, separator.at, inputs, effort)?);
     }
     progress(total - 1, total);
@@ -170,7 +171,7 @@ fn time(stage: &Stage, layers: usize, inputs: &[Tensor], effort: Effort) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use thalweg_planner::{Bytes, Macs};
+    use thalweg_planner::{Bytes, Macs, Pin};
 
     use super::*;
 
@@ -188,6 +189,7 @@ mod tests {
             reference: Duration::ZERO,
             reads: vec![],
             writes: vec![],
+            pin: Pin::Anywhere,
         };
         Graph { layers: macs.iter().map(layer).collect(), ..Graph::default() }
     }

@@ -19,6 +19,7 @@ pub struct Split {
 impl Split {
     /// Cuts `model`, whose description is `graph`, at `separator`.
     pub fn new(model: &Model, graph: &Graph, separator: Separator) -> Result<Self, StageError> {
+        let (head_layers, tail_layers): (Vec<_>, Vec<_>) = (0..graph.layers.len()).partition(|at| *at < separator.at);
         let below = graph.outputs_of(0..separator.at);
         let made_below = |tensor: &TensorId| below.contains(tensor) || graph.inputs.contains(tensor);
         let (head_outputs, tail_outputs): (Vec<_>, Vec<_>) =
@@ -31,8 +32,8 @@ impl Split {
         };
         Ok(Self {
             outputs: graph.outputs.iter().map(place).collect(),
-            head: model.partition(0..separator.at, &graph.inputs, &head_gives)?.prepare()?,
-            tail: model.partition(separator.at..graph.layers.len(), &separator.live, &tail_gives)?.prepare()?,
+            head: model.partition(&head_layers, &graph.inputs, &head_gives)?.prepare()?,
+            tail: model.partition(&tail_layers, &separator.live, &tail_gives)?.prepare()?,
             separator,
         })
     }

@@ -105,10 +105,11 @@ const DURATION: Kind = Kind {
     units: &[("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0), ("min", 60e9), ("µs", 1e3)],
 };
 
-const ENERGY: Kind =
-    Kind {
-        name: "energy", example: "20 mJ", units: &[("J", 1e9), ("mJ", 1e6), ("uJ", 1e3), ("nJ", 1.0), ("µJ", 1e3)]
-    };
+const ENERGY: Kind = Kind {
+    name: "quantity of energy",
+    example: "20 mJ",
+    units: &[("J", 1e9), ("mJ", 1e6), ("uJ", 1e3), ("nJ", 1.0), ("µJ", 1e3)],
+};
 
 const PRICE: Kind = Kind {
     name: "price of a request",

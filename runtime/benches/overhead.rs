@@ -11,7 +11,7 @@ use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topol
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, Stage, this_machine};
 use thalweg_flow::SpanKind;
-use thalweg_planner::{Graph, LIVE_MAX, Plan, Separator, Tensor, evaluate, print_duration};
+use thalweg_planner::{Graph, Placement, Plan, Separator, Tensor, TensorId, evaluate, print_duration};
 
 const ROUNDS: usize = 200;
 
@@ -19,10 +19,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let subject = Subject::load(&root.join("examples/classify"), &Shapes::new())?;
     let places = config::Topology::read(&root.join("examples/loopback/topology.toml"))?;
-    let graph = priced_graph(&subject, &[], &[Codec::F32], LIVE_MAX)?;
+    let graph = priced_graph(&subject, &[], &[Codec::F32]);
     let topology = priced_topology(&places, &this_machine()?, Speed::Shown);
     let cuts = thirds(&graph);
-    let plan = evaluate(&graph, &topology, &cuts, &["f32".to_owned(), "f32".to_owned()])?;
+    let placement = Placement::in_order(&graph, &[0, 1, 2], &cuts, &["f32".to_owned(), "f32".to_owned()])?;
+    let plan = evaluate(&graph, &topology, &placement, 0)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut split, mut alone, mut around) = runtime.block_on(async {
         let mut deployment = Deployment::start(&subject, &graph, &topology, &places)?;
@@ -48,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok::<_, Box<dyn Error>>(times)
     })?;
     let mut over: Vec<Duration> = split.iter().zip(&alone).map(|(split, alone)| split.saturating_sub(*alone)).collect();
-    let bytes: Vec<String> = plan.crossings.iter().map(|crossing| crossing.bytes.to_string()).collect();
+    let bytes: Vec<String> = plan.crossings.iter().map(|crossing| crossing.bytes().to_string()).collect();
     println!("EfficientNet-Lite0 over three nodes, {} and {} cross, {ROUNDS} rounds in turns", bytes[0], bytes[1]);
     let rows = [
         ("split over three nodes", &mut split),
@@ -75,10 +76,12 @@ fn thirds(graph: &Graph) -> Vec<usize> {
 }
 
 fn parts(subject: &Subject, plan: &Plan) -> Result<Vec<Stage>, Box<dyn Error>> {
-    let gives =
-        |index: usize| plan.crossings.get(index).map_or(&plan.hops[index].answers, |crossing| &crossing.tensors);
+    let gives = |index: usize| -> Vec<TensorId> {
+        let sends = plan.crossings.get(index).map(|crossing| crossing.sends.iter().map(|sent| sent.tensor).collect());
+        sends.unwrap_or_else(|| plan.hops[index].answers.clone())
+    };
     let part = |(index, hop): (usize, &thalweg_planner::Hop)| {
-        Ok(subject.model.partition(hop.layers.clone(), &hop.takes, gives(index))?.prepare()?)
+        Ok(subject.model.partition(&hop.layers, &hop.takes, &gives(index))?.prepare()?)
     };
     plan.hops.iter().enumerate().map(part).collect()
 }

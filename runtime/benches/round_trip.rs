@@ -4,7 +4,7 @@
 //! what they are given.
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,10 +116,11 @@ fn path(
     let allowed = BTreeSet::from_iter(identities.iter().map(Identity::id));
     let open = |_| Ok(Arc::new(ShapedSocket::new(bind(([127, 0, 0, 1], 0).into())?)?));
     let sockets = (0..nodes).map(open).collect::<Result<Vec<_>, Failure>>()?;
+    let known: BTreeMap<_, _> = identities.iter().map(|identity| (identity.id(), tuning)).collect();
     let start = |(hop, identity): (usize, &Identity)| -> Result<Node, Failure> {
         let socket = sockets[hop].clone();
         let (name, identity, allowed) = (format!("hop {hop}"), identity.clone(), allowed.clone());
-        Ok(Node::start(NodeConfig { name, identity, allowed, socket, tuning, clock })?)
+        Ok(Node::start(NodeConfig { name, identity, allowed, socket, tuning, links: known.clone(), clock })?)
     };
     let path = identities.iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()?;
     for (socket, neighbour) in sockets.iter().flat_map(|socket| path.iter().map(move |node| (socket, node.peer()))) {
@@ -130,8 +131,8 @@ fn path(
     let [sent, returned_spec] = [sent, returned].map(|bytes| TensorSpec::new(DType::U8, [bytes]));
     for (hop, node) in path.iter().enumerate() {
         let last = hop + 1 == nodes;
-        let crossing = vec![if hop == 0 { Pick::Taken(0) } else { Pick::Made(0) }];
-        let onward = path.get(hop + 1).map(|next| Onward { peer: next.peer(), codec: Codec::F32, crossing });
+        let crossing = vec![(if hop == 0 { Pick::Taken(0) } else { Pick::Made(0) }, Codec::F32)];
+        let onward = path.get(hop + 1).map(|next| Onward { peer: next.peer(), crossing });
         let stage: Option<Arc<dyn Compute>> = match hop {
             0 => None,
             _ if last => Some(Arc::new(Head(returned))),
@@ -141,8 +142,11 @@ fn path(
             plan: PLAN,
             epoch: 1,
             hop: hop as u8,
-            codec: Codec::F32.to_string(),
-            takes: vec![Slot { bytes_max: Codec::F32.bytes_max(&sent).0, spec: sent.clone() }],
+            takes: vec![Slot {
+                codec: Codec::F32.to_string(),
+                bytes_max: Codec::F32.bytes_max(&sent).0,
+                spec: sent.clone(),
+            }],
             returns: if last { vec![] } else { vec![returned_spec.clone()] },
         };
         let answers = if last { vec![Pick::Made(0)] } else { vec![] };

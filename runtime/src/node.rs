@@ -4,7 +4,7 @@
 mod upstream;
 mod drive;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,8 +44,10 @@ pub struct NodeConfig {
     pub allowed: BTreeSet<NodeId>,
     /// Where it listens and what it sends from.
     pub socket: Arc<ShapedSocket>,
-    /// What it expects of its links.
+    /// What it expects of links of which nothing else is said.
     pub tuning: Tuning,
+    /// What it expects of the links to nodes that it asks.
+    pub links: BTreeMap<NodeId, Tuning>,
     /// The clock of its traces.
     pub clock: Clock,
 }
@@ -120,10 +122,10 @@ pub struct Node {
 impl Node {
     /// Starts a node with nothing installed. Has to be called inside a tokio runtime.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { name, identity, allowed, socket, tuning, clock } = config;
+        let NodeConfig { name, identity, allowed, socket, tuning, links, clock } = config;
         let link = |source| NodeError::Link { name: name.clone(), source };
         let id = identity.id();
-        let endpoint = Endpoint::open(socket, identity, allowed, tuning).map_err(link)?;
+        let endpoint = Endpoint::open(socket, identity, allowed, tuning, links).map_err(link)?;
         let address = endpoint.address().map_err(link)?;
         let compute = ComputeThread::start(&name).map_err(|source| NodeError::Thread { name: name.clone(), source })?;
         let shared = Arc::new(Shared {

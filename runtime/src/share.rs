@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_codec::Codec;
-use thalweg_flow::{Contract, Course, Payload, Span, SpanKind, Text};
+use thalweg_flow::{Contract, Course, Payload, Slot, Span, SpanKind, Text};
 use thalweg_planner::Tensor;
 
 use crate::clock::Clock;
@@ -17,7 +17,7 @@ use crate::stage::{Compute, Emulation, slowed};
 pub struct Share {
     /// What it has agreed to take, and to get back from above.
     pub contract: Contract,
-    /// What it runs; nothing where it only passes on.
+    /// What it runs; nothing where it passes on what it takes.
     pub stage: Option<Arc<dyn Compute>>,
     /// The outputs of the model that it makes. They are answered before those of the hops above.
     pub answers: Vec<Pick>,
@@ -32,10 +32,8 @@ pub struct Share {
 pub struct Onward {
     /// The next hop.
     pub peer: Peer,
-    /// How the tensors are coded.
-    pub codec: Codec,
-    /// The tensors that cross, in the order in which they are sent. Without a stage: all that were taken.
-    pub crossing: Vec<Pick>,
+    /// The tensors that cross, in the order in which they are sent, and how each is coded.
+    pub crossing: Vec<(Pick, Codec)>,
 }
 
 /// A tensor that a hop has in its hands.
@@ -81,12 +79,13 @@ pub(crate) struct Made {
 }
 
 impl Share {
-    /// What happens to requests from the hop below.
+    /// What happens to requests from the hop below. Without a stage bytes are passed on where each tensor goes on in the
+    /// codec that it came in.
     pub(crate) fn course(&self) -> Course {
         match (&self.onward, &self.stage) {
             (None, _) => Course::Answer,
-            (Some(_), Some(_)) => Course::Forward,
-            (Some(_), None) => Course::Relay,
+            (Some(onward), None) if onward.passes_on(&self.contract) => Course::Relay,
+            (Some(_), _) => Course::Forward,
         }
     }
 
@@ -125,18 +124,29 @@ impl Share {
     }
 
     fn decode(&self, payload: &Payload) -> Result<Vec<Tensor>, Text> {
-        let codec: Codec = self.contract.codec.parse().map_err(text)?;
-        let coded = self.contract.takes.iter().zip(payload.tensors());
-        coded.map(|(slot, bytes)| codec.decode(&slot.spec, bytes).map_err(text)).collect()
+        let decode = |(slot, bytes): (&Slot, &[u8])| {
+            let codec: Codec = slot.codec.parse().map_err(text)?;
+            codec.decode(&slot.spec, bytes).map_err(text)
+        };
+        self.contract.takes.iter().zip(payload.tensors()).map(decode).collect()
     }
 }
 
 impl Onward {
+    /// Whether all that the contract takes goes on, in the same order and in the same codecs.
+    fn passes_on(&self, contract: &Contract) -> bool {
+        let goes_on = |(taken, (slot, (pick, codec))): (usize, (&Slot, &(Pick, Codec)))| {
+            *pick == Pick::Taken(taken) && codec.to_string() == slot.codec
+        };
+        self.crossing.len() == contract.takes.len()
+            && contract.takes.iter().zip(&self.crossing).enumerate().all(goes_on)
+    }
+
     fn encode(&self, hands: &Hands<'_>) -> Result<Payload, Text> {
         let mut payload = Payload::default();
-        for pick in &self.crossing {
+        for (pick, codec) in &self.crossing {
             let tensor = hands.find(*pick)?;
-            payload.append(|out| self.codec.encode(tensor, out)).map_err(text)?;
+            payload.append(|out| codec.encode(tensor, out)).map_err(text)?;
         }
         Ok(payload)
     }

@@ -12,7 +12,7 @@ use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topol
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, Stage, this_machine};
 use thalweg_modules::Photo;
-use thalweg_planner::{Graph, LIVE_MAX, Tensor, evaluate};
+use thalweg_planner::{Graph, Placement, Tensor, evaluate};
 
 use crate::models::{NORMALISE, root, shared};
 
@@ -24,11 +24,13 @@ async fn a_split_run_is_as_accurate_as_the_whole() {
     };
     let subject = Subject::load(&root().join("examples/classify"), &Shapes::new()).expect("the example");
     let places = config::Topology::read(&root().join("examples/loopback/topology.toml")).expect("three tiers");
-    let graph = priced_graph(&subject, &[], &[Codec::F32], LIVE_MAX).expect("a priced graph");
+    let graph = priced_graph(&subject, &[], &[Codec::F32]);
     let reference = this_machine().expect("this machine can be measured");
     let topology = priced_topology(&places, &reference, Speed::Shown);
     let cuts = thirds(&graph);
-    let plan = evaluate(&graph, &topology, &cuts, &["f32".to_owned(), "f32".to_owned()]).expect("a placement");
+    let codecs = ["f32".to_owned(), "f32".to_owned()];
+    let placement = Placement::in_order(&graph, &[0, 1, 2], &cuts, &codecs).expect("two cuts");
+    let plan = evaluate(&graph, &topology, &placement, 0).expect("a placement");
     let mut deployment = Deployment::start(&subject, &graph, &topology, &places).expect("three nodes");
     let id = deployment.install(&plan).expect("three parts");
     let whole = subject.model.whole().expect("the whole model");

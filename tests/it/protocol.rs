@@ -62,11 +62,24 @@ fn the_trace_accounts_for_the_whole_time_in_order() {
 #[test]
 fn a_relay_passes_bytes_on_as_they_came() {
     run(async {
-        let path = Path::of(&[Step::add(1.0), Step::Relay, Step::add(100.0)]).coded("f16").start();
+        let path = Path::of(&[Step::add(1.0), Step::Relay, Step::add(100.0)]).coded(&["f16"]).start();
         let answered = path.request(ones(), LONG).await.expect("an answer");
         assert_eq!(numbers(&answered), [102.0]);
         let relayed = |kind| answered.spans.iter().any(|span| span.hop == 1 && span.kind == kind);
         assert!(relayed(SpanKind::Wire) && !relayed(SpanKind::Decode) && !relayed(SpanKind::Encode));
+    });
+}
+
+#[test]
+fn a_hop_without_a_stage_codes_anew_what_goes_on_in_another_codec() {
+    run(async {
+        let path = Path::of(&[Step::add(1.0), Step::Relay, Step::add(100.0)]).coded(&["f16", "f32"]).start();
+        let answered = path.request(ones(), LONG).await.expect("an answer");
+        assert_eq!(numbers(&answered), [102.0]);
+        let on_middle = |kind| answered.spans.iter().find(|span| span.hop == 1 && span.kind == kind);
+        assert!(on_middle(SpanKind::Decode).is_some() && on_middle(SpanKind::Encode).is_some());
+        assert!(on_middle(SpanKind::Compute).is_none());
+        assert_eq!(on_middle(SpanKind::Wire).map(|span| span.bytes), Some(16));
     });
 }
 

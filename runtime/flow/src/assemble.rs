@@ -97,8 +97,7 @@ mod tests {
 
     fn announced(sizes: &[usize]) -> Announced {
         let returns = sizes.iter().map(|size| TensorSpec::new(DType::U8, [*size])).collect();
-        let contract =
-            Contract { plan: PlanId([0; 32]), epoch: 0, hop: 0, codec: String::new(), takes: vec![], returns };
+        let contract = Contract { plan: PlanId([0; 32]), epoch: 0, hop: 0, takes: vec![], returns };
         let sizes = sizes.iter().map(|size| *size as u64).collect();
         contract.admit_answer(&Answer { received_us: 0, sent_us: 0, spans: vec![], sizes }).unwrap()
     }

@@ -13,8 +13,6 @@ pub struct Contract {
     pub epoch: u32,
     /// Index of the hop in the plan; 0 is where requests are made.
     pub hop: u8,
-    /// How the tensors come from the hop below.
-    pub codec: String,
     /// The tensors that come, in the order in which they are sent.
     pub takes: Vec<Slot>,
     /// The outputs that all hops above make, in the order of the hops. They come back uncoded.
@@ -26,7 +24,9 @@ pub struct Contract {
 pub struct Slot {
     /// Type and shape.
     pub spec: TensorSpec,
-    /// The most bytes that it takes in the contract's codec.
+    /// How it comes from the hop below.
+    pub codec: String,
+    /// The most bytes that it takes in this codec.
     pub bytes_max: u64,
 }
 
@@ -55,10 +55,13 @@ impl Contract {
         if open.hop != self.hop {
             return Err(Reason::WrongHop { asked: open.hop, here: self.hop });
         }
-        if open.codec != self.codec {
-            return Err(Reason::WrongCodec { asked: open.codec.as_str().into(), agreed: self.codec.as_str().into() });
+        let coded = open.tensors.iter().zip(&self.takes).enumerate();
+        if let Some((tensor, (coded, slot))) = coded.into_iter().find(|(_, (coded, slot))| coded.codec != slot.codec) {
+            let (asked, agreed) = (coded.codec.as_str().into(), slot.codec.as_str().into());
+            return Err(Reason::WrongCodec { tensor: tensor as u64, asked, agreed });
         }
-        announced(&open.sizes, self.takes.iter().map(|slot| 0..=slot.bytes_max))
+        let sizes: Vec<u64> = open.tensors.iter().map(|coded| coded.bytes).collect();
+        announced(&sizes, self.takes.iter().map(|slot| 0..=slot.bytes_max))
     }
 
     /// Whether this answer from the hop above is what was agreed on.
@@ -92,6 +95,7 @@ mod tests {
     use thalweg_planner::DType;
 
     use super::*;
+    use crate::Coded;
 
     fn contract() -> Contract {
         let spec = TensorSpec::new(DType::F32, [4]);
@@ -99,20 +103,23 @@ mod tests {
             plan: PlanId([1; 32]),
             epoch: 1,
             hop: 2,
-            codec: "f16".into(),
-            takes: vec![Slot { spec: spec.clone(), bytes_max: 8 }, Slot { spec: spec.clone(), bytes_max: u64::MAX }],
+            takes: vec![
+                Slot { spec: spec.clone(), codec: "f16".into(), bytes_max: 8 },
+                Slot { spec: spec.clone(), codec: "int8".into(), bytes_max: u64::MAX },
+            ],
             returns: vec![spec],
         }
     }
 
-    fn open(hop: u8, codec: &str, sizes: &[u64]) -> Open {
-        let sizes = sizes.to_vec();
-        Open { request: 1, plan: PlanId([1; 32]), epoch: 1, hop, codec: codec.into(), remaining_us: 1, sizes }
+    fn open(hop: u8, tensors: &[(&str, u64)]) -> Open {
+        let coded = |(codec, bytes): &(&str, u64)| Coded { codec: (*codec).to_owned(), bytes: *bytes };
+        let tensors = tensors.iter().map(coded).collect();
+        Open { request: 1, plan: PlanId([1; 32]), epoch: 1, hop, remaining_us: 1, tensors }
     }
 
     #[test]
     fn a_request_as_agreed_is_admitted() {
-        let admitted = contract().admit(&open(2, "f16", &[8, 100]));
+        let admitted = contract().admit(&open(2, &[("f16", 8), ("int8", 100)]));
         assert_eq!(admitted, Ok(Announced { sizes: vec![8, 100], total: 108 }));
     }
 
@@ -120,15 +127,21 @@ mod tests {
     fn each_departure_from_the_contract_is_named() {
         let refused = |open: Open| contract().admit(&open).map_err(|reason| reason.to_string()).err();
         let cases = [
-            (open(1, "f16", &[8, 8]), "a request for hop 1 came to hop 2: the path of the plan and the links differ"),
-            (open(2, "f32", &[8, 8]), "tensors come as f32, but the plan says f16"),
-            (open(2, "f16", &[8]), "1 tensors are announced, but the plan says 2"),
-            (open(2, "f16", &[9, 8]), "tensor 0 is announced with 9 bytes, but the plan allows 8"),
+            (
+                open(1, &[("f16", 8), ("int8", 8)]),
+                "a request for hop 1 came to hop 2: the path of the plan and the links differ",
+            ),
+            (open(2, &[("f16", 8), ("f16", 8)]), "tensor 1 comes as f16, but the plan says int8"),
+            (open(2, &[("f16", 8)]), "1 tensors are announced, but the plan says 2"),
+            (open(2, &[]), "0 tensors are announced, but the plan says 2"),
+            (open(2, &[("f16", 8), ("int8", 8), ("x", 8)]), "3 tensors are announced, but the plan says 2"),
+            (open(2, &[("f16", 9), ("int8", 8)]), "tensor 0 is announced with 9 bytes, but the plan allows 8"),
         ];
         for (open, expected) in cases {
             assert_eq!(refused(open).as_deref(), Some(expected));
         }
-        assert!(matches!(contract().admit(&open(2, "f16", &[8, u64::MAX])), Err(Reason::WrongSize { tensor: 1, .. })));
+        let endless = contract().admit(&open(2, &[("f16", 8), ("int8", u64::MAX)]));
+        assert!(matches!(endless, Err(Reason::WrongSize { tensor: 1, .. })));
     }
 
     #[test]

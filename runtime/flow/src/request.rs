@@ -19,7 +19,7 @@ pub enum Course {
     Answer,
     /// It computes, sends the result to the next hop and passes the answer back.
     Forward,
-    /// It has nothing to compute: bytes go on as they came.
+    /// It has nothing to compute and to code: bytes go on as they came.
     Relay,
 }
 

@@ -20,7 +20,7 @@ use bincode::{Decode, Encode};
 use crate::{Span, SpanKind};
 
 /// Version of the frames. A node that hears another one hangs up.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Largest body of a frame, and most memory that decoding one can ask for. An answer over 16 hops with 7 spans each
 /// needs about 6 KiB of it.
@@ -65,13 +65,20 @@ pub struct Open {
     pub epoch: u32,
     /// Index of the hop that shall take it.
     pub hop: u8,
-    /// The codec of the tensors that follow.
-    pub codec: String,
     /// Microseconds left when it was sent. The receiver counts them from the arrival of this frame, so the nodes need
     /// no common clock, and a node below gives up no later than the ones above.
     pub remaining_us: u64,
-    /// Bytes of each coded tensor.
-    pub sizes: Vec<u64>,
+    /// The tensors that follow.
+    pub tensors: Vec<Coded>,
+}
+
+/// A coded tensor that follows its frame.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Coded {
+    /// Its codec.
+    pub codec: String,
+    /// Bytes that it takes.
+    pub bytes: u64,
 }
 
 /// What comes back, and how it was made.
@@ -112,9 +119,9 @@ pub enum Reason {
     /// The request is meant for another hop.
     #[error("a request for hop {asked} came to hop {here}: the path of the plan and the links differ")]
     WrongHop { asked: u8, here: u8 },
-    /// The tensors are coded otherwise than the plan says.
-    #[error("tensors come as {asked}, but the plan says {agreed}")]
-    WrongCodec { asked: Text, agreed: Text },
+    /// A tensor is coded otherwise than the plan says.
+    #[error("tensor {tensor} comes as {asked}, but the plan says {agreed}")]
+    WrongCodec { tensor: u64, asked: Text, agreed: Text },
     /// There are more or fewer tensors than the plan says.
     #[error("{announced} tensors are announced, but the plan says {agreed}")]
     WrongCount { announced: u64, agreed: u64 },
@@ -259,10 +266,11 @@ mod tests {
             bytes: 300_000,
         };
         let plan = PlanId([7; 32]);
-        let (request, epoch, hop, codec) = (u64::MAX, 3, 1, "int8".to_owned());
+        let (request, epoch, hop) = (u64::MAX, 3, 1);
+        let tensors = [("int8", 0), ("jpeg/90", 1 << 40)].map(|(codec, bytes)| Coded { codec: codec.into(), bytes });
         vec![
             Frame::Hello(Hello { version: VERSION, name: "edge".into() }),
-            Frame::Open(Open { request, plan, epoch, hop, codec, remaining_us: 250_000, sizes: vec![0, 1 << 40] }),
+            Frame::Open(Open { request, plan, epoch, hop, remaining_us: 250_000, tensors: tensors.to_vec() }),
             Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], sizes: vec![4000] }),
             Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
             Frame::Refuse(Refusal { hop: 0, reason: Reason::ModelFailed { text: "no such axis".into() } }),
@@ -310,6 +318,26 @@ mod tests {
         let mut hostile = vec![2, 0, 0, 253];
         hostile.extend_from_slice(&(1u64 << 62).to_le_bytes());
         assert!(matches!(decode(&hostile), Err(WireError::Malformed { .. })));
+        // An Open without times that announces as many tensors, and one whose first codec has as many bytes.
+        let open = [&[1, 0][..], &[0; 32], &[1, 1, 0, 253]].concat();
+        let long = [&open[..open.len() - 1], &[1, 253]].concat();
+        for start in [open, long] {
+            let hostile = [start, (1u64 << 62).to_le_bytes().to_vec()].concat();
+            assert!(matches!(decode(&hostile), Err(WireError::Malformed { .. })));
+        }
+    }
+
+    #[test]
+    fn a_frame_of_many_small_tensors_takes_no_more_memory_than_a_frame() {
+        let many = |count| {
+            let tensors = vec![Coded { codec: String::new(), bytes: 0 }; count];
+            let open = Open { request: 0, plan: PlanId([0; 32]), epoch: 0, hop: 0, remaining_us: 0, tensors };
+            let mut bytes = Vec::new();
+            encode(&Frame::Open(open), &mut bytes).map(|()| decode(&bytes[PREFIX_BYTES..]))
+        };
+        let fit = FRAME_BYTES_MAX / size_of::<Coded>();
+        assert!(matches!(many(fit - 100), Ok(Ok(_))));
+        assert!(matches!(many(fit + 100), Ok(Err(WireError::Malformed { .. }))));
     }
 
     #[test]

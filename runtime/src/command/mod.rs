@@ -48,7 +48,7 @@ struct Target {
     /// Fix the shape of an input, such as x=1,3,224,224. May be given for each input.
     #[arg(long = "shape", value_name = "NAME=SIZES", value_parser = parse_shape)]
     shapes: Vec<(String, Vec<usize>)>,
-    /// Cut only where at most this many tensors cross.
+    /// Time and verify, and plan under limits, only at cuts where at most this many tensors cross.
     #[arg(long, value_name = "COUNT", default_value_t = thalweg_planner::LIVE_MAX)]
     live_max: usize,
 }

@@ -33,7 +33,7 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
     let prepared = prepare(&args.target, args.topology.as_deref(), args.profile.as_deref(), Speed::Profiled)?;
     let Prepared { subject, graph, topology, objective, .. } = &prepared;
     let choice = choose(graph, topology, objective)?;
-    let report = planned_report(subject, graph, topology, &choice, Vec::new());
+    let report = planned_report(subject, graph, topology, objective, &choice, Vec::new());
     if let Some(file) = &args.plot {
         write_file(file, &timeline(&report))?;
     }

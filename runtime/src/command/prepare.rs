@@ -42,15 +42,19 @@ pub(super) fn prepare(
     let places = config::Topology::read(file)?;
     let codecs = subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| pipeline.codecs.clone());
     let prefixes = prefixes(&subject, &reference, target.live_max, Effort::QUICK)?;
-    let mut graph = priced_graph(&subject, &prefixes, &codecs, target.live_max)?;
+    let mut graph = priced_graph(&subject, &prefixes, &codecs);
     // Codecs were timed here, whatever machine the profile is of.
     scale_codings(&mut graph, &here.slowdown(&reference));
     let topology = priced_topology(&places, &reference, speed);
-    let objective = Objective {
+    let mut objective = Objective {
         codecs: codecs.iter().map(Codec::to_string).collect(),
         live_max: target.live_max,
-        inputs_stay: subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.inputs_stay),
+        ..Objective::default()
     };
+    if let Some(pipeline) = &subject.pipeline {
+        let config::Pipeline { goal, limits, mode, inputs_stay, .. } = *pipeline;
+        objective = Objective { goal, limits, mode, inputs_stay, ..objective };
+    }
     Ok(Prepared { subject, reference, places, graph, topology, objective })
 }
 

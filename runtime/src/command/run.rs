@@ -46,7 +46,7 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
 }
 
 async fn run_placements(prepared: &Prepared, choice: &Choice, rounds_max: usize) -> Result<Report, RunError> {
-    let Prepared { subject, reference, places, graph, topology, .. } = prepared;
+    let Prepared { subject, reference, places, graph, topology, objective } = prepared;
     let plans = choice.placements();
     let mut deployment = Deployment::start(subject, graph, topology, places)?;
     let ids = plans.iter().map(|plan| deployment.install(plan)).collect::<Result<Vec<_>, _>>()?;
@@ -63,7 +63,7 @@ async fn run_placements(prepared: &Prepared, choice: &Choice, rounds_max: usize)
     let measured = (0..ids.len()).map(shown).collect();
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);
-    let mut report = planned_report(subject, graph, topology, choice, emulated);
+    let mut report = planned_report(subject, graph, topology, objective, choice, emulated);
     run_report(&mut report, subject, graph, choice, measured)?;
     Ok(report)
 }

@@ -136,23 +136,15 @@ pub enum Problem {
         /// The name of the table.
         table: &'static str,
     },
-    /// Neighbouring tiers without a link.
-    #[error("no link joins \"{from}\" and \"{to}\"")]
-    MissingLink {
-        /// The lower tier.
-        from: String,
-        /// The tier above it.
-        to: String,
-    },
-    /// A link that is not a step up the path.
-    #[error("\"{from}\" to \"{to}\" is not a step up the path of tiers")]
-    NotAStep {
-        /// Where the link starts.
-        from: String,
-        /// Where it ends.
-        to: String,
-        /// The tiers in their order.
-        path: Vec<String>,
+    /// A tier that no links lead to from the first one.
+    #[error("no links lead from \"{first}\" to \"{tier}\"")]
+    Unreachable {
+        /// The first tier, where requests are made.
+        first: String,
+        /// The tier that is cut off.
+        tier: String,
+        /// The tiers that can be reached.
+        reached: Vec<String>,
     },
 }
 
@@ -181,9 +173,8 @@ impl Problem {
             },
             Self::Needs { key, owner } => format!("add {owner} or remove `{key}`"),
             Self::Empty { table } => format!("add at least one [[{table}]]"),
-            Self::MissingLink { from, to } => format!("add a [[link]] with from = \"{from}\" and to = \"{to}\""),
-            Self::NotAStep { path, .. } => {
-                format!("tiers stand in the order of the path, {}: a link goes from one to the next", path.join(", "))
+            Self::Unreachable { tier, reached, .. } => {
+                format!("add a [[link]] that joins \"{tier}\" to one of {}, or remove the tier", quoted(reached))
             }
         }
     }

@@ -4,6 +4,7 @@
 //! defaults, stand in README.md beside this file.
 
 mod read;
+mod objective;
 mod pipeline;
 mod topology;
 mod error;

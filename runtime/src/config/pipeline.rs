@@ -10,8 +10,9 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use thalweg_codec::Codec;
 use thalweg_modules::random::Range;
 use thalweg_modules::{Layout, Normalise};
-use thalweg_planner::duration;
+use thalweg_planner::{Goal, Limits, Mode, duration};
 
+use super::objective::{GoalKey, LimitsKeys, ModeKey, goal};
 use super::read::{Document, Source, wrong_value};
 use super::{ConfigError, Problem};
 
@@ -30,7 +31,13 @@ pub struct Pipeline {
     pub codecs: Vec<Codec>,
     /// Whether the inputs may not leave the first tier as they are.
     pub inputs_stay: bool,
-    /// How long a request may take; not zero.
+    /// What a plan has to be best at.
+    pub goal: Goal,
+    /// What a plan has to keep to, by prediction.
+    pub limits: Limits,
+    /// What if no plan can.
+    pub mode: Mode,
+    /// How long a request may take before it is given up; not zero.
     pub deadline: Duration,
     /// At least one; all named where there are several, no name twice.
     pub inputs: Vec<Input>,
@@ -108,6 +115,9 @@ impl Pipeline {
             topology: document.resolve(&keys.topology),
             codecs: codecs(&document, &keys.codecs)?,
             inputs_stay: keys.inputs_stay,
+            goal: goal(&document, keys.goal)?,
+            limits: keys.limits.limits(),
+            mode: keys.mode.map_or(Mode::default(), Mode::from),
             deadline: keys.deadline,
             inputs: inputs(&document, keys.input)?,
             answer: keys.answer.map(|keys| answer(&document, keys)).transpose()?,
@@ -127,6 +137,10 @@ pub(super) struct PipelineKeys {
     codecs: Vec<String>,
     #[serde(default)]
     inputs_stay: bool,
+    goal: Option<GoalKey>,
+    #[serde(default)]
+    limits: LimitsKeys,
+    mode: Option<ModeKey>,
     #[serde(default = "deadline_default", with = "duration")]
     deadline: Duration,
     #[serde(default)]

@@ -258,43 +258,49 @@ fn tiers_are_named_once_and_known() {
 }
 
 #[test]
-fn links_join_neighbours() {
+fn links_join_tiers_once_and_reach_all_of_them() {
     refused_links(
         "",
         expect![[r#"
-        topology.toml:5:8: no link joins "device" and "edge"
-          help: add a [[link]] with from = "device" and to = "edge""#]],
+        topology.toml:5:8: no links lead from "device" to "edge"
+          help: add a [[link]] that joins "edge" to one of `device`, or remove the tier"#]],
     );
     refused_links(
         "[[link]]\nfrom = \"device\"\nto = \"egde\"",
         expect![[r#"
-            topology.toml:10:6: `to` is "egde", but no tier has this name
-              help: did you mean `edge`?"#]],
+        topology.toml:10:6: `to` is "egde", but no tier has this name
+          help: did you mean `edge`?"#]],
     );
     refused_links(
-        "[[link]]\nfrom = \"device\"\nto = \"cloud\"",
+        "[[link]]\nfrom = \"edge\"\nto = \"edge\"",
         expect![[r#"
-        topology.toml:10:6: "device" to "cloud" is not a step up the path of tiers
-          help: tiers stand in the order of the path, device, edge, cloud: a link goes from one to the next"#]],
-    );
-    refused_links(
-        "[[link]]\nfrom = \"edge\"\nto = \"device\"",
-        expect![[r#"
-        topology.toml:10:6: "edge" to "device" is not a step up the path of tiers
-          help: tiers stand in the order of the path, device, edge, cloud: a link goes from one to the next"#]],
+        topology.toml:10:6: `to` is "edge"
+          help: name another tier than in `from`"#]],
     );
     let link = "[[link]]\nfrom = \"device\"\nto = \"edge\"\n";
     refused_links(
-        &format!("{link}{link}"),
+        &format!("{link}[[link]]\nfrom = \"edge\"\nto = \"device\""),
         expect![[r#"
-        topology.toml:12:8: a second link from "device" to "edge"; the first one is in line 9
+        topology.toml:12:8: a second link between "edge" and "device"; the first one is in line 9
           help: remove one of them"#]],
     );
     refused_links(
         link,
         expect![[r#"
-        topology.toml:7:8: no link joins "edge" and "cloud"
-          help: add a [[link]] with from = "edge" and to = "cloud""#]],
+        topology.toml:7:8: no links lead from "device" to "cloud"
+          help: add a [[link]] that joins "cloud" to one of `device`, `edge`, or remove the tier"#]],
+    );
+    refused_links(
+        &format!("{link}price_gb = -0.1"),
+        expect![[r#"
+        topology.toml:11:12: `price_gb` is -0.1
+          help: write a number, 0 or above"#]],
+    );
+    refused_topology(
+        "name = \"any\"\n[[tier]]\nname = \"a\"\nwatts = inf",
+        expect![[r#"
+        topology.toml:4:9: `watts` is inf
+          help: write a number, 0 or above"#]],
     );
     refused_links(
         &format!("{link}link = \"wifi\""),

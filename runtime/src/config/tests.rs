@@ -15,6 +15,7 @@ use thalweg_modules::Layout;
 use thalweg_modules::random::Range;
 use thalweg_planner::{Bandwidth, Bytes};
 
+use super::objective::{GoalKeys, LimitsKeys};
 use super::pipeline::{AnswerKeys, InputKeys, PipelineKeys, RandomKeys};
 use super::read::Source;
 use super::topology::{LinkKeys, TierKeys, TopologyKeys};
@@ -83,10 +84,14 @@ fn a_topology_takes_profiles_and_its_own_figures() {
         device = "cloud-cpu"
         memory = "2 GiB"
         emulate = false
+        gpu = true
+        watts = 60
+        price_hour = 0.4
         [[link]]
         from = "edge"
         to = "cloud"
         seed = 9
+        price_gb = 0.08
         [link.up]
         rate = "5 Mbit/s"
         delay = "20 ms"
@@ -103,10 +108,21 @@ fn a_topology_takes_profiles_and_its_own_figures() {
     let [device, _, cloud] = read.tiers.as_slice() else { panic!("{read:?}") };
     assert_eq!((&device.profile, device.memory, device.emulate), (&None, None, false));
     assert_eq!((cloud.profile.is_some(), cloud.memory, cloud.emulate), (true, Some(Bytes(2 << 30)), false));
+    assert_eq!((cloud.gpu, cloud.watts, cloud.price_hour), (true, 60.0, 0.4));
     let [wifi, wan] = read.links.as_slice() else { panic!("{read:?}") };
+    assert_eq!((wan.from, wan.to, wan.nanojoules_byte, wan.price_gb), (1, 2, 0.0, 0.08));
     assert_eq!((wifi.profile.as_ref().map(|link| link.title.starts_with("Wi-Fi")), wifi.seed), (Some(true), 1));
     let wan_up = wan.profile.as_ref().map(|link| link.up.rate);
     assert_eq!((wan_up, wan.seed), (Some(Bandwidth(5_000_000)), 9));
+}
+
+#[test]
+fn links_make_a_graph_of_several_edges_and_clouds() {
+    let ends = [("device", "edge"), ("edge", "cloud"), ("device", "cloud"), ("other", "device")];
+    let links = ends.map(|(from, to)| format!("[[link]]\nfrom = \"{from}\"\nto = \"{to}\"\n"));
+    let read = topology(&format!("{TIERS}[[tier]]\nname = \"other\"\n{}", links.concat())).unwrap();
+    let joined: Vec<_> = read.links.iter().map(|link| (link.from, link.to, link.seed)).collect();
+    assert_eq!(joined, [(0, 1, 1), (0, 2, 2), (1, 2, 3), (3, 0, 4)]);
 }
 
 #[test]
@@ -152,6 +168,8 @@ fn the_examples_are_valid() {
     let pipeline = Pipeline::read(&examples.join("classify")).unwrap();
     let topology = Topology::read(&pipeline.topology).unwrap();
     assert_eq!((topology.tiers.len(), topology.links.len()), (3, 2));
+    let topology = Topology::read(&examples.join("choice")).unwrap();
+    assert_eq!((topology.tiers.len(), topology.links.len()), (5, 4));
 }
 
 /// The keys that serde knows at the top of a `T`, from its refusal of another one.
@@ -174,6 +192,8 @@ fn documented(heading: &str) -> Vec<&'static str> {
 #[test]
 fn the_reference_has_every_key_and_no_other() {
     assert_eq!(documented("Pipeline"), keys_of::<PipelineKeys>());
+    assert_eq!(documented("Goal"), keys_of::<GoalKeys>());
+    assert_eq!(documented("Limits"), keys_of::<LimitsKeys>());
     assert_eq!(documented("Input"), keys_of::<InputKeys>());
     assert_eq!(documented("Random"), keys_of::<RandomKeys>());
     assert_eq!(documented("Answer"), keys_of::<AnswerKeys>());

@@ -1,6 +1,7 @@
-//! `topology.toml`: the places that a model can run on, from where its input is born upwards, and the links between them.
+//! `topology.toml`: the places that a model can run on, the first of them where its input is born, and the links between
+//! them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,14 +16,14 @@ use crate::emulate::Trace;
 use super::read::{Document, Source, wrong_value};
 use super::{ConfigError, Problem};
 
-/// Tiers along a path, at least one; `links[i]` joins `tiers[i]` and `tiers[i + 1]`.
+/// Tiers, at least one, and the links between them, over which each can be reached from the first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// What people call it.
     pub name: String,
-    /// From the device upwards, no name twice.
+    /// The first is where requests are made; no name twice.
     pub tiers: Vec<Tier>,
-    /// One fewer than tiers.
+    /// At most one for each pair of tiers, in the order of `from`, then of `to`.
     pub links: Vec<Link>,
 }
 
@@ -39,15 +40,29 @@ pub struct Tier {
     pub emulate: bool,
     /// Where its node listens; `None` for a free port of the loopback.
     pub listen: Option<SocketAddr>,
+    /// Whether layers that need a GPU can run here.
+    pub gpu: bool,
+    /// What it draws while it computes, above what it draws when idle, in watts; finite, 0 or above.
+    pub watts: f64,
+    /// What an hour of its computing costs, in any one currency; finite, 0 or above.
+    pub price_hour: f64,
 }
 
-/// What joins two neighbouring tiers.
+/// What joins two tiers, in both directions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
+    /// Index of the tier from which `up` leads.
+    pub from: usize,
+    /// Index of the tier to which `up` leads.
+    pub to: usize,
     /// How it shapes packets, which is valid, with an absolute path to its trace; `None` for a loopback that is not shaped.
     pub profile: Option<LinkProfile>,
     /// What decides which packets are lost or late: the same seed, the same fate.
     pub seed: u64,
+    /// Energy that both ends spend on a byte, in nanojoules; finite, 0 or above.
+    pub nanojoules_byte: f64,
+    /// What a gigabyte (10⁹ bytes) costs, in the currency of [`Tier::price_hour`]; finite, 0 or above.
+    pub price_gb: f64,
 }
 
 impl Topology {
@@ -65,7 +80,8 @@ impl Topology {
         if tiers.is_empty() {
             return Err(document.error("", Problem::Empty { table: "tier" }));
         }
-        let links = path_links(&document, &tiers, keys.link)?;
+        let links = links(&document, &tiers, keys.link)?;
+        check_reached(&document, &tiers, &links)?;
         Ok(Self { name: keys.name, tiers, links })
     }
 }
@@ -91,6 +107,12 @@ pub(super) struct TierKeys {
     memory: Option<Bytes>,
     emulate: Option<bool>,
     listen: Option<SocketAddr>,
+    #[serde(default)]
+    gpu: bool,
+    #[serde(default)]
+    watts: f64,
+    #[serde(default)]
+    price_hour: f64,
 }
 
 /// The keys of `[[link]]`.
@@ -103,6 +125,10 @@ pub(super) struct LinkKeys {
     up: Option<Shape>,
     down: Option<Shape>,
     seed: Option<u64>,
+    #[serde(default)]
+    nanojoules_byte: f64,
+    #[serde(default)]
+    price_gb: f64,
 }
 
 fn tier(document: &Document<'_>, table: &str, keys: TierKeys) -> Result<Tier, ConfigError> {
@@ -112,6 +138,7 @@ fn tier(document: &Document<'_>, table: &str, keys: TierKeys) -> Result<Tier, Co
     if keys.memory == Some(Bytes(0)) {
         return Err(document.out_of_range(&format!("{table}.memory"), "write a size above zero, such as \"512 MiB\""));
     }
+    not_negative(document, table, [("watts", keys.watts), ("price_hour", keys.price_hour)])?;
     let profile = match (&keys.device, &keys.profile) {
         (None, None) => None,
         (Some(name), None) => Some(catalogued(
@@ -133,7 +160,16 @@ fn tier(document: &Document<'_>, table: &str, keys: TierKeys) -> Result<Tier, Co
     }
     let emulate = keys.emulate.unwrap_or(profile.is_some());
     let memory = keys.memory.or(profile.as_ref().map(|profile| profile.memory));
-    Ok(Tier { name: keys.name, profile, memory, emulate, listen: keys.listen })
+    let TierKeys { name, listen, gpu, watts, price_hour, .. } = keys;
+    Ok(Tier { name, profile, memory, emulate, listen, gpu, watts, price_hour })
+}
+
+/// Refuses figures that no power, energy or price can be.
+fn not_negative(document: &Document<'_>, table: &str, figures: [(&str, f64); 2]) -> Result<(), ConfigError> {
+    match figures.into_iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
+        Some((key, _)) => Err(document.out_of_range(&format!("{table}.{key}"), "write a number, 0 or above")),
+        None => Ok(()),
+    }
 }
 
 /// A profile of the catalogue.
@@ -161,8 +197,8 @@ pub fn device_file(path: &Path) -> Result<DeviceProfile, ConfigError> {
     Ok(profile)
 }
 
-/// One link for each step up the path, in the order of the path; they may stand in any order in the file.
-fn path_links(document: &Document<'_>, tiers: &[Tier], links: Vec<LinkKeys>) -> Result<Vec<Link>, ConfigError> {
+/// The links in the order of the tiers that they join; they may stand in any order in the file.
+fn links(document: &Document<'_>, tiers: &[Tier], links: Vec<LinkKeys>) -> Result<Vec<Link>, ConfigError> {
     let mut places = BTreeMap::new();
     for (at, tier) in tiers.iter().enumerate() {
         if let Some(first) = places.insert(tier.name.as_str(), at) {
@@ -172,47 +208,65 @@ fn path_links(document: &Document<'_>, tiers: &[Tier], links: Vec<LinkKeys>) -> 
             return Err(document.error(&address, Problem::Twice { kind: "tier", value, first }));
         }
     }
-    let names = || tiers.iter().map(|tier| tier.name.clone()).collect();
-    let mut steps: Vec<Option<(usize, Link)>> = vec![None; tiers.len() - 1];
+    let mut joined = BTreeMap::new();
+    let mut read = Vec::new();
     for (at, keys) in links.into_iter().enumerate() {
         let table = format!("link.{at}");
         let place = |key: &str, name: &str| {
+            let names = || tiers.iter().map(|tier| tier.name.clone()).collect();
             let place = places.get(name).copied();
             place.ok_or_else(|| document.unknown_name(&format!("{table}.{key}"), "tier", names()))
         };
         let (from, to) = (place("from", &keys.from)?, place("to", &keys.to)?);
-        if to != from + 1 {
-            let problem = Problem::NotAStep { from: keys.from, to: keys.to, path: names() };
-            return Err(document.error(&format!("{table}.to"), problem));
+        if from == to {
+            return Err(document.out_of_range(&format!("{table}.to"), "name another tier than in `from`"));
         }
-        if let Some((earlier, _)) = &steps[from] {
+        if let Some(earlier) = joined.insert((from.min(to), from.max(to)), at) {
             let first = document.line(&format!("link.{earlier}.from"));
-            let value = format!("from \"{}\" to \"{}\"", keys.from, keys.to);
+            let value = format!("between \"{}\" and \"{}\"", keys.from, keys.to);
             return Err(document.error(&format!("{table}.from"), Problem::Twice { kind: "link", value, first }));
         }
-        steps[from] = Some((at, link(document, &table, keys, from)?));
+        not_negative(document, &table, [("nanojoules_byte", keys.nanojoules_byte), ("price_gb", keys.price_gb)])?;
+        read.push((from, to, table, keys));
     }
-    let joined = steps.into_iter().enumerate().map(|(from, step)| {
-        let missing = || {
-            let problem = Problem::MissingLink { from: tiers[from].name.clone(), to: tiers[from + 1].name.clone() };
-            document.error(&format!("tier.{}.name", from + 1), problem)
-        };
-        step.map(|(_, link)| link).ok_or_else(missing)
-    });
-    joined.collect()
+    read.sort_by_key(|(from, to, ..)| (*from, *to));
+    let link = |(index, (from, to, table, keys)): (usize, (usize, usize, String, LinkKeys))| {
+        let LinkKeys { seed, nanojoules_byte, price_gb, .. } = keys;
+        let profile = link_profile(document, &table, keys)?;
+        Ok(Link { from, to, profile, seed: seed.unwrap_or(index as u64 + 1), nanojoules_byte, price_gb })
+    };
+    read.into_iter().enumerate().map(link).collect()
 }
 
-fn link(document: &Document<'_>, table: &str, keys: LinkKeys, from: usize) -> Result<Link, ConfigError> {
+/// Each tier can be reached from the first one.
+fn check_reached(document: &Document<'_>, tiers: &[Tier], links: &[Link]) -> Result<(), ConfigError> {
+    let mut reached = BTreeSet::from([0]);
+    // Each round goes one link further, and no way has more links than there are tiers.
+    for _ in tiers {
+        let ends = links.iter().map(|link| [link.from, link.to]);
+        let next = ends.filter(|ends| ends.iter().any(|end| reached.contains(end))).flatten();
+        reached = reached.iter().copied().chain(next).collect();
+    }
+    let name = |tier: usize| tiers[tier].name.clone();
+    match (0..tiers.len()).find(|tier| !reached.contains(tier)) {
+        Some(tier) => {
+            let reached = reached.into_iter().map(name).collect();
+            let problem = Problem::Unreachable { first: name(0), tier: name(tier), reached };
+            Err(document.error(&format!("tier.{tier}.name"), problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// How a link shapes packets; none for a loopback.
+fn link_profile(document: &Document<'_>, table: &str, keys: LinkKeys) -> Result<Option<LinkProfile>, ConfigError> {
     let missing = |key: &str| document.error(table, Problem::MissingKey { key: key.into() });
-    let profile = match (keys.link, keys.up, keys.down) {
-        (None, None, None) => None,
-        (Some(name), None, None) => Some(catalogued(
-            document,
-            &format!("{table}.link"),
-            "link in the catalogue",
-            catalogue::link(&name),
-            catalogue::link_names(),
-        )?),
+    match (keys.link, keys.up, keys.down) {
+        (None, None, None) => Ok(None),
+        (Some(name), None, None) => {
+            let (address, kind) = (format!("{table}.link"), "link in the catalogue");
+            catalogued(document, &address, kind, catalogue::link(&name), catalogue::link_names()).map(Some)
+        }
         (None, Some(up), Some(down)) => {
             let title = "a link of its own".to_owned();
             let profile = LinkProfile { title, up, down, source: Vec::new() };
@@ -220,19 +274,18 @@ fn link(document: &Document<'_>, table: &str, keys: LinkKeys, from: usize) -> Re
                 document.out_of_range(&format!("{table}.{}", figure.key), figure.advice)
             };
             profile.validate().map_err(invalid)?;
-            Some(with_traces(document, table, profile)?)
+            with_traces(document, table, profile).map(Some)
         }
-        (None, Some(_), None) => return Err(missing("down")),
-        (None, None, Some(_)) => return Err(missing("up")),
+        (None, Some(_), None) => Err(missing("down")),
+        (None, None, Some(_)) => Err(missing("up")),
         (Some(_), up, down) => {
             let tables = [("up", up.is_some()), ("down", down.is_some())];
             let mut given = vec!["link"];
             given.extend(tables.iter().filter_map(|(key, is_given)| is_given.then_some(*key)));
             let otherwise = Some("a loopback that is not shaped");
-            return Err(document.error(table, Problem::OneOf { given, keys: &["link", "up and down"], otherwise }));
+            Err(document.error(table, Problem::OneOf { given, keys: &["link", "up and down"], otherwise }))
         }
-    };
-    Ok(Link { profile, seed: keys.seed.unwrap_or(from as u64 + 1) })
+    }
 }
 
 /// The same profile with absolute paths to its traces, which can be read, and their mean as its rate.

@@ -4,7 +4,7 @@
 //! succeed all the same, and learns better only when it reads. Each request is one two-way stream. Streams are abandoned
 //! by being dropped: what was not sent is not sent, and the peer is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -45,26 +45,44 @@ const DONE: VarInt = VarInt::from_u32(0);
 pub(crate) struct Endpoint {
     endpoint: quinn::Endpoint,
     identity: Identity,
+    usual: Settings,
+    /// Those of the links to nodes of which something is known.
+    links: BTreeMap<NodeId, Settings>,
+}
+
+/// How connections over a link are set up.
+#[derive(Debug)]
+struct Settings {
     transport: Arc<TransportConfig>,
     connect_max: Duration,
 }
 
+impl Settings {
+    fn of(tuning: Tuning) -> Result<Self, LinkError> {
+        Ok(Self { transport: Arc::new(transport(tuning)?), connect_max: tuning.connect_max })
+    }
+}
+
 impl Endpoint {
-    /// Opens `socket` to the nodes in `allowed`. Has to be called inside a tokio runtime.
+    /// Opens `socket` to the nodes in `allowed`, for connections as `tuning` expects them, and those that begin here to
+    /// nodes in `links` as is said there. Has to be called inside a tokio runtime.
     pub(crate) fn open(
         socket: Arc<ShapedSocket>,
         identity: Identity,
         allowed: BTreeSet<NodeId>,
         tuning: Tuning,
+        links: BTreeMap<NodeId, Tuning>,
     ) -> Result<Self, LinkError> {
         let mut config = EndpointConfig::default();
         config.max_udp_payload_size(tuning.payload_max.0).map_err(setup)?;
-        let transport = Arc::new(transport(tuning)?);
+        let usual = Settings::of(tuning)?;
+        let links = links.into_iter().map(|(peer, tuning)| Ok((peer, Settings::of(tuning)?)));
+        let links = links.collect::<Result<_, LinkError>>()?;
         let tls = QuicServerConfig::try_from(identity.server_tls(allowed).map_err(setup)?).map_err(setup)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
-        server.transport_config(transport.clone()).max_incoming(CONNECTIONS_MAX);
+        server.transport_config(usual.transport.clone()).max_incoming(CONNECTIONS_MAX);
         let endpoint = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime));
-        Ok(Self { endpoint: endpoint.map_err(setup)?, identity, transport, connect_max: tuning.connect_max })
+        Ok(Self { endpoint: endpoint.map_err(setup)?, identity, usual, links })
     }
 
     /// Where it listens.
@@ -76,7 +94,8 @@ impl Endpoint {
     pub(crate) async fn connect(&self, peer: Peer) -> Result<Connection, LinkError> {
         let address = peer.address;
         let silent = |_| LinkError::Unreachable { address, cause: "it does not answer".into() };
-        let (connection, frame) = timeout(self.connect_max, self.shake_hands(peer)).await.map_err(silent)??;
+        let connect_max = self.settings(peer.id).connect_max;
+        let (connection, frame) = timeout(connect_max, self.shake_hands(peer)).await.map_err(silent)??;
         match frame {
             Frame::Hello(Hello { version: VERSION, .. }) => Ok(Connection { connection }),
             Frame::Hello(hello) => Err(LinkError::OtherVersion { address, theirs: hello.version, ours: VERSION }),
@@ -84,12 +103,16 @@ impl Endpoint {
         }
     }
 
+    fn settings(&self, peer: NodeId) -> &Settings {
+        self.links.get(&peer).unwrap_or(&self.usual)
+    }
+
     /// A connection and the first word on it.
     async fn shake_hands(&self, peer: Peer) -> Result<(quinn::Connection, Frame), LinkError> {
         let unreachable = |error: String| LinkError::Unreachable { address: peer.address, cause: error };
         let tls = QuicClientConfig::try_from(self.identity.client_tls(peer.id).map_err(setup)?).map_err(setup)?;
         let mut client = quinn::ClientConfig::new(Arc::new(tls));
-        client.transport_config(self.transport.clone());
+        client.transport_config(self.settings(peer.id).transport.clone());
         // The name is not sent and not checked: the key is.
         let connecting = self.endpoint.connect_with(client, peer.address, "thalweg").map_err(setup)?;
         let connection = connecting.await.map_err(|error| unreachable(error.to_string()))?;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use thalweg_codec::Codec;
-use thalweg_flow::{Contract, Slot};
+use thalweg_flow::{Coded, Contract, Slot};
 use thalweg_planner::DType;
 
 use super::*;
@@ -30,21 +30,32 @@ async fn node_and_peer() -> (Node, Endpoint, Connection) {
     let [identity, stranger] = [(); 2].map(|()| Identity::generate().unwrap().0);
     let allowed = BTreeSet::from([stranger.id()]);
     let (tuning, clock) = (Tuning::default(), Clock::start());
-    let node = Node::start(NodeConfig { name: "node".into(), identity, allowed, socket: socket(), tuning, clock });
+    let node = Node::start(NodeConfig {
+        name: "node".into(),
+        identity,
+        allowed,
+        socket: socket(),
+        tuning,
+        links: BTreeMap::new(),
+        clock,
+    });
     let node = node.unwrap();
     let spec = TensorSpec::new(DType::U8, [BYTES as usize]);
-    let takes = vec![Slot { spec, bytes_max: BYTES }];
-    let contract = Contract { plan: PLAN, epoch: 1, hop: 1, codec: Codec::F32.to_string(), takes, returns: vec![] };
+    let takes = vec![Slot { spec, codec: Codec::F32.to_string(), bytes_max: BYTES }];
+    let contract = Contract { plan: PLAN, epoch: 1, hop: 1, takes, returns: vec![] };
     let stage: Arc<dyn Compute> = Arc::new(Nothing);
     node.install(Share { contract, stage: Some(stage), answers: vec![], onward: None, emulation: Emulation::NONE });
-    let endpoint = Endpoint::open(socket(), stranger, BTreeSet::new(), tuning).unwrap();
+    let endpoint = Endpoint::open(socket(), stranger, BTreeSet::new(), tuning, BTreeMap::new()).unwrap();
     let connection = endpoint.connect(node.peer()).await.unwrap();
     (node, endpoint, connection)
 }
 
 fn open() -> Open {
-    let codec = Codec::F32.to_string();
-    Open { request: 1, plan: PLAN, epoch: 1, hop: 1, codec, remaining_us: 5_000_000, sizes: vec![BYTES] }
+    Open { request: 1, plan: PLAN, epoch: 1, hop: 1, remaining_us: 5_000_000, tensors: vec![coded("f32", BYTES)] }
+}
+
+fn coded(codec: &str, bytes: u64) -> Coded {
+    Coded { codec: codec.to_owned(), bytes }
 }
 
 async fn reply(connection: &Connection, frame: &Frame, tensor: Vec<u8>) -> Frame {
@@ -85,10 +96,12 @@ async fn a_request_without_time_another_codec_or_hop_is_refused() {
     let (_node, _endpoint, connection) = node_and_peer().await;
     let wrong = [
         Open { remaining_us: 0, ..open() },
-        Open { codec: "int8".into(), ..open() },
+        Open { tensors: vec![coded("int8", BYTES)], ..open() },
+        Open { tensors: vec![coded("", BYTES)], ..open() },
+        Open { tensors: vec![coded("f32", BYTES); 1000], ..open() },
         Open { hop: 2, ..open() },
-        Open { sizes: vec![], ..open() },
-        Open { sizes: vec![u64::MAX], ..open() },
+        Open { tensors: vec![], ..open() },
+        Open { tensors: vec![coded("f32", u64::MAX)], ..open() },
     ];
     for open in wrong {
         let replied = reply(&connection, &Frame::Open(open.clone()), vec![0; BYTES as usize]).await;
@@ -100,6 +113,6 @@ async fn a_request_without_time_another_codec_or_hop_is_refused() {
 async fn an_unknown_peer_cannot_connect() {
     let (node, _endpoint, _connection) = node_and_peer().await;
     let unknown = Identity::generate().unwrap().0;
-    let endpoint = Endpoint::open(socket(), unknown, BTreeSet::new(), Tuning::default()).unwrap();
+    let endpoint = Endpoint::open(socket(), unknown, BTreeSet::new(), Tuning::default(), BTreeMap::new()).unwrap();
     assert!(matches!(endpoint.connect(node.peer()).await, Err(LinkError::Unreachable { .. })));
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use thalweg_flow::{Answer, Assembly, Departure, Frame, Open, Payload, Refusal, Text, micros};
+use thalweg_codec::Codec;
+use thalweg_flow::{Answer, Assembly, Coded, Departure, Frame, Open, Payload, Refusal, Text, micros};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::Shared;
 use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer};
-use crate::share::Share;
+use crate::share::{Pick, Share};
 
 /// Connections to nodes above, made when they are first needed and again when they broke.
 #[derive(Default)]
@@ -56,6 +57,10 @@ pub(super) enum Failure {
     Lost(Text),
 }
 
+fn coded(((_, codec), bytes): (&(Pick, Codec), u64)) -> Coded {
+    Coded { codec: codec.to_string(), bytes }
+}
+
 /// Asks the hop above and waits for its reply.
 pub(super) async fn ask(shared: Arc<Shared>, share: Arc<Share>, question: Question) -> Result<Reply, Failure> {
     let unreachable = |error: LinkError| Failure::Unreachable(error.to_string().into());
@@ -73,9 +78,8 @@ pub(super) async fn ask(shared: Arc<Shared>, share: Arc<Share>, question: Questi
         plan: share.contract.plan,
         epoch: share.contract.epoch,
         hop: share.contract.hop.saturating_add(1),
-        codec: onward.codec.to_string(),
         remaining_us: micros(deadline.saturating_sub(sent)),
-        sizes: payload.sizes().collect(),
+        tensors: onward.crossing.iter().zip(payload.sizes()).map(coded).collect(),
     };
     match exchange.send(&Frame::Open(open), vec![payload.into_bytes()]).await {
         // A node that wants no more has said why.

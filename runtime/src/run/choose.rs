@@ -5,17 +5,17 @@ use thalweg_planner::{Baseline, Graph, Objective, Plan, Topology, baselines, pla
 use super::error::RunError;
 
 /// The plan and what it is held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     /// The best plan.
     pub plan: Plan,
-    /// The whole model in one place, for each place.
+    /// The whole model in one place, for each place, and what published planners would do.
     pub baselines: Vec<Baseline>,
 }
 
 /// Fails when there is no plan.
 pub fn choose(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Choice, RunError> {
-    Ok(Choice { plan: plan(graph, topology, objective)?, baselines: baselines(graph, topology) })
+    Ok(Choice { plan: plan(graph, topology, objective)?, baselines: baselines(graph, topology, objective) })
 }
 
 impl Choice {

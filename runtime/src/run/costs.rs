@@ -3,21 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use thalweg_codec::{Codec, Pixels};
+use thalweg_codec::{Bound, Codec, Pixels};
 use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::profile::{self, Effort, PrefixTime};
 use thalweg_devices::{StageError, cuts};
 use thalweg_modules::random;
 use thalweg_planner::{
-    Bandwidth, Bytes, Coding, Direction, Graph, Link, Slowdown, Tensor, TensorId, TensorSpec, Tier, Topology,
+    Bandwidth, Bytes, Coding, Direction, Graph, Link, Loss, Slowdown, Tensor, TensorId, TensorSpec, Tier, Topology,
 };
 
-use super::error::RunError;
 use super::load::Subject;
 use crate::config;
 
 /// An unshaped loopback, as `cargo bench --bench round_trip` finds it on a small machine.
-const LOOPBACK: Direction = Direction { bandwidth: Bandwidth(4_000_000_000), delay: Duration::from_micros(30) };
+const LOOPBACK: Direction = Direction {
+    bandwidth: Bandwidth(4_000_000_000),
+    delay: Duration::from_micros(30),
+    nanojoules_byte: 0.0,
+    price_gb: 0.0,
+};
+/// What a codec that is not exact loses is not measured: so under a limit of the loss it is no choice.
+const NOT_MEASURED: Loss = Loss(1_000_000);
 /// How often a codec is timed; the median counts.
 const RUNS: usize = 3;
 
@@ -41,37 +47,27 @@ pub fn measure_prefixes(
     profile::measure(&subject.model, &subject.graph, &candidates, &subject.inputs, effort, progress)
 }
 
-/// The subject's graph with the times that were measured, and for every tensor that can cross a cut its codings.
-pub fn priced_graph(
-    subject: &Subject,
-    prefixes: &[PrefixTime],
-    codecs: &[Codec],
-    live_max: usize,
-) -> Result<Graph, RunError> {
+/// The subject's graph with the times that were measured, and for every tensor that can travel its codings.
+pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]) -> Graph {
     let mut graph = subject.graph.clone();
     profile::apply(&mut graph, prefixes);
-    let places = graph.separators(live_max);
-    let mut crossing: Vec<TensorId> = places.into_iter().flat_map(|place| place.live).collect();
-    crossing.extend(&graph.inputs);
-    crossing.sort_unstable();
-    crossing.dedup();
     // The baselines send inputs uncoded even when the pipeline does not list that.
     let uncoded = (!codecs.contains(&Codec::F32)).then_some(Codec::F32);
     let mut priced: BTreeMap<(String, String), Option<Coding>> = BTreeMap::new();
     for codec in uncoded.iter().chain(codecs) {
-        for tensor in crossing.iter().filter(|tensor| subject.model.spec(**tensor).is_some()) {
+        for (id, tensor) in graph.tensors.iter_mut().enumerate().filter(|(id, _)| subject.model.spec(*id).is_some()) {
             let coding = match codec {
-                Codec::Jpeg { .. } => as_jpeg(subject, *tensor, *codec),
+                Codec::Jpeg { .. } => as_jpeg(subject, id, *codec),
                 _ => {
-                    let spec = &graph.tensors[*tensor].spec;
+                    let spec = &tensor.spec;
                     let key = (codec.to_string(), spec.to_string());
                     priced.entry(key).or_insert_with(|| any_values(*codec, spec)).clone()
                 }
             };
-            graph.tensors[*tensor].codings.extend(coding);
+            tensor.codings.extend(coding);
         }
     }
-    Ok(graph)
+    graph
 }
 
 /// What such a tensor takes with ordinary values. One that a codec cannot represent, such as an infinity in an attention
@@ -118,7 +114,8 @@ fn coding(codec: Codec, tensor: &Tensor) -> Option<Coding> {
         times.sort_unstable();
         times[RUNS / 2]
     });
-    Some(Coding { codec: codec.to_string(), bytes: Bytes(stream.len() as u64), encode, decode })
+    let loss = if codec.bound(tensor) == Bound::Exact { Loss(0) } else { NOT_MEASURED };
+    Some(Coding { codec: codec.to_string(), bytes: Bytes(stream.len() as u64), encode, decode, loss })
 }
 
 /// The topology as the planner sees it, against `reference`, the machine on which the graph was timed.
@@ -127,12 +124,23 @@ pub fn priced_topology(topology: &config::Topology, reference: &DeviceProfile, s
         name: tier.name.clone(),
         memory: tier.memory.unwrap_or(reference.memory),
         slowdown: slowdown(tier, reference, speed),
+        gpu: tier.gpu,
+        watts: tier.watts,
+        price_hour: tier.price_hour,
     };
-    let link = |link: &config::Link| match &link.profile {
-        Some(profile) => Link { up: profile.up.direction(), down: profile.down.direction() },
-        None => Link { up: LOOPBACK, down: LOOPBACK },
+    let both_ways = |link: &config::Link| {
+        let ways = link.profile.as_ref().map(|profile| [profile.up.direction(), profile.down.direction()]);
+        let [up, down] = ways.unwrap_or([LOOPBACK; 2]).map(|way| Direction {
+            nanojoules_byte: link.nanojoules_byte,
+            price_gb: link.price_gb,
+            ..way
+        });
+        [Link { from: link.from, to: link.to, direction: up }, Link { from: link.to, to: link.from, direction: down }]
     };
-    Topology { tiers: topology.tiers.iter().map(tier).collect(), links: topology.links.iter().map(link).collect() }
+    Topology {
+        tiers: topology.tiers.iter().map(tier).collect(),
+        links: topology.links.iter().flat_map(both_ways).collect(),
+    }
 }
 
 fn slowdown(tier: &config::Tier, reference: &DeviceProfile, speed: Speed) -> Slowdown {

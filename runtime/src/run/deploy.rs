@@ -1,4 +1,4 @@
-//! Puts plans on nodes: one node a tier, all in this process, joined by real QUIC over the loopback.
+//! Puts plans on nodes: one node a tier, all in this process, joined as the topology says by real QUIC over the loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +9,7 @@ use thalweg_codec::Codec;
 use thalweg_devices::link::Shape;
 use thalweg_devices::{Model, Stage};
 use thalweg_flow::{Contract, PlanId, Slot};
-use thalweg_planner::{Graph, Plan, Slowdown, TensorId, TensorSpec, Topology, UNCODED};
+use thalweg_planner::{Graph, Plan, Sent, Slowdown, TensorId, TensorSpec, Topology};
 
 use super::costs::with_pixels;
 use super::error::RunError;
@@ -31,17 +31,20 @@ pub struct Deployment<'a> {
     subject: &'a Subject,
     graph: &'a Graph,
     topology: &'a Topology,
+    /// One a tier, in the order of the tiers.
     nodes: Vec<Node>,
-    /// How neighbours reach each node.
+    /// How others reach each node.
     peers: Vec<Peer>,
+    /// Pairs of tiers of which plans that are installed let the first ask the second.
+    ways: BTreeSet<(usize, usize)>,
     prepared: BTreeMap<PartKey, Arc<Stage>>,
 }
 
-/// What makes two parts the same: layers from and to, tensors taken and given.
-type PartKey = (usize, usize, Vec<TensorId>, Vec<TensorId>);
+/// What makes two parts the same: layers, tensors taken and given.
+type PartKey = (Vec<usize>, Vec<TensorId>, Vec<TensorId>);
 
 impl<'a> Deployment<'a> {
-    /// Starts a node for each tier and shapes the links between them. Has to be called inside a tokio runtime.
+    /// Starts a node for each tier, which answers those that it has a link with, and shapes the links. Has to be called inside a tokio runtime.
     pub fn start(
         subject: &'a Subject,
         graph: &'a Graph,
@@ -52,34 +55,42 @@ impl<'a> Deployment<'a> {
         let identities = places.tiers.iter().map(|_| Identity::generate().map(|(identity, _)| identity));
         let identities = identities.collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<NodeId> = identities.iter().map(Identity::id).collect();
+        // Large packets only where no link is emulated: those carry Ethernet's.
+        let emulated = places.links.iter().any(|link| link.profile.is_some());
+        let payload_max = if emulated { PayloadMax::ETHERNET } else { PayloadMax::LARGE };
         let (mut nodes, mut sockets) = (Vec::new(), Vec::new());
         for (index, (tier, identity)) in places.tiers.iter().zip(identities).enumerate() {
             let socket = Arc::new(open_socket(tier)?);
-            let below = index.checked_sub(1).map(|below| ids[below]);
+            let neighbours = neighbours(topology, index);
             let config = NodeConfig {
                 name: tier.name.clone(),
                 identity,
-                allowed: below.into_iter().collect::<BTreeSet<_>>(),
+                allowed: neighbours.iter().map(|(tier, _)| ids[*tier]).collect(),
                 socket: socket.clone(),
-                tuning: tuning(topology, places, index),
+                tuning: Tuning { payload_max, ..Tuning::default() },
+                links: neighbours
+                    .into_iter()
+                    .map(|(tier, known)| (ids[tier], Tuning { payload_max, ..known }))
+                    .collect(),
                 clock,
             };
             nodes.push(Node::start(config)?);
             sockets.push(socket);
         }
         let peers: Vec<Peer> = nodes.iter().map(|node| reachable(node.peer())).collect();
-        for (index, link) in places.links.iter().enumerate() {
+        for link in &places.links {
             if let Some(profile) = &link.profile {
                 // Both directions are drawn from the link's seed, but not the same numbers.
-                sockets[index].shape(peers[index + 1].address, shaper(&profile.up, link.seed.wrapping_mul(2))?);
-                let down = link.seed.wrapping_mul(2).wrapping_add(1);
-                sockets[index + 1].shape(peers[index].address, shaper(&profile.down, down)?);
+                let seed = link.seed.wrapping_mul(2);
+                sockets[link.from].shape(peers[link.to].address, shaper(&profile.up, seed)?);
+                sockets[link.to].shape(peers[link.from].address, shaper(&profile.down, seed.wrapping_add(1))?);
             }
         }
-        Ok(Self { subject, graph, topology, nodes, peers, prepared: BTreeMap::new() })
+        let (ways, prepared) = (BTreeSet::new(), BTreeMap::new());
+        Ok(Self { subject, graph, topology, nodes, peers, ways, prepared })
     }
 
-    /// The node where requests are made.
+    /// The node where requests are made: that of the first tier.
     pub fn device(&self) -> &Node {
         &self.nodes[0]
     }
@@ -89,15 +100,16 @@ impl<'a> Deployment<'a> {
         let id = plan_id(&self.subject.model, plan);
         for hop in 0..plan.hops.len() {
             let share = self.share(id, plan, hop)?;
-            self.nodes[hop].install(share);
+            self.nodes[plan.hops[hop].tier].install(share);
         }
+        self.ways.extend(plan.hops.windows(2).map(|hops| (hops[0].tier, hops[1].tier)));
         Ok(id)
     }
 
-    /// Connects neighbouring nodes, so that no request waits for a handshake.
+    /// Connects the nodes that ask each other, so that no request waits for a handshake.
     pub async fn join(&self) -> Result<(), RunError> {
-        for (node, above) in self.nodes.iter().zip(&self.peers[1..]) {
-            node.join(*above).await?;
+        for (from, to) in &self.ways {
+            self.nodes[*from].join(self.peers[*to]).await?;
         }
         Ok(())
     }
@@ -118,23 +130,22 @@ impl<'a> Deployment<'a> {
             // An output that is an input is answered where it is.
             answers.extend(self.graph.outputs.iter().filter(|output| self.graph.inputs.contains(output)));
         }
-        let leaves = crossing.into_iter().flat_map(|crossing| &crossing.tensors).chain(&answers);
+        let sends = crossing.map_or(&[][..], |crossing| &crossing.sends);
+        let leaves = sends.iter().map(|sent| &sent.tensor).chain(&answers);
         let made: BTreeSet<TensorId> = leaves.filter(|tensor| !hop.takes.contains(tensor)).copied().collect();
         let gives: Vec<TensorId> = made.into_iter().collect();
         let pick = |tensor: &TensorId| match hop.takes.iter().position(|taken| taken == tensor) {
             Some(taken) => Pick::Taken(taken),
             None => Pick::Made(gives.binary_search(tensor).unwrap_or_else(|place| place)),
         };
-        let onward = crossing.map(|crossing| Onward {
-            peer: self.peers[index + 1],
-            codec: self.codec(&crossing.codec, &crossing.tensors),
-            crossing: crossing.tensors.iter().map(pick).collect(),
+        let onward = plan.hops.get(index + 1).map(|next| Onward {
+            peer: self.peers[next.tier],
+            crossing: sends.iter().map(|sent| (pick(&sent.tensor), self.codec(sent))).collect(),
         });
         let answers = answers.iter().map(pick).collect();
         let contract = self.contract(id, plan, index);
-        let layers = hop.layers.clone();
-        let key = (layers.start, layers.end, hop.takes.clone(), gives);
-        let stage = if layers.is_empty() { None } else { Some(self.stage(key)?) };
+        let key = (hop.layers.clone(), hop.takes.clone(), gives);
+        let stage = if hop.layers.is_empty() { None } else { Some(self.stage(key)?) };
         Ok(Share {
             contract,
             stage: stage.map(|stage| stage as _),
@@ -148,25 +159,25 @@ impl<'a> Deployment<'a> {
         if let Some(stage) = self.prepared.get(&key) {
             return Ok(stage.clone());
         }
-        let (start, end, takes, gives) = &key;
-        let stage = Arc::new(self.subject.model.partition(*start..*end, takes, gives)?.prepare()?);
+        let (layers, takes, gives) = &key;
+        let stage = Arc::new(self.subject.model.partition(layers, takes, gives)?.prepare()?);
         self.prepared.insert(key, stage.clone());
         Ok(stage)
     }
 
     fn contract(&self, plan_id: PlanId, plan: &Plan, index: usize) -> Contract {
-        let codec = index.checked_sub(1).map_or(UNCODED, |below| &plan.crossings[below].codec);
-        let parsed = self.codec(codec, &plan.hops[index].takes);
+        let comes = index.checked_sub(1).map_or(&[][..], |below| &plan.crossings[below].sends);
         let slot = |tensor: &TensorId| {
             let spec = self.spec(*tensor);
-            Slot { bytes_max: parsed.bytes_max(&spec).0, spec }
+            // The caller brings the inputs of the first hop as they are.
+            let codec = comes.iter().find(|sent| sent.tensor == *tensor).map_or(Codec::F32, |sent| self.codec(sent));
+            Slot { bytes_max: codec.bytes_max(&spec).0, codec: codec.to_string(), spec }
         };
         let above = plan.hops[index + 1..].iter().flat_map(|hop| &hop.answers);
         Contract {
             plan: plan_id,
             epoch: EPOCH,
             hop: index as u8,
-            codec: codec.to_owned(),
             takes: plan.hops[index].takes.iter().map(slot).collect(),
             returns: above.map(|tensor| self.spec(*tensor)).collect(),
         }
@@ -176,10 +187,10 @@ impl<'a> Deployment<'a> {
         self.graph.tensors[tensor].spec.clone()
     }
 
-    /// The codec of a crossing: names that the planner uses come from [`super::costs`], so they are known.
-    fn codec(&self, name: &str, tensors: &[TensorId]) -> Codec {
-        let codec = name.parse().unwrap_or(Codec::F32);
-        let photo = self.subject.photos.iter().find(|(photo, _)| tensors.contains(photo));
+    /// How a tensor is coded: names that the planner uses come from [`super::costs`], so they are known.
+    fn codec(&self, sent: &Sent) -> Codec {
+        let codec = sent.codec.parse().unwrap_or(Codec::F32);
+        let photo = self.subject.photos.iter().find(|(photo, _)| *photo == sent.tensor);
         photo.map_or(codec, |(_, pixels)| with_pixels(codec, *pixels))
     }
 
@@ -214,13 +225,13 @@ fn reachable(peer: Peer) -> Peer {
     Peer { address: SocketAddr::new(ip, peer.address.port()), ..peer }
 }
 
-/// What a node expects of the link above it. Large packets only where no link is emulated: those carry Ethernet's.
-fn tuning(topology: &Topology, places: &config::Topology, index: usize) -> Tuning {
-    let link = topology.links.get(index);
-    let tuning = link.map(|link| Tuning::for_link(link.up.bandwidth, link.up.delay + link.down.delay));
-    let emulated = places.links.iter().any(|link| link.profile.is_some());
-    let payload_max = if emulated { PayloadMax::ETHERNET } else { PayloadMax::LARGE };
-    Tuning { payload_max, ..tuning.unwrap_or_default() }
+/// The tiers that a tier has links with in both directions, and what it expects of each.
+fn neighbours(topology: &Topology, tier: usize) -> Vec<(usize, Tuning)> {
+    let neighbour = |other: usize| {
+        let (up, down) = topology.direction(tier, other).zip(topology.direction(other, tier))?;
+        Some((other, Tuning::for_link(up.bandwidth, up.delay.saturating_add(down.delay))))
+    };
+    (0..topology.tiers.len()).filter_map(neighbour).collect()
 }
 
 fn shaper(shape: &Shape, seed: u64) -> Result<Shaper, RunError> {
@@ -243,7 +254,10 @@ pub fn plan_id(model: &Model, plan: &Plan) -> PlanId {
         hash.update(format!("{} {:?};", hop.tier, hop.layers).as_bytes());
     }
     for crossing in &plan.crossings {
-        hash.update(format!("{:?} {};", crossing.tensors, crossing.codec).as_bytes());
+        for sent in &crossing.sends {
+            hash.update(format!("{} {},", sent.tensor, sent.codec).as_bytes());
+        }
+        hash.update(b";");
     }
     PlanId(*hash.finalize().as_bytes())
 }

@@ -11,10 +11,9 @@ pub fn emulated(topology: &config::Topology, reference: &DeviceProfile) -> Vec<S
     let devices: Vec<String> = topology.tiers.iter().filter_map(|tier| device(tier, reference)).collect();
     let set = "times to compute, encode and decode on emulated devices are set from their profiles, not measured";
     let set = (!devices.is_empty()).then(|| set.to_owned());
-    let ends = topology.tiers.windows(2).zip(&topology.links);
-    let links = ends.filter_map(|(ends, link)| {
+    let links = topology.links.iter().filter_map(|link| {
         let profile = link.profile.as_ref()?;
-        let (from, to) = (&ends[0].name, &ends[1].name);
+        let [from, to] = [link.from, link.to].map(|tier| &topology.tiers[tier].name);
         Some(format!("{from} to {to}: {}; up {}; down {}", profile.title, way(&profile.up), way(&profile.down)))
     });
     devices.into_iter().chain(set).chain(links).collect()

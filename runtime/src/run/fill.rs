@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thalweg_flow::{Reason, Refusal, Span, SpanKind};
 use thalweg_modules::classify::Class;
-use thalweg_planner::{Baseline, Graph, Plan, Tensor, TensorId, Topology};
+use thalweg_planner::{Baseline, Goal, Graph, Measure, Objective, Plan, Sent, Tensor, TensorId, Topology};
 
 use super::choose::Choice;
 use super::deploy::{EPOCH, plan_id};
@@ -12,7 +12,8 @@ use super::error::RunError;
 use super::load::Subject;
 use super::measure::Measured;
 use super::report::{
-    BaselineRow, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SpanRow, TierRow, TimesRow,
+    BaselineRow, CostRow, LATENCY, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SentRow, SpanRow,
+    TierRow, TimesRow,
 };
 use crate::memory::resident_bytes_max;
 use crate::node::RequestError;
@@ -22,19 +23,26 @@ pub fn planned_report(
     subject: &Subject,
     graph: &Graph,
     topology: &Topology,
+    objective: &Objective,
     choice: &Choice,
     emulated: Vec<String>,
 ) -> Report {
     let plan = &choice.plan;
+    let missed = objective.limits.misses(&plan.totals).into_iter();
     let tiers = plan.hops.iter().enumerate().map(|(index, _)| tier_row(graph, topology, plan, index));
     let plan_row = PlanRow {
         id: plan_id(&subject.model, plan).to_string(),
         epoch: EPOCH,
         tiers: tiers.collect(),
         predicted_ms: ms(plan.latency),
+        goal: goal_name(&objective.goal),
+        cost: cost_row(&objective.goal, plan),
+        gap: plan.gap,
+        missed: missed.map(|miss| format!("{} is missed: {}", miss.limit, miss.takes)).collect(),
         measured: None,
         spans: Vec::new(),
     };
+    let row = |baseline| baseline_row(subject, graph, objective, baseline, plan);
     let all = 0..graph.layers.len();
     Report {
         name: subject.name.clone(),
@@ -49,7 +57,7 @@ pub fn planned_report(
         classes: Vec::new(),
         outputs: Vec::new(),
         plan: plan_row,
-        baselines: choice.baselines.iter().map(|baseline| baseline_row(subject, graph, baseline, plan)).collect(),
+        baselines: choice.baselines.iter().map(row).collect(),
         resident_bytes_max: resident_bytes_max(),
     }
 }
@@ -100,19 +108,18 @@ fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> Ti
     let hop = &plan.hops[index];
     let crossing = plan.crossings.get(index);
     let below = index.checked_sub(1).map(|below| &plan.crossings[below]);
-    let layers = hop.layers.clone();
     let whole = graph.macs(0..graph.layers.len()).0.max(1);
     let name = |layer: usize| graph.layers[layer].name.clone();
     TierRow {
         tier: topology.tiers[hop.tier].name.clone(),
-        part: (!layers.is_empty()).then(|| [name(layers.start), name(layers.end - 1)]),
-        layers: layers.len(),
-        compute_share: graph.macs(layers).0 as f64 / whole as f64,
+        part: hop.layers.first().zip(hop.layers.last()).map(|(first, last)| [name(*first), name(*last)]),
+        layers: hop.layers.len(),
+        pieces: hop.layers.chunk_by(|one, next| one + 1 == *next).count(),
+        compute_share: graph.macs(hop.layers.iter().copied()).0 as f64 / whole as f64,
         weights_bytes: hop.weights.0,
         sends: crossing.map(|crossing| SendsRow {
-            tensors: crossing.tensors.iter().map(|tensor| graph.tensors[*tensor].name.clone()).collect(),
-            codec: crossing.codec.clone(),
-            predicted_bytes: crossing.bytes.0,
+            tensors: crossing.sends.iter().map(|sent| sent_row(graph, sent)).collect(),
+            predicted_bytes: crossing.bytes().0,
             measured_bytes: None,
         }),
         answers_bytes: hop.answers.iter().map(|output| graph.tensors[*output].spec.bytes().0).sum(),
@@ -129,20 +136,53 @@ fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> Ti
     }
 }
 
-fn baseline_row(subject: &Subject, graph: &Graph, baseline: &Baseline, best: &Plan) -> BaselineRow {
+fn sent_row(graph: &Graph, sent: &Sent) -> SentRow {
+    SentRow { name: graph.tensors[sent.tensor].name.clone(), codec: sent.codec.clone(), predicted_bytes: sent.bytes.0 }
+}
+
+/// The only thing that is to be least; none for a weighted sum.
+fn alone(goal: &Goal) -> Option<Measure> {
+    let mut weighed = Measure::ALL.into_iter().filter(|measure| goal.weight(*measure) > 0.0);
+    weighed.next().filter(|_| weighed.next().is_none())
+}
+
+fn goal_name(goal: &Goal) -> &'static str {
+    match alone(goal) {
+        Some(Measure::Latency) => LATENCY,
+        Some(Measure::Interval) => "interval",
+        Some(Measure::Energy) => "energy",
+        Some(Measure::Bytes) => "bytes",
+        Some(Measure::Price) => "price",
+        None => "a weighted sum",
+    }
+}
+
+fn cost_row(goal: &Goal, plan: &Plan) -> CostRow {
+    let value = goal.cost(&plan.totals);
+    let text = alone(goal).map_or_else(|| format!("{value:.3}"), |measure| measure.print(plan.totals.of(measure)));
+    CostRow { value, text }
+}
+
+fn baseline_row(
+    subject: &Subject,
+    graph: &Graph,
+    objective: &Objective,
+    baseline: &Baseline,
+    best: &Plan,
+) -> BaselineRow {
     let plan = baseline.plan.as_ref().ok();
-    let stay = subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.inputs_stay);
-    let crosses = |tensor: &TensorId| graph.inputs.contains(tensor);
-    let sends_inputs =
-        plan.is_some_and(|plan| plan.crossings.iter().any(|crossing| crossing.tensors.iter().any(crosses)));
+    let mut sent = plan.into_iter().flat_map(|plan| &plan.crossings).flat_map(|crossing| &crossing.sends);
+    let sends_inputs = sent.any(|sent| graph.inputs.contains(&sent.tensor));
     BaselineRow {
         name: baseline.name.clone(),
+        single_place: baseline.single_place,
+        cost: plan.map(|plan| cost_row(&objective.goal, plan)),
         predicted_ms: plan.map(|plan| ms(plan.latency)),
         measured: None,
-        sent_bytes: plan.map(|plan| plan.crossings.iter().map(|crossing| crossing.bytes.0).max().unwrap_or(0)),
+        sent_bytes: plan.map(|plan| plan.crossings.iter().map(|crossing| crossing.bytes().0).max().unwrap_or(0)),
         same_class: None,
-        is_the_plan: plan == Some(best),
-        sends_inputs_that_stay: stay && sends_inputs,
+        is_the_plan: plan.is_some_and(|plan| plan_id(&subject.model, plan) == plan_id(&subject.model, best)),
+        sends_inputs_that_stay: objective.inputs_stay && sends_inputs,
         refused: baseline.plan.as_ref().err().map(ToString::to_string),
     }
 }

@@ -128,12 +128,7 @@ fn photos(pipeline: &Pipeline, model: &Model) -> Vec<(TensorId, Pixels)> {
             _ => None,
         }
     };
-    let mut photos: Vec<(TensorId, Pixels)> = pipeline.inputs.iter().filter_map(named).collect();
-    // A crossing has one codec, and a JPEG codec one way from pixels to numbers: that of the first photo.
-    if let Some((_, first)) = photos.first().copied() {
-        photos.retain(|(_, pixels)| *pixels == first);
-    }
-    photos
+    pipeline.inputs.iter().filter_map(named).collect()
 }
 
 /// The bytes of a file, or which file it was that could not be read.

@@ -3,6 +3,9 @@
 use serde::Serialize;
 use thalweg_modules::classify::Class;
 
+/// The goal that the headline speaks of where nothing else is said.
+pub const LATENCY: &str = "latency";
+
 /// All that `thalweg run` and `thalweg plan` tell. Times are in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -20,7 +23,7 @@ pub struct Report {
     pub outputs: Vec<OutputRow>,
     /// The plan that was chosen.
     pub plan: PlanRow,
-    /// What people would do without a planner.
+    /// What people would do without a planner, and what published planners would do.
     pub baselines: Vec<BaselineRow>,
     /// The most memory that the process has had resident so far; none where the system does not tell.
     pub resident_bytes_max: Option<u64>,
@@ -54,14 +57,31 @@ pub struct PlanRow {
     pub id: String,
     /// Its epoch.
     pub epoch: u32,
-    /// One row a tier in use, from the device up.
+    /// One row a tier on the path, from where the input is.
     pub tiers: Vec<TierRow>,
     /// What the planner said.
     pub predicted_ms: f64,
+    /// What it was to be least in: `latency`, `interval`, `energy`, `bytes`, `price`, or `a weighted sum`.
+    pub goal: &'static str,
+    /// How much of that it is predicted to take.
+    pub cost: CostRow,
+    /// How far the cost may be above the least possible, as a share of it; none where that is not known.
+    pub gap: Option<f64>,
+    /// The limits that it does not keep to, in words.
+    pub missed: Vec<String>,
     /// What was measured; none when nothing was run.
     pub measured: Option<MeasuredRow>,
     /// Where the time of the median request went, in the order of its beginning; empty when nothing was run.
     pub spans: Vec<SpanRow>,
+}
+
+/// What is to be least, of one placement, by prediction.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CostRow {
+    /// In nanoseconds, nanojoules, bytes or billionths of the currency; of a weighted sum as its weights say.
+    pub value: f64,
+    /// As people read it: `3.2 mJ`.
+    pub text: String,
 }
 
 /// Latency over several requests.
@@ -86,6 +106,8 @@ pub struct TierRow {
     pub part: Option<[String; 2]>,
     /// How many layers.
     pub layers: usize,
+    /// How many runs of layers that follow each other in the model these are: others run elsewhere in between.
+    pub pieces: usize,
     /// Their share of the model's multiply-adds, 0 to 1.
     pub compute_share: f64,
     /// Their weights.
@@ -103,14 +125,32 @@ pub struct TierRow {
 /// What crosses a link.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SendsRow {
-    /// Names of the tensors.
-    pub tensors: Vec<String>,
-    /// How they are coded.
-    pub codec: String,
+    /// The tensors.
+    pub tensors: Vec<SentRow>,
     /// Bytes that the planner expected, without headers.
     pub predicted_bytes: u64,
     /// Bytes that were sent, without headers; none when nothing was run.
     pub measured_bytes: Option<u64>,
+}
+
+/// A tensor that crosses a link.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SentRow {
+    /// Its name.
+    pub name: String,
+    /// How it is coded.
+    pub codec: String,
+    /// Bytes that the planner expected, without headers.
+    pub predicted_bytes: u64,
+}
+
+impl SendsRow {
+    /// The codecs of its tensors, each once: `int8`, or `int8, f32`.
+    pub fn codecs(&self) -> String {
+        let codecs: Vec<&str> = self.tensors.iter().map(|tensor| tensor.codec.as_str()).collect();
+        let first = codecs.iter().enumerate().filter(|(at, codec)| !codecs[..*at].contains(codec));
+        first.map(|(_, codec)| *codec).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Where the time of a tier, and of the link above it, goes.
@@ -152,6 +192,10 @@ pub struct SpanRow {
 pub struct BaselineRow {
     /// As users read it: `all on device`, …
     pub name: String,
+    /// Whether the whole model runs in one place.
+    pub single_place: bool,
+    /// How much it takes of what the plan is to be least in; none when it cannot be.
+    pub cost: Option<CostRow>,
     /// What the planner's cost model says; none when it cannot be.
     pub predicted_ms: Option<f64>,
     /// What was measured; none when nothing was run.
@@ -169,14 +213,18 @@ pub struct BaselineRow {
 }
 
 impl Report {
-    /// The fastest baseline that would be allowed and is not the plan itself, with its milliseconds: by what was measured, or by prediction when
-    /// nothing was run.
+    /// The single places that would be allowed and are not the plan itself.
+    pub fn single_places(&self) -> impl Iterator<Item = &BaselineRow> {
+        self.baselines.iter().filter(|row| row.single_place && !row.sends_inputs_that_stay && !row.is_the_plan)
+    }
+
+    /// The fastest of [`Report::single_places`], with its milliseconds: by what was measured, or by prediction when nothing
+    /// was run.
     pub fn best_single_place(&self) -> Option<(&BaselineRow, f64)> {
         let was_run = self.plan.measured.is_some();
         let measured = |row: &BaselineRow| row.measured.map(|measured| measured.median_ms);
         let time = |row: &BaselineRow| if was_run { measured(row) } else { row.predicted_ms };
-        let allowed = self.baselines.iter().filter(|row| !row.sends_inputs_that_stay && !row.is_the_plan);
-        let timed = allowed.filter_map(|row| Some((row, time(row)?)));
+        let timed = self.single_places().filter_map(|row| Some((row, time(row)?)));
         timed.min_by(|one, other| one.1.total_cmp(&other.1))
     }
 

@@ -39,6 +39,10 @@ pub(super) fn report(tiers: usize, measured: bool) -> Report {
             id: "3f9c".to_owned(),
             epoch: 1,
             predicted_ms,
+            goal: LATENCY,
+            cost: CostRow { value: predicted_ms * 1e6, text: format!("{predicted_ms} ms") },
+            gap: Some(0.0),
+            missed: Vec::new(),
             measured: measured.then_some(timed),
             spans: if measured { spans(&rows) } else { Vec::new() },
             tiers: rows,
@@ -50,10 +54,14 @@ pub(super) fn report(tiers: usize, measured: bool) -> Report {
 
 fn tier(index: usize, tiers: usize, measured: bool) -> TierRow {
     let is_last = index + 1 == tiers;
-    let tensors = ["/features/4/Add_output_0", "mask"].into_iter().take(2 - index % 2).map(str::to_owned).collect();
+    let tensor = |(name, codec): (&str, &str)| SentRow {
+        name: name.to_owned(),
+        codec: codec.to_owned(),
+        predicted_bytes: 7000 >> index,
+    };
+    let tensors = [("/features/4/Add_output_0", "int8"), ("mask", "f16")].into_iter().take(2 - index % 2);
     let sends = SendsRow {
-        tensors,
-        codec: "int8".to_owned(),
+        tensors: tensors.map(tensor).collect(),
         predicted_bytes: 14_000 >> index,
         measured_bytes: measured.then_some(14_112 >> index),
     };
@@ -79,6 +87,7 @@ fn tier(index: usize, tiers: usize, measured: bool) -> TierRow {
         tier: TIERS.get(index).copied().unwrap_or("beyond").to_owned(),
         part: Some(part),
         layers: 63 / tiers,
+        pieces: if index == 2 { 3 } else { 1 },
         compute_share: 1.0 / tiers as f64,
         weights_bytes: 18_600_000 / tiers as u64,
         sends: (!is_last).then_some(sends),
@@ -116,6 +125,8 @@ fn spans(tiers: &[TierRow]) -> Vec<SpanRow> {
 fn baselines(measured: bool) -> Vec<BaselineRow> {
     let row = |name: &str, times: Option<(f64, f64)>, sent_bytes, same, refused: Option<&str>| BaselineRow {
         name: name.to_owned(),
+        single_place: name.starts_with("all"),
+        cost: times.map(|times| CostRow { value: times.0 * 1e6, text: format!("{} ms", times.0) }),
         predicted_ms: times.map(|times| times.0),
         measured: times.filter(|_| measured).map(|(_, median_ms)| MeasuredRow {
             median_ms,
@@ -136,5 +147,6 @@ fn baselines(measured: bool) -> Vec<BaselineRow> {
         row("all on edge", Some((212.0, 221.0)), Some(602_112), true, None),
         row("all in the cloud, input as it is", Some((301.0, 312.0)), Some(1_204_224), true, None),
         row("all in the cloud, input as JPEG", Some((231.0, 240.0)), Some(41_300), false, None),
+        row("Neurosurgeon", Some((150.0, 158.0)), Some(401_408), true, None),
     ]
 }

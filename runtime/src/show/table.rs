@@ -6,7 +6,7 @@ use super::figures::{NONE, Pace, count, lines, ms, number, per_cent, short, wrap
 use super::grid::{INDENT, WIDTH, fitted, grid};
 use super::headline::headline;
 use super::times::times;
-use crate::run::report::{BaselineRow, OutputRow, Report, TierRow};
+use crate::run::report::{BaselineRow, LATENCY, OutputRow, Report, TierRow};
 
 /// How many outputs are shown; all are in the JSON.
 const OUTPUTS_SHOWN: usize = 8;
@@ -74,7 +74,10 @@ fn tiers(tiers: &[TierRow]) -> String {
 fn tier_row(tier: &TierRow, above_device: bool, name_width: usize) -> Vec<String> {
     let part = match &tier.part {
         Some([first, last]) if first == last => short(first, name_width),
-        Some([first, last]) => format!("{} .. {}", short(first, name_width), short(last, name_width)),
+        Some([first, last]) => {
+            let pieces = if tier.pieces > 1 { format!(" in {} pieces", tier.pieces) } else { String::new() };
+            format!("{} .. {}{pieces}", short(first, name_width), short(last, name_width))
+        }
         None => "passes on".to_owned(),
     };
     let onward = tier.sends.as_ref().map(|sends| {
@@ -87,7 +90,7 @@ fn tier_row(tier: &TierRow, above_device: bool, name_width: usize) -> Vec<String
         (Some(onward), Some(answer)) => format!("{onward}; {answer}"),
         (onward, answer) => onward.or(answer).unwrap_or_else(|| NONE.to_owned()),
     };
-    let codec = tier.sends.as_ref().map_or_else(|| NONE.to_owned(), |sends| short(&sends.codec, 16));
+    let codec = tier.sends.as_ref().map_or_else(|| NONE.to_owned(), |sends| short(&sends.codecs(), 24));
     let (compute, weights) = (per_cent(tier.compute_share), Bytes(tier.weights_bytes).to_string());
     vec![short(&tier.tier, 16), part, tier.layers.to_string(), compute, weights, sends, codec]
 }
@@ -111,12 +114,16 @@ fn baselines(report: &Report) -> String {
     }
     let any_measured = report.baselines.iter().any(|row| row.measured.is_some());
     let any_class = report.baselines.iter().any(|row| row.same_class.is_some());
-    let mut header = vec!["instead", "predicted", "measured", "beside the plan", "sends", "same answer"];
-    let mut columns = vec![true, true, any_measured, true, true, any_class].into_iter();
+    let other_goal = report.plan.goal != LATENCY;
+    let mut header =
+        vec!["instead", report.plan.goal, "predicted", "measured", "beside the plan", "sends", "same answer"];
+    let mut columns = vec![true, other_goal, true, any_measured, true, true, any_class].into_iter();
     header.retain(|_| columns.next().unwrap_or(true));
     let row = |baseline: &BaselineRow, width| {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
-        let mut row = vec![short(&baseline.name, width), or_none(baseline.predicted_ms.map(ms))];
+        let mut row = vec![short(&baseline.name, width)];
+        row.extend(other_goal.then(|| or_none(baseline.cost.as_ref().map(|cost| short(&cost.text, 20)))));
+        row.push(or_none(baseline.predicted_ms.map(ms)));
         row.extend(any_measured.then(|| or_none(baseline.measured.map(|measured| ms(measured.median_ms)))));
         row.push(or_none(beside(report, baseline)));
         row.push(or_none(baseline.sent_bytes.filter(|bytes| *bytes > 0).map(|bytes| Bytes(bytes).to_string())));
@@ -188,10 +195,10 @@ mod tests {
               plan 3f9c, epoch 1: 122 ms measured (median of 7, 118 to 134 ms), 117 ms predicted
               split over 3 tiers, 1.8 x as fast as the best single place (all on edge, 221 ms)
 
-              tier    part                                   layers  compute  weights  sends               codec
-              device  /feature…nv_quant .. /features/7/Add       21   33.3 %  6.20 MB  2 tensors, 14.1 kB  int8
-              edge    /feature…nv_quant .. /features/15/Add      21   33.3 %  6.20 MB  1 tensor, 7.06 kB   int8
-              cloud   /feature…nv_quant .. /features/23/Add      21   33.3 %  6.20 MB  answer, 4 kB        -
+              tier    part                              layers  compute  weights  sends               codec
+              device  /fea…ant .. /fea…Add                  21   33.3 %  6.20 MB  2 tensors, 14.1 kB  int8, f16
+              edge    /fea…ant .. /fea…Add                  21   33.3 %  6.20 MB  1 tensor, 7.06 kB   int8
+              cloud   /fea…ant .. /fea…Add in 3 pieces      21   33.3 %  6.20 MB  answer, 4 kB        -
 
               where the time went, in ms
               tier               wait  decode  compute  encode  queue  wire  answer    sum
@@ -216,6 +223,7 @@ mod tests {
               all on edge                          212 ms    221 ms     1.8 x slower   602 kB          yes
               all in the cloud, input as it is     301 ms    312 ms     2.6 x slower  1.20 MB          yes
               all in the cloud, input as JPEG      231 ms    240 ms     2.0 x slower  41.3 kB           no
+              Neurosurgeon                         150 ms    158 ms     1.3 x slower   401 kB          yes
               all on device cannot be: the model needs 1.20 GB on device, which has 512 MB: give it more memory,
               or let another tier run it
 
@@ -231,9 +239,9 @@ mod tests {
               plan 3f9c, epoch 1: 89.4 ms predicted, nothing was run
               split over 2 tiers, 2.4 x as fast as the best single place (all on edge, 212 ms)
 
-              tier    part                                     layers  compute  weights  sends             codec
-              device  /features…onv_quant .. /features/7/Add       31   50.0 %  9.30 MB  2 tensors, 14 kB  int8
-              edge    /features…onv_quant .. /features/15/Add      31   50.0 %  9.30 MB  answer, 4 kB      -
+              tier    part                                layers  compute  weights  sends             codec
+              device  /featur…v_quant .. /features/7/Add      31   50.0 %  9.30 MB  2 tensors, 14 kB  int8, f16
+              edge    /featur…v_quant .. /featur…/15/Add      31   50.0 %  9.30 MB  answer, 4 kB      -
 
               where the time would go, in ms
               tier    decode  compute  encode  wire  answer   sum
@@ -251,6 +259,7 @@ mod tests {
               all on edge                          212 ms     2.4 x slower   602 kB
               all in the cloud, input as it is     301 ms     3.4 x slower  1.20 MB
               all in the cloud, input as JPEG      231 ms     2.6 x slower  41.3 kB
+              Neurosurgeon                         150 ms     1.7 x slower   401 kB
               all on device cannot be: the model needs 1.20 GB on device, which has 512 MB: give it more memory,
               or let another tier run it
 

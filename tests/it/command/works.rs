@@ -16,7 +16,9 @@ fn a_model_runs_over_three_nodes() {
     let ran = on("run", &model(SQUEEZENET), &loopback, &["--rounds", "3", "--json", "--plot", plot_argument]);
     let report = ran.json();
     checked_report(&report, true);
-    assert_eq!(report["baselines"].as_array().map(Vec::len), Some(3), "each tier alone: {report:#}");
+    let baselines = report["baselines"].as_array().expect("baselines");
+    let single = baselines.iter().filter(|row| row["single_place"] == true).count();
+    assert_eq!((single, baselines.len()), (3, 5), "each tier alone, and two published planners: {report:#}");
     assert_eq!(report["outputs"][0]["spec"], "f32[1,1000,1,1]");
     assert!(report["emulated"].as_array().is_some_and(Vec::is_empty), "nothing is emulated here");
     check_svg(&std::fs::read_to_string(plot).expect("the plot"));

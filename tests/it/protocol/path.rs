@@ -1,6 +1,6 @@
 //! Nodes in a row on loopback, each with a small stage over four numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,7 +77,8 @@ pub(super) struct Path {
     pub(super) nodes: Vec<Node>,
     pub(super) plan: PlanId,
     steps: Vec<Step>,
-    codec: Codec,
+    /// Of each link, in turns.
+    codecs: Vec<Codec>,
     everywhere: bool,
     identities: Vec<Identity>,
     stranger: Option<usize>,
@@ -91,7 +92,7 @@ impl Path {
             nodes: Vec::new(),
             plan: PlanId([1; 32]),
             steps: steps.to_vec(),
-            codec: Codec::F32,
+            codecs: vec![Codec::F32],
             everywhere: false,
             identities: steps.iter().map(|_| Identity::generate().expect("a key").0).collect(),
             stranger: None,
@@ -105,8 +106,14 @@ impl Path {
         Self { everywhere: true, ..self }
     }
 
-    pub(super) fn coded(self, codec: &str) -> Self {
-        Self { codec: codec.parse().expect("a codec"), ..self }
+    /// With these codecs, from the first link upwards and over again.
+    pub(super) fn coded(self, codecs: &[&str]) -> Self {
+        Self { codecs: codecs.iter().map(|codec| codec.parse().expect("a codec")).collect(), ..self }
+    }
+
+    /// The codec of the link above a hop.
+    fn codec_above(&self, hop: usize) -> Codec {
+        self.codecs[hop % self.codecs.len()]
     }
 
     /// No node knows the key of this one.
@@ -148,6 +155,7 @@ impl Path {
             allowed,
             socket: Arc::new(socket),
             tuning: Tuning::default(),
+            links: BTreeMap::new(),
             clock: self.clock,
         });
         node.expect("a node")
@@ -159,15 +167,16 @@ impl Path {
         let step = self.steps[hop];
         let relays = matches!(step, Step::Relay);
         let stage = (!relays).then(|| Arc::new(Counted { step, runs: self.runs.clone() }) as Arc<dyn Compute>);
-        let crossing = vec![if relays { Pick::Taken(0) } else { Pick::Made(0) }];
-        let peer = |next: &Node| Onward { peer: next.peer(), codec: self.codec, crossing };
+        let pick = if relays { Pick::Taken(0) } else { Pick::Made(0) };
+        let codec = self.codec_above(hop);
+        let peer = |next: &Node| Onward { peer: next.peer(), crossing: vec![(pick, codec)] };
         let answers = if self.everywhere || above == 0 { vec![Pick::Made(0)] } else { vec![] };
+        let taken = self.codec_above(hop.saturating_sub(1));
         let contract = Contract {
             plan: self.plan,
             epoch,
             hop: hop as u8,
-            codec: self.codec.to_string(),
-            takes: vec![Slot { spec: spec(), bytes_max: self.codec.bytes_max(&spec()).0 }],
+            takes: vec![Slot { spec: spec(), codec: taken.to_string(), bytes_max: taken.bytes_max(&spec()).0 }],
             returns: vec![spec(); if self.everywhere { above } else { above.min(1) }],
         };
         Share { contract, stage, answers, onward: self.nodes.get(hop + 1).map(peer), emulation: Emulation::NONE }

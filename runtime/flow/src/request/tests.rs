@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use thalweg_planner::{DType, TensorSpec};
 
 use super::*;
-use crate::{PlanId, Slot};
+use crate::{Coded, PlanId, Slot};
 
 const DEADLINE: Duration = Duration::from_micros(1000);
 const SIZE: u64 = 6;
@@ -16,8 +16,7 @@ fn request(course: Course) -> Request {
         plan: PlanId([0; 32]),
         epoch: 1,
         hop: 1,
-        codec: "raw".into(),
-        takes: vec![Slot { spec, bytes_max: SIZE }],
+        takes: vec![Slot { spec, codec: "raw".into(), bytes_max: SIZE }],
         returns: vec![],
     };
     let remaining_us = DEADLINE.as_micros() as u64;
@@ -26,9 +25,8 @@ fn request(course: Course) -> Request {
         plan: contract.plan,
         epoch: 1,
         hop: 1,
-        codec: "raw".into(),
         remaining_us,
-        sizes: vec![SIZE],
+        tensors: vec![Coded { codec: "raw".into(), bytes: SIZE }],
     };
     Request::accept(&contract, course, &open, Duration::ZERO).unwrap()
 }

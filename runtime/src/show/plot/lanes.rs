@@ -135,7 +135,7 @@ fn name(svg: &mut Svg, tier: &TierRow, link: bool, y: f64) {
         svg.text(place(30.0), Anchor::Start, small, &small.fit(&share, width));
     } else if let Some(sends) = &tier.sends {
         let bytes = Bytes(sends.measured_bytes.unwrap_or(sends.predicted_bytes));
-        svg.text(place(13.0), Anchor::Start, small, &small.fit(&format!("{bytes}, {}", sends.codec), width));
+        svg.text(place(13.0), Anchor::Start, small, &small.fit(&format!("{bytes}, {}", sends.codecs()), width));
     }
 }
 

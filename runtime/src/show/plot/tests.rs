@@ -126,7 +126,7 @@ fn names_from_files_are_text() {
     report.plan.spans.iter_mut().for_each(|span| span.tier.clone_from(&name));
     report.plan.tiers[0].tier.clone_from(&name);
     report.baselines.iter_mut().for_each(|row| row.name.clone_from(&name));
-    report.plan.tiers[0].sends.as_mut().expect("sends").codec = name;
+    report.plan.tiers[0].sends.as_mut().expect("sends").tensors[0].codec = name;
     assert!(!check(&report).contains("<svg onload"));
 }
 

@@ -11,8 +11,8 @@ use thalweg_planner::{
 const MACS_MICRO: usize = 20_000;
 const BYTES_MICRO: usize = 8_000;
 
-/// ResNet-50 for 224 x 224 photos, version 1.5 (He et al., CVPR 2016; the stride is in the 3 x 3 convolution), with batch
-/// normalisation folded into the convolutions: 122 layers.
+/// ResNet-50 for 224 x 224 photos, version 1.5 (He et al., CVPR 2016; the stride is in the 3 x 3 convolution), with
+/// batch normalisation folded into the convolutions: 122 layers.
 pub(crate) fn resnet50() -> Graph {
     let mut network = Network::stem();
     for (blocks, width, size) in [(3, 64, 56), (4, 128, 28), (6, 256, 14), (3, 512, 7)] {

@@ -1,5 +1,4 @@
-//! How long it takes to plan: ResNet-50 from scratch, again after a link has changed, and a network of 10,000 layers, each
-//! where the best plan is all on the board, cut in the middle, or all away from it.
+//! How long it takes to plan: ResNet-50 from scratch, again after a link has changed, and a network of 10,000 layers.
 
 use divan::{Bencher, black_box};
 use thalweg_planner::{Bandwidth, Objective, Planner, plan};
@@ -8,7 +7,7 @@ mod models;
 
 use models::{direction, long_resnet, resnet50, three_tiers};
 
-/// How fast the board sends, in bits a second.
+/// How fast the board sends, in bits a second: from where ResNet-50 stays on it to where all of it leaves.
 const BANDWIDTHS: [u64; 5] = [100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
 fn main() {

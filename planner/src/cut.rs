@@ -62,9 +62,9 @@ pub(crate) struct Scene<'a> {
 
 /// The best placement for a tariff and its cost in units; none when pins or missing codecs leave none.
 pub(crate) fn cut(scene: Scene<'_>, path: &Path, tariff: &Tariff, network: &mut Network) -> Option<(Labels, u64)> {
-    let mut build = Build { scene, path, tariff, network, base: 0, links: path.ways() };
+    let mut build = Build { scene, path, tariff, network, base: 0, links: path.ways(), possible: true };
     let layers = scene.graph.layers.len();
-    build.network.reset((layers * build.links).max(1));
+    build.network.reset(layers * build.links);
     for layer in 0..layers {
         build.layer(layer);
     }
@@ -72,9 +72,9 @@ pub(crate) fn cut(scene: Scene<'_>, path: &Path, tariff: &Tariff, network: &mut 
         build.tensor(tensor);
     }
     build.messages();
-    let base = build.base;
+    let (base, possible) = (build.base, build.possible);
     let cost = network.min_cut();
-    if cost >= UNBOUNDED {
+    if cost >= UNBOUNDED || !possible {
         return None;
     }
     let place =
@@ -106,6 +106,8 @@ struct Build<'a, 'n> {
     links: usize,
     /// What every placement costs.
     base: i128,
+    /// Whether all layers may run where there is but one place: then there are no nodes that could say it.
+    possible: bool,
 }
 
 impl Build<'_, '_> {
@@ -163,11 +165,7 @@ impl Build<'_, '_> {
     fn forbid(&mut self, layer: usize, forbidden: impl Fn(usize) -> bool) {
         for place in (0..=self.links).filter(|place| forbidden(*place)) {
             match place {
-                // There is no other place: any cut is unbounded.
-                0 if self.links == 0 => {
-                    self.network.source_arc(0, UNBOUNDED);
-                    self.network.sink_arc(0, UNBOUNDED);
-                }
+                0 if self.links == 0 => self.possible = false,
                 0 => self.network.sink_arc(self.node(layer, 0), UNBOUNDED),
                 last if last == self.links => self.network.source_arc(self.node(layer, last - 1), UNBOUNDED),
                 _ => self.network.arc(self.node(layer, place), self.node(layer, place - 1), UNBOUNDED, 0),

@@ -113,8 +113,8 @@ fn any_network(nodes: std::ops::Range<usize>, arcs: usize) -> impl Strategy<Valu
     })
 }
 
-/// Layers in a row as the planner has them: a node for each of two links, arcs that keep them in order, arcs to the next
-/// layer and some to later ones.
+/// Layers in a row as the planner has them: a node for each of two links, arcs that keep them in order, arcs to the
+/// next layer and some to later ones.
 fn any_chain() -> impl Strategy<Value = Given> {
     let terminal = || prop_oneof![3 => 0_u64..50, 1 => 0_u64..2_000];
     vec((terminal(), terminal(), 0_u64..300, 0_u64..300, 1_usize..6), 2..60).prop_map(|layers| {

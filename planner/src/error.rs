@@ -142,7 +142,7 @@ pub enum PlanError {
 pub struct Shortage {
     /// Names of the first and the last layer of the part.
     pub part: (String, String),
-    /// Weights and activations of the part: see [`Graph::memory`](crate::Graph::memory).
+    /// Weights and activations of the part: see [`Graph::memory_of`](crate::Graph::memory_of).
     pub needs: Bytes,
     /// Name of the tier.
     pub tier: String,

@@ -12,7 +12,7 @@
 //! Mathematical Programming 47, 1990). On slow links that is most of a model before anything flows; where much had to
 //! be moved it is done again with what is left.
 //!
-//! Dinic's algorithm in petgraph 0.8.3 takes 10 to 60 times as long for ResNet-50 on three tiers, and up to 3 s for
+//! Dinic's algorithm in petgraph 0.8.3 takes 4 to 60 times as long for ResNet-50 on three tiers, and up to 3 s for
 //! 10,000 layers where this takes 2 ms.
 
 /// The capacity of an arc that no cut may pay for. Where all finite capacities together are less, a cut of this much or

@@ -74,7 +74,7 @@ pub struct Exit {
 /// One way to put a tensor on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coding {
-    /// The codec and its level, as in [`crate::Crossing::codec`].
+    /// The codec and its level, as in [`crate::Sent::codec`].
     pub codec: String,
     /// Bytes it takes.
     pub bytes: Bytes,

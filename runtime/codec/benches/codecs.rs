@@ -7,7 +7,7 @@ use thalweg_codec::{Codec, Pixels};
 use thalweg_planner::{Tensor, TensorSpec};
 
 /// A codec by name, and a shape.
-const CASES: [(&str, [usize; 4]); 8] = [
+const CASES: [(&str, [usize; 4]); 9] = [
     ("f32", [1, 80, 14, 14]),
     ("f32", [1, 32, 112, 112]),
     ("f16", [1, 80, 14, 14]),
@@ -17,6 +17,7 @@ const CASES: [(&str, [usize; 4]); 8] = [
     // Channels side by side.
     ("int8", [1, 1, 784, 512]),
     ("jpeg/90", [1, 3, 224, 224]),
+    ("webp/90", [1, 3, 224, 224]),
 ];
 
 fn main() {
@@ -56,7 +57,7 @@ impl std::fmt::Display for Case {
 impl Case {
     fn new((name, shape): (&str, [usize; 4])) -> Self {
         let mut codec: Codec = name.parse().expect("a codec's name");
-        if let Codec::Jpeg { pixels, .. } = &mut codec {
+        if let Codec::Picture { pixels, .. } = &mut codec {
             *pixels = Pixels { mean: [127.0; 3], scale: [128.0; 3] };
         }
         // Pixels of soft colours with a little noise, whatever the shape means.

@@ -8,8 +8,11 @@ use crate::Codec;
 /// the others say that the sender coded for another spec or codec, or that the stream was damaged.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CodecError {
-    /// A float tensor that is not a picture, under `jpeg/Q`.
-    #[error("{codec} codes pictures, f32[3,H,W] or f32[1,3,H,W], not {spec}: choose another codec for this tensor")]
+    /// A float tensor that is not a picture, under `jpeg/Q` or `webp/Q`.
+    #[error(
+        "{codec} codes pictures, f32[3,H,W] or f32[1,3,H,W] with sides up to 65,535 (JPEG) or 16,383 (WebP), \
+         not {spec}: choose another codec for this tensor"
+    )]
     Unsupported {
         /// The codec that was asked.
         codec: Codec,

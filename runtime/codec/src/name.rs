@@ -1,11 +1,12 @@
-//! Codecs by name: `f32`, `f16`, `int8`, `jpeg/90`.
+//! Codecs by name: `f32`, `f16`, `int8`, `jpeg/90`, `webp/90`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Codec, Pixels};
+use crate::{Codec, Format, Pixels};
 
-/// The quality of a JPEG, from 1 (smallest) to 100 (best), on the scale of the Independent JPEG Group.
+/// The quality of a picture, from 1 (smallest) to 100 (best): JPEG on the scale of the Independent JPEG Group, WebP on
+/// that of libwebp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quality(u8);
 
@@ -24,7 +25,8 @@ impl Quality {
 /// A text that names no codec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{text}\" is not a codec: write f32, f16, int8 or jpeg/Q with a quality Q from 1 to 100, such as \"jpeg/90\""
+    "\"{text}\" is not a codec: write f32, f16, int8, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as \
+     \"jpeg/90\""
 )]
 pub struct UnknownCodec {
     /// What was read.
@@ -39,7 +41,7 @@ impl FromStr for Codec {
             "f32" => Some(Self::F32),
             "f16" => Some(Self::F16),
             "int8" => Some(Self::Int8),
-            _ => parse_quality(text).map(|quality| Self::Jpeg { quality, pixels: Pixels::default() }),
+            _ => parse_picture(text),
         }
         .ok_or_else(|| UnknownCodec { text: text.to_owned() })
     }
@@ -51,16 +53,17 @@ impl fmt::Display for Codec {
             Self::F32 => out.pad("f32"),
             Self::F16 => out.pad("f16"),
             Self::Int8 => out.pad("int8"),
-            Self::Jpeg { quality, .. } => out.pad(&format!("jpeg/{}", quality.get())),
+            Self::Picture { format, quality, .. } => out.pad(&format!("{}/{}", format.name(), quality.get())),
         }
     }
 }
 
-/// The quality in `jpeg/Q`, where Q is written as it would be printed: no sign, no leading zero.
-fn parse_quality(text: &str) -> Option<Quality> {
-    let digits = text.strip_prefix("jpeg/")?;
+/// `jpeg/Q` or `webp/Q`, where Q is written as it would be printed: no sign, no leading zero.
+fn parse_picture(text: &str) -> Option<Codec> {
+    let (name, digits) = text.split_once('/')?;
+    let format = Format::ALL.into_iter().find(|format| format.name() == name)?;
     let quality = Quality::new(digits.parse().ok()?)?;
-    (quality.get().to_string() == digits).then_some(quality)
+    (quality.get().to_string() == digits).then_some(Codec::Picture { format, quality, pixels: Pixels::default() })
 }
 
 #[cfg(test)]
@@ -69,18 +72,19 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_printed() {
-        let jpegs = (1..=100).map(|quality| format!("jpeg/{quality}"));
-        for name in ["f32", "f16", "int8"].map(str::to_owned).into_iter().chain(jpegs) {
+        let pictures = (1..=100).flat_map(|quality| [format!("jpeg/{quality}"), format!("webp/{quality}")]);
+        for name in ["f32", "f16", "int8"].map(str::to_owned).into_iter().chain(pictures) {
             assert_eq!(name.parse::<Codec>().expect("a known name").to_string(), name);
         }
     }
 
     #[test]
     fn other_names_are_refused() {
-        for name in
-            ["", "F32", " f32", "jpeg", "jpeg/", "jpeg/0", "jpeg/101", "jpeg/256", "jpeg/090", "jpeg/+9", "jpeg/-1"]
-        {
-            assert_eq!(name.parse::<Codec>(), Err(UnknownCodec { text: name.to_owned() }));
+        let pictures = ["jpeg", "webp", "png/90", "WebP/90", "/90"].map(str::to_owned);
+        let qualities = ["", "0", "101", "256", "090", "+9", "-1", "90/90"];
+        let levels = qualities.iter().flat_map(|quality| [format!("jpeg/{quality}"), format!("webp/{quality}")]);
+        for name in ["", "F32", " f32"].map(str::to_owned).into_iter().chain(pictures).chain(levels) {
+            assert_eq!(name.parse::<Codec>(), Err(UnknownCodec { text: name }));
         }
     }
 }

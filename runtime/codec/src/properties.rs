@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
-use crate::{Bound, Codec, CodecError, Pixels, Quality};
+use crate::{Bound, Codec, CodecError, Format, Pixels, Quality};
 
 const TYPES: [DType; 13] = [
     DType::F32,
@@ -24,9 +24,15 @@ const TYPES: [DType; 13] = [
 
 fn codecs() -> impl Strategy<Value = Codec> {
     let pixels = Pixels { mean: [127.0; 3], scale: [128.0; 3] };
-    let jpeg = (1..=100_u8)
-        .prop_map(move |quality| Codec::Jpeg { quality: Quality::new(quality).expect("a quality"), pixels });
-    prop_oneof![Just(Codec::F32), Just(Codec::F16), Just(Codec::Int8), jpeg]
+    let picture = |format| {
+        (1..=100_u8).prop_map(move |quality| Codec::Picture {
+            format,
+            quality: Quality::new(quality).expect("a quality"),
+            pixels,
+        })
+    };
+    let (jpeg, webp) = (picture(Format::Jpeg), picture(Format::Webp));
+    prop_oneof![Just(Codec::F32), Just(Codec::F16), Just(Codec::Int8), jpeg, webp]
 }
 
 /// Ranks 0 to 5 with some empty axes, and the shapes of each row of the channel rule with enough elements for it.
@@ -171,7 +177,7 @@ proptest! {
         match codec.bound(&original) {
             Bound::Exact => prop_assert_eq!(decoded, original),
             Bound::Within(bounds) => check_within(&original, &decoded, &bounds)?,
-            Bound::Measured => prop_assert!(codec.to_string().starts_with("jpeg"), "{codec} declares no bound"),
+            Bound::Measured => prop_assert!(matches!(codec, Codec::Picture { .. }), "{codec} declares no bound"),
         }
     }
 
@@ -272,7 +278,7 @@ fn steps_that_are_no_numbers_are_refused() {
 #[test]
 fn streams_that_are_too_long_are_refused_unread() {
     let spec = TensorSpec::new(DType::F32, [3, 8, 8]);
-    for codec in ["f32", "f16", "int8", "jpeg/90"] {
+    for codec in ["f32", "f16", "int8", "jpeg/90", "webp/90"] {
         let codec: Codec = codec.parse().expect("a codec");
         let max = codec.bytes_max(&spec).0;
         let decoded = codec.decode(&spec, &vec![9; max as usize + 1]);
@@ -291,6 +297,7 @@ fn bools_other_than_zero_and_one_are_refused() {
 fn errors_say_what_to_do() {
     let codec: Codec = "jpeg/90".parse().expect("a codec");
     let error = codec.encode(&filled(TensorSpec::new(DType::F32, [2]), &Fill::Bytes, 1), &mut Vec::new());
-    let text = "jpeg/90 codes pictures, f32[3,H,W] or f32[1,3,H,W], not f32[2]: choose another codec for this tensor";
+    let text = "jpeg/90 codes pictures, f32[3,H,W] or f32[1,3,H,W] with sides up to 65,535 (JPEG) or 16,383 (WebP), \
+                not f32[2]: choose another codec for this tensor";
     assert_eq!(error.expect_err("no picture").to_string(), text);
 }

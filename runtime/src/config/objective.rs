@@ -188,6 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn losses_belong_to_codecs() {
+        let losses = read("losses = { int8 = \"0.1 %\", \"jpeg/90\" = \"0 ppm\" }").unwrap().losses;
+        let wanted = [("int8".to_owned(), Loss(1000)), ("jpeg/90".to_owned(), Loss(0))];
+        assert_eq!(losses.into_iter().collect::<Vec<_>>(), wanted);
+        refused("losses = { int9 = \"0.1 %\" }", &expect![[r#"
+            pipeline.toml:4:10: `losses`: "int9" is not a codec
+              help: write f32, f16, int8, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90""#]]);
+    }
+
+    #[test]
     fn each_mistake_has_its_line_and_its_advice() {
         refused(
             "goal = \"speed\"",

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use thalweg_codec::Codec;
 use thalweg_modules::random::Range;
 use thalweg_modules::{Layout, Normalise};
-use thalweg_planner::{Goal, Limits, Mode, duration};
+use thalweg_planner::{Goal, Limits, Loss, Mode, duration};
 
 use super::objective::{GoalKey, LimitsKeys, ModeKey, goal};
 use super::read::{Document, Source, wrong_value};
@@ -27,8 +27,10 @@ pub struct Pipeline {
     pub model: PathBuf,
     /// The topology file, which need not exist: the caller may be given another one.
     pub topology: PathBuf,
-    /// What a crossing may use, at least one, none twice. The pixels of a JPEG are those of its parsed name.
+    /// What a crossing may use, at least one, none twice. The pixels of a picture codec are those of its parsed name.
     pub codecs: Vec<Codec>,
+    /// Accuracy that each codec loses when a tensor crosses in it, as somebody has measured it for this model, by its name.
+    pub losses: BTreeMap<String, Loss>,
     /// Whether the inputs may not leave the first tier as they are.
     pub inputs_stay: bool,
     /// What a plan has to be best at.
@@ -114,6 +116,7 @@ impl Pipeline {
             model: document.resolve_file("model", &keys.model)?,
             topology: document.resolve(&keys.topology),
             codecs: codecs(&document, &keys.codecs)?,
+            losses: losses(&document, keys.losses)?,
             inputs_stay: keys.inputs_stay,
             goal: goal(&document, keys.goal)?,
             limits: keys.limits.limits(),
@@ -135,6 +138,8 @@ pub(super) struct PipelineKeys {
     topology: PathBuf,
     #[serde(default = "codecs_default")]
     codecs: Vec<String>,
+    #[serde(default)]
+    losses: BTreeMap<String, Loss>,
     #[serde(default)]
     inputs_stay: bool,
     goal: Option<GoalKey>,
@@ -209,6 +214,14 @@ fn top_default() -> usize {
 
 fn softmax_default() -> bool {
     true
+}
+
+fn losses(document: &Document<'_>, keys: BTreeMap<String, Loss>) -> Result<BTreeMap<String, Loss>, ConfigError> {
+    for name in keys.keys() {
+        let known: Result<Codec, _> = name.parse();
+        known.map_err(|error| document.error("losses", wrong_value("losses".into(), &error.to_string())))?;
+    }
+    Ok(keys)
 }
 
 fn codecs(document: &Document<'_>, names: &[String]) -> Result<Vec<Codec>, ConfigError> {

@@ -22,7 +22,10 @@ const LOOPBACK: Direction = Direction {
     nanojoules_byte: 0.0,
     price_gb: 0.0,
 };
-/// What a codec that is not exact loses is not measured: so under a limit of the loss it is no choice.
+/// How people send inputs today.
+const COMMON: [&str; 3] = ["f32", "jpeg/90", "webp/90"];
+/// What a codec that is not exact loses is known only where the pipeline says it: else it is no choice under a limit of the
+/// loss.
 const NOT_MEASURED: Loss = Loss(1_000_000);
 /// How often a codec is timed; the median counts.
 const RUNS: usize = 3;
@@ -51,13 +54,14 @@ pub fn measure_prefixes(
 pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]) -> Graph {
     let mut graph = subject.graph.clone();
     profile::apply(&mut graph, prefixes);
-    // The baselines send inputs uncoded even when the pipeline does not list that.
-    let uncoded = (!codecs.contains(&Codec::F32)).then_some(Codec::F32);
+    // The baselines send inputs like that even when the pipeline does not list it.
+    let common = COMMON.iter().filter_map(|name| name.parse().ok()).filter(|codec| !codecs.contains(codec));
+    let common: Vec<Codec> = common.collect();
     let mut priced: BTreeMap<(String, String), Option<Coding>> = BTreeMap::new();
-    for codec in uncoded.iter().chain(codecs) {
+    for codec in common.iter().chain(codecs) {
         for (id, tensor) in graph.tensors.iter_mut().enumerate().filter(|(id, _)| subject.model.spec(*id).is_some()) {
             let coding = match codec {
-                Codec::Jpeg { .. } => as_jpeg(subject, id, *codec),
+                Codec::Picture { .. } => as_picture(subject, id, *codec),
                 _ => {
                     let spec = &tensor.spec;
                     let key = (codec.to_string(), spec.to_string());
@@ -65,6 +69,11 @@ pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]
                 }
             };
             tensor.codings.extend(coding);
+        }
+    }
+    if let Some(pipeline) = &subject.pipeline {
+        for coding in graph.tensors.iter_mut().flat_map(|tensor| &mut tensor.codings) {
+            coding.loss = pipeline.losses.get(&coding.codec).copied().unwrap_or(coding.loss);
         }
     }
     graph
@@ -76,8 +85,8 @@ fn any_values(codec: Codec, spec: &TensorSpec) -> Option<Coding> {
     coding(codec, &random::random(spec, 1, None).ok()?)
 }
 
-/// What this very photo takes as a JPEG; none when it cannot be one.
-fn as_jpeg(subject: &Subject, tensor: TensorId, codec: Codec) -> Option<Coding> {
+/// What this very photo takes as a picture file; none when the tensor is no photo.
+fn as_picture(subject: &Subject, tensor: TensorId, codec: Codec) -> Option<Coding> {
     let (_, pixels) = subject.photos.iter().find(|(photo, _)| *photo == tensor)?;
     let input = subject.graph.inputs.iter().position(|input| *input == tensor)?;
     coding(with_pixels(codec, *pixels), subject.inputs.get(input)?)
@@ -94,7 +103,10 @@ pub fn scale_codings(graph: &mut Graph, slowdown: &Slowdown) {
 
 /// The codec for one photo.
 pub(super) fn with_pixels(codec: Codec, pixels: Pixels) -> Codec {
-    if let Codec::Jpeg { quality, .. } = codec { Codec::Jpeg { quality, pixels } } else { codec }
+    match codec {
+        Codec::Picture { format, quality, .. } => Codec::Picture { format, quality, pixels },
+        _ => codec,
+    }
 }
 
 /// Encodes and decodes a tensor several times; none when the codec cannot carry it.

@@ -116,7 +116,7 @@ fn tensor(input: &Input, port: &Port) -> Result<Tensor, RunError> {
     })
 }
 
-/// The inputs that a JPEG codec can carry: colour photos, channel by channel.
+/// The inputs that a picture codec can carry: colour photos, channel by channel.
 fn photos(pipeline: &Pipeline, model: &Model) -> Vec<(TensorId, Pixels)> {
     let named = |input: &Input| {
         let only = (model.inputs().len() == 1).then(|| &model.inputs()[0]);

@@ -4,6 +4,7 @@
 //! user gave cannot be used, and 1 when something failed.
 
 mod prepare;
+mod given;
 mod run;
 mod plan;
 mod profile;

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::given::Given;
 use super::prepare::{Prepared, prepare};
 use super::{Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
+use crate::run::study::replanned;
 use crate::run::{Choice, Deployment, RunError, Speed, choose, emulated, measure, planned_report, run_report};
 use crate::show::{Progress, table, timeline};
 
@@ -19,6 +21,8 @@ pub(super) struct RunArgs {
     /// The topology file. Without it: the pipeline's.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -36,7 +40,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.plot.as_deref().map_or(Ok(()), check_writable)?;
     let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
-    let choice = choose(&prepared.graph, &prepared.topology, &prepared.objective)?;
+    let choice = choose(&prepared.graph, &prepared.topology, &prepared.objective, args.given.plan(&prepared)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
     let report = runtime.block_on(run_placements(&prepared, &choice, args.rounds.into()))?;
     if let Some(file) = &args.plot {
@@ -65,5 +69,6 @@ async fn run_placements(prepared: &Prepared, choice: &Choice, rounds_max: usize)
     let emulated = emulated(places, reference);
     let mut report = planned_report(subject, graph, topology, objective, choice, emulated);
     run_report(&mut report, subject, graph, choice, measured)?;
+    report.replanned = replanned(graph, topology, objective, &choice.plan, &report.plan.tiers);
     Ok(report)
 }

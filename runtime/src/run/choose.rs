@@ -7,15 +7,27 @@ use super::error::RunError;
 /// The plan and what it is held against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// The best plan.
+    /// The plan that was given, else the best one.
     pub plan: Plan,
+    /// The best plan, where another one was given.
+    pub best: Option<Plan>,
     /// The whole model in one place, for each place, and what published planners would do.
     pub baselines: Vec<Baseline>,
 }
 
-/// Fails when there is no plan.
-pub fn choose(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Choice, RunError> {
-    Ok(Choice { plan: plan(graph, topology, objective)?, baselines: baselines(graph, topology, objective) })
+/// The best plan, or the one that is given; fails when there is neither. A plan can be given where none keeps to all limits.
+pub fn choose(
+    graph: &Graph,
+    topology: &Topology,
+    objective: &Objective,
+    given: Option<Plan>,
+) -> Result<Choice, RunError> {
+    let best = plan(graph, topology, objective);
+    let (plan, best) = match given {
+        Some(given) => (given, best.ok()),
+        None => (best?, None),
+    };
+    Ok(Choice { plan, best, baselines: baselines(graph, topology, objective) })
 }
 
 impl Choice {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use thalweg_devices::{ModelError, StageError};
 use thalweg_modules::ModuleError;
-use thalweg_planner::{PlanError, TensorSpec, print_duration};
+use thalweg_planner::{PlanError, SavedPlanError, TensorSpec, print_duration};
 
 use crate::config::ConfigError;
 use crate::emulate::TraceError;
 use crate::identity::IdentityError;
 use crate::link::LinkError;
 use crate::node::{NodeError, RequestError};
+use crate::run::study::KnobError;
 
 /// Why a command ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,16 @@ pub enum RunError {
     NoCut { model: String, live_max: usize },
     #[error("{}: it has no times of {model} with these input shapes: write them with `thalweg profile`", file.display())]
     NotTimed { file: PathBuf, model: String },
+    #[error("--path names the tier \"{name}\", which the topology does not have: its tiers are {known}")]
+    NoSuchTier { name: String, known: String },
+    #[error("{cuts} cuts for {links} links: give one --cut for each link of the path, in its order")]
+    CutCount { cuts: usize, links: usize },
+    #[error("{}: {cause}; write it with `thalweg plan --save`", file.display())]
+    NoPlanFile { file: PathBuf, cause: String },
+    #[error("{}: {cause}", file.display())]
+    SavedPlan { file: PathBuf, cause: Box<SavedPlanError> },
+    #[error(transparent)]
+    Sweep(#[from] KnobError),
     #[error("no topology: give one with --topology FILE, or a pipeline that names one")]
     NoTopology,
     #[error("cannot print the profile: {cause}")]
@@ -102,6 +113,11 @@ impl RunError {
             | Self::Unwritable { .. }
             | Self::NoCut { .. }
             | Self::NotTimed { .. }
+            | Self::NoSuchTier { .. }
+            | Self::CutCount { .. }
+            | Self::NoPlanFile { .. }
+            | Self::SavedPlan { .. }
+            | Self::Sweep(_)
             | Self::NoTopology => 2,
             Self::Stage(_)
             | Self::Identity(_)

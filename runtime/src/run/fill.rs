@@ -12,9 +12,10 @@ use super::error::RunError;
 use super::load::Subject;
 use super::measure::Measured;
 use super::report::{
-    BaselineRow, CostRow, LATENCY, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SentRow, SpanRow,
-    TierRow, TimesRow,
+    BaselineRow, BestRow, CostRow, LATENCY, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SentRow,
+    SpanRow, TierRow, TimesRow,
 };
+use super::study::decision;
 use crate::memory::resident_bytes_max;
 use crate::node::RequestError;
 
@@ -57,8 +58,20 @@ pub fn planned_report(
         classes: Vec::new(),
         outputs: Vec::new(),
         plan: plan_row,
+        best: choice.best.as_ref().map(|best| best_row(topology, objective, plan, best)),
         baselines: choice.baselines.iter().map(row).collect(),
+        replanned: None,
+        explanation: None,
         resident_bytes_max: resident_bytes_max(),
+    }
+}
+
+fn best_row(topology: &Topology, objective: &Objective, given: &Plan, best: &Plan) -> BestRow {
+    let cost = |plan: &Plan| objective.goal.cost(&plan.totals);
+    BestRow {
+        decision: decision(topology, best),
+        predicted_ms: ms(best.latency),
+        ratio: cost(given) / cost(best).max(f64::MIN_POSITIVE),
     }
 }
 

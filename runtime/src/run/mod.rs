@@ -9,6 +9,7 @@ mod measure;
 pub mod report;
 mod fill;
 mod emulated;
+pub mod study;
 mod error;
 
 pub use choose::{Choice, choose};

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use thalweg_modules::classify::Class;
 
+use super::study::{ExplainedRow, ReplannedRow};
+
 /// The goal that the headline speaks of where nothing else is said.
 pub const LATENCY: &str = "latency";
 
@@ -23,10 +25,30 @@ pub struct Report {
     pub outputs: Vec<OutputRow>,
     /// The plan that was chosen.
     pub plan: PlanRow,
+    /// The best plan, where this one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<BestRow>,
     /// What people would do without a planner, and what published planners would do.
     pub baselines: Vec<BaselineRow>,
+    /// What the measured times lead to; none when nothing was run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replanned: Option<ReplannedRow>,
+    /// Why the plan is what it is, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<ExplainedRow>,
     /// The most memory that the process has had resident so far; none where the system does not tell.
     pub resident_bytes_max: Option<u64>,
+}
+
+/// The plan that would have been chosen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BestRow {
+    /// What it decides, in one line.
+    pub decision: String,
+    /// What the planner said.
+    pub predicted_ms: f64,
+    /// What the given plan costs by the objective's goal, against it: 1 is as good.
+    pub ratio: f64,
 }
 
 /// The model that was run.

@@ -1,6 +1,6 @@
 //! What a run comes to, in two sentences: how fast the plan is, and whether splitting was worth it.
 
-use super::figures::{Pace, count, ms, per_cent, short, wrapped};
+use super::figures::{Pace, count, ms, number, per_cent, short, wrapped};
 use super::grid::{INDENT, WIDTH};
 use crate::run::report::{LATENCY, MeasuredRow, PlanRow, Report};
 
@@ -16,9 +16,21 @@ pub(super) fn headline(report: &Report) -> Vec<String> {
     let gap = plan.gap.filter(|gap| *gap > 0.0);
     let gap = gap.map(|gap| format!(", within {} of the best possible", per_cent(gap))).unwrap_or_default();
     let first = format!("plan {id}, epoch {epoch}: {speed}{gap}");
+    let replanned = report.replanned.as_ref().filter(|next| !next.same && report.best.is_none()).map(|next| {
+        let (decision, time) = (short(&next.decision, 100), ms(next.predicted_ms));
+        format!("with the times that were measured the planner would choose {decision}, {time}")
+    });
     let missed = plan.missed.iter().map(|missed| short(missed, 100));
     let gain = if plan.goal == LATENCY { gain(report) } else { saving(report) };
-    let sentences: Vec<String> = std::iter::once(first).chain(missed).chain(gain).collect();
+    let given = report.best.as_ref().map(|best| {
+        let (ratio, decision) = (number(best.ratio, 2), short(&best.decision, 100));
+        format!(
+            "given, not searched for: it costs {ratio} x what the best plan does ({decision}, {})",
+            ms(best.predicted_ms)
+        )
+    });
+    let sentences: Vec<String> =
+        std::iter::once(first).chain(given).chain(replanned).chain(missed).chain(gain).collect();
     sentences.iter().flat_map(|sentence| wrapped(sentence, WIDTH - INDENT.len())).collect()
 }
 

@@ -8,11 +8,13 @@ mod grid;
 mod headline;
 mod times;
 mod table;
+mod study;
 mod plot;
 mod progress;
 #[cfg(test)]
 mod sample;
 
-pub use plot::timeline;
+pub use plot::{frontier_chart, sweep_chart, timeline};
 pub use progress::Progress;
+pub use study::{frontier_table, sweep_table};
 pub use table::table;

@@ -47,7 +47,10 @@ pub(super) fn report(tiers: usize, measured: bool) -> Report {
             spans: if measured { spans(&rows) } else { Vec::new() },
             tiers: rows,
         },
+        best: None,
         baselines: baselines(measured),
+        replanned: None,
+        explanation: None,
         resident_bytes_max: measured.then_some(131_000_000),
     }
 }

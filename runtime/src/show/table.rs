@@ -5,6 +5,7 @@ use thalweg_planner::{Bytes, Macs};
 use super::figures::{NONE, Pace, count, lines, ms, number, per_cent, short, wrapped};
 use super::grid::{INDENT, WIDTH, fitted, grid};
 use super::headline::headline;
+use super::study::explanation;
 use super::times::times;
 use crate::run::report::{BaselineRow, LATENCY, OutputRow, Report, TierRow};
 
@@ -22,6 +23,7 @@ pub fn table(report: &Report) -> String {
         times(report),
         emulated(&report.emulated),
         baselines(report),
+        report.explanation.as_ref().map_or_else(String::new, explanation),
         indented(lines(facts(report), ", ", WIDTH - INDENT.len())),
     ];
     let blocks: Vec<String> = blocks.into_iter().filter(|block| !block.is_empty()).collect();

@@ -149,7 +149,7 @@ fn changed_files_never_break_the_command() {
     let photo = read(&example.join("photo.jpg"));
     folder.write("photo.jpg", &photo);
     folder.write("labels.txt", "a\nb\n");
-    let pipeline = "name = \"tiny\"\nmodel = \"tiny.onnx\"\ncodecs = [\"f32\", \"jpeg/90\"]\ndeadline = \"5 s\"\n[[input]]\n\
+    let pipeline = "name = \"tiny\"\nmodel = \"tiny.onnx\"\ncodecs = [\"f32\", \"jpeg/90\", \"webp/90\"]\ndeadline = \"5 s\"\n[[input]]\n\
                     name = \"x\"\nshape = [1, 3, 8, 8]\nimage = \"photo.jpg\"\nmean = 127\nscale = 128\nlayout = \"nchw\"\n";
     let as_pipeline = |bytes: &[u8]| plan(&folder.write("pipeline.toml", bytes), &here);
     survive("pipeline.toml", pipeline.as_bytes(), 80, as_pipeline);

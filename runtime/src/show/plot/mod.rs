@@ -4,7 +4,10 @@ mod svg;
 mod spans;
 mod lanes;
 mod bars;
+mod chart;
+mod study;
 
+pub use study::{frontier_chart, sweep_chart};
 use svg::{Anchor, FAINT_INK, Font, INK, Svg};
 
 use super::figures::lines;

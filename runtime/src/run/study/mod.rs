@@ -1,0 +1,35 @@
+//! Questions to the planner beside "which plan": why this one, what elsewhere in a range, what between two aims, what after
+//! a run.
+
+mod explained;
+mod sweep;
+mod frontier;
+mod replanned;
+
+pub use explained::{CandidateRow, ExplainedRow, explained};
+pub use frontier::{FrontierPlanRow, FrontierRow, frontier};
+pub use replanned::{ReplannedRow, replanned};
+pub use sweep::{Knob, KnobError, SweepRow, sweep};
+
+use thalweg_planner::{Plan, Topology};
+
+/// How many layers each tier runs, and the codecs between them, in one line: `device 7 | int8 | cloud 153`.
+pub(in crate::run) fn decision(topology: &Topology, plan: &Plan) -> String {
+    let mut words = Vec::new();
+    for (place, hop) in plan.hops.iter().enumerate() {
+        if !hop.layers.is_empty() {
+            words.push(format!("{} {}", topology.tiers[hop.tier].name, hop.layers.len()));
+        }
+        let crossing = plan.crossings.get(place).filter(|_| !plan.passes_on(place));
+        let sends = crossing.map_or(&[][..], |crossing| &crossing.sends);
+        let mut codecs: Vec<&str> = sends.iter().map(|sent| sent.codec.as_str()).collect();
+        codecs.sort_unstable();
+        codecs.dedup();
+        words.extend((!codecs.is_empty()).then(|| codecs.join(" and ")));
+    }
+    words.join(" | ")
+}
+
+fn ms(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

@@ -82,7 +82,8 @@ fn different() -> Fleet {
     }
 }
 
-/// The model takes 100 to 200 ms on the device, 10 to 15 on an edge and 2 to 4 on a cloud. It is cut after shares of it.
+/// The model takes 100 to 200 ms on the device, 10 to 15 on an edge and 2 to 4 on a cloud. It is cut after shares of
+/// it.
 fn device(at: usize) -> Vec<Choice> {
     let alone = 0.1 + 0.1 * spread(at + 7);
     let seconds = Duration::from_secs_f64;

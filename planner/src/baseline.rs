@@ -19,9 +19,9 @@ pub struct Baseline {
     pub plan: Result<Plan, PlanError>,
 }
 
-/// The whole model on each tier that can be reached: where the input is without sending anything, elsewhere with the input
-/// uncoded, and as JPEG and WebP where all inputs offer that at a level that keeps to the objective's loss of accuracy.
-/// Then two published planners, between the input's tier and the one that is fastest for the whole model.
+/// The whole model on each tier that can be reached: where the input is without sending anything, elsewhere with the
+/// input uncoded, and as JPEG and WebP where all inputs offer that at a level that keeps to the objective's loss of
+/// accuracy. Then two published planners, between the input's tier and the one that is fastest for the whole model.
 ///
 /// They keep to the same memory and costs as a plan, but not to other limits, nor to its codecs.
 pub fn baselines(graph: &Graph, topology: &Topology, objective: &Objective) -> Vec<Baseline> {
@@ -113,7 +113,8 @@ impl Bench<'_> {
         if path.contains(&self.objective.answer_at) { self.objective.answer_at } else { path[0] }
     }
 
-    /// The level of a picture codec that all live inputs offer: of those that keep to the loss, the one of fewest bytes.
+    /// The level of a picture codec that all live inputs offer: of those that keep to the loss, the one of fewest
+    /// bytes.
     fn level(&self, start: &str) -> Option<String> {
         let inputs: Vec<_> = self.graph.live(0).into_iter().map(|input| &self.graph.tensors[input].codings).collect();
         let allowed = self.objective.limits.loss;
@@ -126,8 +127,9 @@ impl Bench<'_> {
         levels.min_by_key(|coding| coding.bytes).map(|coding| coding.codec.clone())
     }
 
-    /// Kang et al., Neurosurgeon, ASPLOS 2017, algorithm 1: of all places in the chain of layers, the one with the least
-    /// sum of compute below, uncoded bytes over the bandwidth, and compute above. It knows neither round trips nor codecs.
+    /// Kang et al., Neurosurgeon, ASPLOS 2017, algorithm 1: of all places in the chain of layers, the one with the
+    /// least sum of compute below, uncoded bytes over the bandwidth, and compute above. It knows neither round trips
+    /// nor codecs.
     fn neurosurgeon(&self, server: usize) -> Result<Plan, PlanError> {
         let (device, far) = (&self.topology.tiers[self.objective.input_at], &self.topology.tiers[server]);
         let nanos = |tier| -> Vec<u128> {
@@ -153,8 +155,9 @@ impl Bench<'_> {
         }
     }
 
-    /// Hu et al., DADS, INFOCOM 2019, light load: a minimum cut of the graph in two, with compute on both sides and each
-    /// crossing tensor's uncoded bytes over the bandwidth. It knows neither round trips, nor codecs, nor the way back.
+    /// Hu et al., DADS, INFOCOM 2019, light load: a minimum cut of the graph in two, with compute on both sides and
+    /// each crossing tensor's uncoded bytes over the bandwidth. It knows neither round trips, nor codecs, nor the way
+    /// back.
     fn dads(&self, server: usize) -> Result<Plan, PlanError> {
         let objective = Objective {
             goal: Goal::least(Measure::Latency),
@@ -173,7 +176,7 @@ impl Bench<'_> {
         };
         let mut path = Path::at(here);
         path.push(server, &way);
-        let tariff = Tariff::of(&objective.goal, self.topology);
+        let tariff = Tariff::of(&objective.goal, self.topology).fitted(self.graph, &times);
         match cut(scene, &path, &tariff, &mut Network::default()) {
             Some((labels, _)) => {
                 let placement = labels.placement(scene, &path);

@@ -16,12 +16,12 @@ pub struct Observed {
     pub wire: Vec<Option<Duration>>,
 }
 
-/// The topology in which the plan would have been predicted to take what was observed; with a `weight` below 1 only that
-/// share of the way there, by geometric mean, so that one bad moment does not turn over what is known.
+/// The topology in which the plan would have been predicted to take what was observed; with a `weight` below 1 only
+/// that share of the way there, by geometric mean, so that one bad moment does not turn over what is known.
 ///
-/// A tier becomes as much slower for all classes of layers as its part was slower. Of a link, what is predicted to be the
-/// larger part of the time changes: bandwidth or delay. The way back was not observed and changes alike. No figure changes
-/// by more than a factor of 16 at a time.
+/// A tier becomes as much slower for all classes of layers as its part was slower, and so do its codecs, which count as
+/// bound by memory. Of a link, what is predicted to be the larger part of the time changes: bandwidth or delay. The way
+/// back was not observed and changes alike. No figure changes by more than a factor of 16 at a time.
 pub fn calibrate(topology: &Topology, plan: &Plan, observed: &Observed, weight: f64) -> Topology {
     let mut corrected = topology.clone();
     let factor = |now: Duration, then: Duration| {

@@ -132,6 +132,14 @@ fn exits(graph: &Graph) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// The path begins where the input is.
+pub(crate) fn start(topology: &Topology, objective: &Objective, path: &[usize]) -> Result<(), PlanError> {
+    let Some(start) = path.first().filter(|start| **start != objective.input_at) else { return Ok(()) };
+    known_tier(topology, *start, || "the path".to_owned())?;
+    let name = |tier: usize| topology.tiers[tier].name.clone();
+    Err(PlanError::WrongStart { start: name(*start), input_at: name(objective.input_at) })
+}
+
 /// The path can be walked, each layer has a place on it where it may run, and data flows up only.
 pub(crate) fn placement(
     graph: &Graph,
@@ -160,8 +168,10 @@ pub(crate) fn placement(
         let (places, layers, tiers) = (places.len(), graph.layers.len(), path.len());
         return Err(PlanError::PlaceCount { places, layers, tiers });
     }
-    if let Some(exit) = exits.iter().find(|exit| **exit >= graph.exits.len()) {
-        return Err(PlanError::NoExit { exit: *exit, tensor: String::new() });
+    for (at, exit) in exits.iter().enumerate() {
+        if *exit >= graph.exits.len() || exits[..at].contains(exit) {
+            return Err(PlanError::NoSuchExit { exit: *exit, exits: graph.exits.len() });
+        }
     }
     flows_up(graph, topology, placement)
 }
@@ -363,7 +373,7 @@ mod tests {
             .assert_eq(&refused(placement.clone()));
         expect!["the placement has places for 2 layers, but the graph has 3, and its path has 2 tiers"]
             .assert_eq(&refused(Placement { places: vec![0, 0], ..placement.clone() }));
-        expect!["a path begins where the input is and passes each tier once: this one has 3 tiers and does not"]
+        expect!["a path has a tier and passes none twice: this one has 3 and does not"]
             .assert_eq(&refused(Placement { path: vec![0, 1, 0], ..placement.clone() }));
         expect!["no path leads from `edge` to `device` and back: links in both directions are needed"]
             .assert_eq(&refused(Placement { path: vec![1, 2], ..placement.clone() }));

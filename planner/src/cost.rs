@@ -1,4 +1,5 @@
-//! What one layer and one tensor cost: every formula and every constant of the cost model, which `lib.rs` tells in prose.
+//! What one layer and one tensor cost: every formula and every constant of the cost model, which `lib.rs` tells in
+//! prose.
 //!
 //! The searches and [`evaluate`](crate::evaluate()) all take their times from here, so they cannot disagree.
 

@@ -1,13 +1,13 @@
 //! Finds the least cost of a linear goal along one path: a minimum cut.
 //!
-//! For n tiers a layer i has n − 1 nodes; node l is on the sink's side exactly when the layer runs above link l. Arcs that
-//! no cut pays for keep this in order: a layer above link l + 1 is above link l, and what reads a tensor is above a link
-//! if what writes it is. The rest are costs (Ishikawa, IEEE TPAMI 25(10), 2003, for several tiers; Hu et al., INFOCOM
-//! 2019, for neural networks):
+//! For n tiers a layer i has n − 1 nodes; node l is on the sink's side exactly when the layer runs above link l. Arcs
+//! that no cut pays for keep this in order: a layer above link l + 1 is above link l, and what reads a tensor is above
+//! a link if what writes it is. The rest are costs (Ishikawa, IEEE TPAMI 25(10), 2003, for several tiers; Hu et al.,
+//! INFOCOM 2019, for neural networks):
 //!
 //! - running on tier t instead of t − 1: an arc between the node of link t − 1 and a terminal;
-//! - a tensor over link l, once however many layers read it: an arc from its writer's node to a node of its own, which is
-//!   above the link as soon as one of its readers is;
+//! - a tensor over link l, once however many layers read it: an arc from its writer's node to a node of its own, which
+//!   is above the link as soon as one of its readers is;
 //! - a message over link l: an arc from the source to a node that is above the link as soon as any layer is.
 //!
 //! Where exits are in use, a cost depends on the share of the requests that cause it: on the largest share among the
@@ -16,7 +16,7 @@
 use crate::flow::{Network, UNBOUNDED};
 use crate::path::Path;
 use crate::reach::Reach;
-use crate::tariff::{Tariff, units};
+use crate::tariff::Tariff;
 use crate::times::Times;
 use crate::{Graph, Pin, Placement, TensorId, Topology};
 
@@ -158,7 +158,7 @@ impl Build<'_, '_> {
         let send =
             |output: &TensorId| self.tariff.answer(times, self.path.home(place), *output) * reach.answers[*output];
         let answers: f64 = outputs.iter().map(send).sum();
-        units(nanos * self.tariff.tier_nano[tier] + weights + answers).min(UNBOUNDED)
+        self.tariff.units(nanos * self.tariff.tier_nano[tier] + weights + answers).min(UNBOUNDED)
     }
 
     /// Keeps a layer from places.
@@ -211,7 +211,7 @@ impl Build<'_, '_> {
 
     /// What a cost is in units at a share of the requests; unbounded where there is none.
     fn paid(&self, cost: Option<f64>, share: f64) -> u64 {
-        cost.map_or(UNBOUNDED, |cost| units(cost * share).min(UNBOUNDED))
+        cost.map_or(UNBOUNDED, |cost| self.tariff.units(cost * share).min(UNBOUNDED))
     }
 
     /// A cost that is due when any of these layers is above a link and `below`, if there is one, is not.
@@ -251,7 +251,7 @@ impl Build<'_, '_> {
             .collect();
         for way in 0..self.path.ways() {
             let (always, used) = self.path.up_always(way);
-            self.base += i128::from(units(self.tariff.messages(times, always)));
+            self.base += i128::from(self.tariff.units(self.tariff.messages(times, always)));
             let used = self.tariff.messages(times, used) + self.tariff.messages(times, self.path.down(way));
             if used > 0.0 {
                 self.any_above(way, None, &last, Some(used));
@@ -295,8 +295,8 @@ mod tests {
     fn the_best_cut_need_not_follow_the_order_of_the_layers() {
         let (places, cost) = best(&two_inputs(), &roomy(path())).expect("a placement");
         assert_eq!(places, [1, 0, 1]);
-        // `left` and `join` at 2, `pool` at 8; 4,000 bytes, and 2,560 in f16 with 900 us of coding or 5,120 without; the
-        // link's 2 ms and 192 bytes both ways, and 4,000 bytes back.
+        // `left` and `join` at 2, `pool` at 8; 4,000 bytes, and 2,560 in f16 with 900 us of coding or 5,120 without;
+        // the link's 2 ms and 192 bytes both ways, and 4,000 bytes back.
         let wire = (4_181 + 2_676 + 192 + 192 + 4_181) * 400;
         assert_eq!(cost, 40_000_000 + 8_000_000 + 8_000_000 + wire + 900_000 + 4_000_000);
     }

@@ -1,4 +1,5 @@
-//! Why there is no plan, grouped by what has to change: the topology, the model, the memory, or the placement asked for.
+//! Why there is no plan, grouped by what has to change: the topology, the model, the memory, or the placement asked
+//! for.
 
 use std::fmt;
 
@@ -51,6 +52,9 @@ pub enum PlanError {
     /// Two exits with outputs of one layer.
     #[error("layer `{layer}` decides two exits: give each a layer of its own")]
     ExitTwice { layer: String },
+    /// A placement uses an exit that is not there, or one twice.
+    #[error("the placement uses exit {exit}: name each of the graph's {exits} exits at most once, counting from 0")]
+    NoSuchExit { exit: usize, exits: usize },
     /// More exits than can be tried together.
     #[error("the graph has {exits} exits: at most {max} can be planned with")]
     TooManyExits { exits: usize, max: usize },
@@ -61,7 +65,8 @@ pub enum PlanError {
     /// Limits that are kept one by one, but by no plan together.
     #[error("no plan was found that keeps to all limits together; the nearest one misses {misses}")]
     LimitsMissed { misses: String },
-    /// Nothing was found, and nothing was proven either: some plan may cut the layers in another order, or more tensors.
+    /// Nothing was found, and nothing was proven either: some plan may cut the layers in another order, or more
+    /// tensors.
     #[error(
         "no plan was found that fits, though there may be one: of those that cut the layers in their order where at \
          most {live_max} tensors cross there is none; {reason}"
@@ -78,8 +83,8 @@ pub enum PlanError {
     TiersTooSmall(Shortage),
     /// The first tier cannot run the whole model, and nothing can leave it.
     #[error(
-        "{shortage}, and the model cannot be cut: nowhere in the order of its layers do at most {live_max} tensors cross \
-         that all offer one of the codecs {}",
+        "{shortage}, and the model cannot be cut: nowhere in the order of its layers do at most {live_max} tensors cross, \
+         each of which offers one of the codecs {}",
         listed(codecs)
     )]
     NoCut { shortage: Shortage, live_max: usize, codecs: Vec<String> },
@@ -98,8 +103,11 @@ pub enum PlanError {
     /// A path that cannot be walked.
     #[error("the path goes from `{from}` to `{to}`, but there are no links in both directions between them")]
     NoWay { from: String, to: String },
+    /// A path that begins elsewhere.
+    #[error("the path begins at `{start}`, but the input is at `{input_at}`: begin there")]
+    WrongStart { start: String, input_at: String },
     /// A path that is empty, or passes a tier twice.
-    #[error("a path begins where the input is and passes each tier once: this one has {tiers} tiers and does not")]
+    #[error("a path has a tier and passes none twice: this one has {tiers} and does not")]
     NoPath { tiers: usize },
     /// A placement says for each layer where it runs.
     #[error("the placement has places for {places} layers, but the graph has {layers}, and its path has {tiers} tiers")]

@@ -41,7 +41,13 @@ impl Placement {
             return Err(PlanError::CutsDecrease { before: pair[0], cut: pair[1] });
         }
         let place = |layer| cuts.iter().take_while(|cut| **cut <= layer).count();
-        let codecs = cuts.iter().zip(codecs).map(|(cut, codec)| vec![codec.clone(); graph.live(*cut).len()]);
+        let reach = Reach::new(graph, &[]);
+        let crosses = |cut: usize, tensor: &TensorId| {
+            let below = reach.writer[*tensor].is_none_or(|writer| writer < cut);
+            below && reach.readers[*tensor].last().is_some_and(|last| *last >= cut)
+        };
+        let crossing = |cut: usize| (0..graph.tensors.len()).filter(move |tensor| crosses(cut, tensor)).count();
+        let codecs = cuts.iter().zip(codecs).map(|(cut, codec)| vec![codec.clone(); crossing(*cut)]);
         Ok(Self {
             path: path.to_vec(),
             places: (0..layers).map(place).collect(),

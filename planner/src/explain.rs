@@ -1,5 +1,5 @@
-//! Says why a plan is what it is: where else the model could be cut, what binds, and what would have to change for another
-//! decision.
+//! Says why a plan is what it is: where else the model could be cut, what binds, and what would have to change for
+//! another decision.
 
 use crate::cut::{Labels, Scene, offers};
 use crate::path::{Path, ways};
@@ -18,6 +18,8 @@ const ROUNDING: f64 = 1e-6;
 /// A place where the model could be cut between two tiers, everything else staying where the plan has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
+    /// Indices of the tiers that the path goes over and that may compute.
+    pub path: Vec<usize>,
     /// Indices of the tiers below and above the cut.
     pub tiers: [usize; 2],
     /// How many layers of the graph's order run below it, and what crosses.
@@ -115,7 +117,7 @@ impl Moves<'_> {
                 .enumerate()
                 .map(|(layer, place)| if layer < separator.at { (*place).min(way) } else { (*place).max(way + 1) });
             let plan = self.plan(path, moved.collect());
-            Candidate { tiers, plan, separator }
+            Candidate { path: path.tiers().collect(), tiers, plan, separator }
         };
         separators.filter(|separator| separator.at < graph.layers.len()).map(candidate).collect()
     }
@@ -146,7 +148,7 @@ impl Moves<'_> {
     }
 }
 
-/// The constraints without which another plan would be better than `plan`.
+/// The constraints without which another plan would be better than `best`, which has to be the best one with them.
 pub fn bindings(graph: &Graph, topology: &Topology, objective: &Objective, best: &Plan) -> Vec<Binding> {
     let limits = &objective.limits;
     let measures = Measure::ALL.into_iter().filter(|measure| limits.of(*measure).is_some()).map(Constraint::Limit);
@@ -173,12 +175,12 @@ pub fn bindings(graph: &Graph, topology: &Topology, objective: &Objective, best:
     all.filter_map(binds).collect()
 }
 
-/// For one setting, the smallest change up and the smallest change down after which `best` is no longer the best plan; up
-/// to a factor of 1,024.
+/// For one setting, the smallest change up and the smallest change down after which `best` is no longer the best plan;
+/// up to a factor of 1,024. None for a plan that is not the best as things are.
 ///
 /// For a goal that adds up and without limits, the values of one setting at which a plan is the best are an interval,
-/// because the cost of each plan is linear in it (or in its reciprocal): so the factor is exact to 1 %. With limits there
-/// may be a smaller change.
+/// because the cost of each plan is linear in it (or in its reciprocal): so the factor is exact to 1 %. With limits
+/// there may be a smaller change.
 pub fn flips(graph: &Graph, topology: &Topology, objective: &Objective, best: &Plan, setting: &Setting) -> Vec<Flip> {
     let better = |factor: f64| {
         let (graph, topology) = setting.scaled(graph, topology, factor);
@@ -203,6 +205,9 @@ pub fn flips(graph: &Graph, topology: &Topology, objective: &Objective, best: &P
         }
         Some(flip)
     };
+    if better(1.0).is_some() {
+        return Vec::new();
+    }
     [1.0 / FACTOR_MAX, FACTOR_MAX].into_iter().filter_map(side).collect()
 }
 

@@ -1,5 +1,5 @@
-//! Many requests' sources on servers that they share: which source takes which of its choices, so that the mean latency,
-//! waiting included, is least.
+//! Many requests' sources on servers that they share: which source takes which of its choices, so that the mean
+//! latency, waiting included, is least.
 //!
 //! The model, its formula and their sources stand on the crate's front page, under *A fleet*. 1,000 devices with 145
 //! choices each on 20 edges and 2 clouds take a third of a second, and the placing is within 0.11 % of the bound: see
@@ -117,16 +117,16 @@ pub struct Placing {
     pub prices: Vec<f64>,
     /// No placing with these choices has a mean latency below this, even one that divides a source among choices.
     pub bound: Duration,
-    /// How far the mean latency may be above the least one, as a share of it: 0 when it is proven to be above it by less
-    /// than a millionth.
+    /// How far the mean latency may be above the least one, as a share of it: 0 when it is proven to be above it by
+    /// less than a millionth.
     pub gap: f64,
 }
 
 impl Fleet {
     /// Gives each source a choice so that no server is over its capacity and the mean latency is least.
     ///
-    /// The choices need not be the best of all, which is NP-hard to find; [`Placing::gap`] says how far they can be from
-    /// it. The same fleet gets the same placing on every machine.
+    /// The choices need not be the best of all, which is NP-hard to find; [`Placing::gap`] says how far they can be
+    /// from it. The same fleet gets the same placing on every machine.
     ///
     /// Fails when the fleet makes no sense, when it is proven to be more than the servers can bear, and when no placing
     /// within their capacity was found: whether sources that cannot be divided fit at all is a question of bin packing.

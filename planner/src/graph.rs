@@ -1,4 +1,5 @@
-//! A model as the planner sees it: layers in an order in which they can run, the tensors between them, and what each costs.
+//! A model as the planner sees it: layers in an order in which they can run, the tensors between them, and what each
+//! costs.
 
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ pub struct TensorCost {
     pub name: String,
     /// Type and shape.
     pub spec: TensorSpec,
-    /// The ways to send it. A crossing can use a codec that all its tensors offer.
+    /// The ways to send it. One without any cannot cross a link.
     pub codings: Vec<Coding>,
 }
 
@@ -162,7 +163,8 @@ impl Graph {
         layers.into_iter().map(|layer| self.layers[layer].macs).sum()
     }
 
-    /// Where each tensor crosses. Ids of tensors that do not exist are passed over: [`plan`](crate::plan()) refuses them.
+    /// Where each tensor crosses. Ids of tensors that do not exist are passed over: [`plan`](crate::plan()) refuses
+    /// them.
     pub(crate) fn lifetimes(&self) -> Vec<Lifetime> {
         let mut lifetimes = vec![Lifetime::NEVER; self.tensors.len()];
         let mut made = |tensor: &TensorId, from: usize| {

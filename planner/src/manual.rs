@@ -9,12 +9,12 @@ use crate::{Graph, Objective, Plan, PlanError, Topology, check, evaluate};
 
 /// The plan along `path` with one cut for each link, each given by names of layers or tensors.
 ///
-/// What a name stands for, and everything that it needs, runs below the cut: a layer with the layers before it, a tensor
-/// with those that make it. All others run above. An empty cut leaves nothing below it but what the cuts before it do.
-/// Each tensor crosses in the codec that is best for the objective's goal.
+/// What a name stands for, and everything that it needs, runs below the cut: a layer with the layers before it, a
+/// tensor with those that make it. All others run above. An empty cut leaves nothing below it but what the cuts before
+/// it do. Each tensor crosses in the codec that is best for the objective's goal.
 ///
-/// Fails as [`evaluate`] does, and when a name is unknown, there is not one cut for each link, or a tensor that crosses has
-/// none of the objective's codecs.
+/// Fails as [`evaluate`] does, and when a name is unknown, there is not one cut for each link, or a tensor that crosses
+/// has none of the objective's codecs.
 pub fn manual(
     graph: &Graph,
     topology: &Topology,
@@ -25,6 +25,7 @@ pub fn manual(
     check::topology(topology)?;
     check::graph(graph)?;
     check::objective(topology, objective)?;
+    check::start(topology, objective, path)?;
     let links = path.len().saturating_sub(1);
     if cuts.len() != links {
         return Err(PlanError::WrongCount { cuts: cuts.len(), codecs: cuts.len(), links });

@@ -1,5 +1,5 @@
-//! The cost model told anew, for tests: every way that a request can end is followed by itself, and the best plan is looked
-//! for among all placements and all codecs.
+//! The cost model told anew, for tests: every way that a request can end is followed by itself, and the best plan is
+//! looked for among all placements and all codecs.
 
 pub(crate) use every::{each, exit_sets, least, retold, walks};
 
@@ -92,7 +92,8 @@ impl Naive<'_> {
             let of = self.graph.exits.iter().position(|exit| exit.output == *output);
             of.is_some_and(|exit| !self.exits.contains(&exit))
         };
-        // Repeated until nothing changes: a layer is dead when it leads to an unused exit and to nothing else that counts.
+        // Repeated until nothing changes: a layer is dead when it leads to an unused exit and to nothing else that
+        // counts.
         let mut alive = vec![true; end];
         loop {
             let read = |tensor: &TensorId| (0..end).any(|at| alive[at] && self.graph.layers[at].reads.contains(tensor));
@@ -346,7 +347,8 @@ impl Naive<'_> {
         best
     }
 
-    /// Tries all codings of the tensors that are left. Nothing that is spent comes back, so what is over a limit stays so.
+    /// Tries all codings of the tensors that are left. Nothing that is spent comes back, so what is over a limit stays
+    /// so.
     fn code(&self, spent: Spent, sends: &[Crosses], limits: &Amounts, best: &mut f64) {
         let amounts = self.amounts(&spent);
         let total = cost(self.objective, &amounts);
@@ -369,8 +371,8 @@ impl Naive<'_> {
         }
     }
 
-    /// What the placement takes when each link has these codecs, by ascending id of the tensors that cross it: the number
-    /// of the link and of the tensor are asked for. Nothing where it cannot be.
+    /// What the placement takes when each link has these codecs, by ascending id of the tensors that cross it: the
+    /// number of the link and of the tensor are asked for. Nothing where it cannot be.
     pub(crate) fn coded(&self, codec: impl Fn(usize, TensorId) -> String) -> Option<Amounts> {
         let alive = self.alive();
         let mut spent = self.fixed(&alive)?;

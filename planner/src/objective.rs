@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::{Bytes, Energy, Graph, Loss, Price, TensorId, Totals, print_duration};
 
 /// The name under which a tensor is offered as it is, whatever its type: no loss, and nothing to compute.
@@ -12,7 +14,8 @@ pub const UNCODED: &str = "f32";
 pub const LIVE_MAX: usize = 8;
 
 /// What one request takes of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// From the request to its answer.
     Latency,
@@ -48,7 +51,7 @@ impl Measure {
             Self::Latency | Self::Interval => "ns",
             Self::Energy => "nJ",
             Self::Bytes => "B",
-            Self::Price => "1e-9",
+            Self::Price => "per billion",
         }
     }
 
@@ -233,7 +236,8 @@ pub struct Objective {
     /// Codecs that may be used, with their level, in order of preference where two cost the same.
     /// A name that no tensor offers is never used.
     pub codecs: Vec<String>,
-    /// Cuts that are tried when limits or memory bind have at most this many tensors cross. Without limits any number may.
+    /// Cuts that are tried when limits or memory bind have at most this many tensors cross. Without limits any number
+    /// may.
     pub live_max: usize,
     /// Whether the graph's inputs may not leave the tier where they are. Features may still reveal much of them.
     pub inputs_stay: bool,

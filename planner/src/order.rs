@@ -1,7 +1,8 @@
-//! Searches the cuts of another order of the layers: one in which a placement that was met is a cut of the order itself.
+//! Searches the cuts of another order of the layers: one in which a placement that was met is a cut of the order
+//! itself.
 //!
-//! Layers that do not depend on each other can run in any order, so the graph's own order is one of many. What a minimum
-//! cut puts together at some prices of the limits belongs together, so its order is a good second one.
+//! Layers that do not depend on each other can run in any order, so the graph's own order is one of many. What a
+//! minimum cut puts together at some prices of the limits belongs together, so its order is a good second one.
 
 use crate::cut::Scene;
 use crate::lattice::{self, Found};

@@ -3,17 +3,19 @@
 use crate::memory::usable;
 use crate::{Bytes, Graph, Objective, Pin, PlanError, Tier, Topology};
 
-/// Tiers along a path at most; the device and the cloud among them.
+/// Tiers with layers along a path at most; those that only pass on are not counted.
 const TIERS_MAX: usize = 8;
 /// Paths that are searched at most. A minimum cut takes from a few microseconds to milliseconds each.
 const PATHS_MAX: usize = 20_000;
 
-/// A walk through the topology from where the input is, with the tiers that may compute and those that only pass on bytes.
+/// A walk through the topology from where the input is, with the tiers that may compute and those that only pass on
+/// bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     /// All tiers in order.
     pub(crate) walk: Vec<usize>,
-    /// Positions in `walk` of the tiers that may compute, in ascending order; the first and the last one are among them.
+    /// Positions in `walk` of the tiers that may compute, in ascending order; the first and the last one are among
+    /// them.
     pub(crate) places: Vec<usize>,
     /// For each tier of `walk` but the first, the link of the topology that leads up to it.
     up: Vec<usize>,
@@ -29,8 +31,8 @@ impl Path {
         Self { walk: vec![tier], places: vec![0], up: Vec::new(), down: Vec::new(), answer: 0 }
     }
 
-    /// The path along `walk` with these positions of tiers that may compute, the first and the last one among them. None
-    /// where neighbours have no links in both directions, or the answer is wanted at none of its tiers.
+    /// The path along `walk` with these positions of tiers that may compute, the first and the last one among them.
+    /// None where neighbours have no links in both directions, or the answer is wanted at none of its tiers.
     pub(crate) fn along(topology: &Topology, walk: &[usize], places: Vec<usize>, answer_at: usize) -> Option<Self> {
         let link = |from: usize, to: usize| topology.links.iter().position(|link| (link.from, link.to) == (from, to));
         let up = walk.windows(2).map(|pair| link(pair[0], pair[1])).collect::<Option<_>>()?;
@@ -119,8 +121,9 @@ pub(crate) struct Way {
 
 /// All paths from the input that could hold the best plan; what uses only the first tiers of a path is part of it.
 ///
-/// A tier above the answer is no last one where nothing about it is better than the tier before, and that is not below the
-/// answer: whatever it would run, that tier runs as fast, and saves a crossing. That does not hold when several requests are in the pipeline or memory is short.
+/// A tier above the answer is no last one where nothing about it is better than the tier before, and that is not below
+/// the answer: whatever it would run, that tier runs as fast, and saves a crossing. That does not hold when several
+/// requests are in the pipeline or memory is short.
 pub(crate) fn paths(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Vec<Path>, PlanError> {
     let all: Vec<usize> = (0..graph.layers.len()).collect();
     let pipelined = objective.goal.interval > 0.0 || objective.limits.interval.is_some();
@@ -224,8 +227,8 @@ impl Walk<'_> {
         ways.iter().enumerate().filter(|way| !dominated(way)).map(|(_, way)| way.clone()).collect()
     }
 
-    /// The ways from a tier past others that are not taken, those with fewer tiers in between first. A way that is worse
-    /// than one before it is not followed: whatever comes after it, the other one serves there too.
+    /// The ways from a tier past others that are not taken, those with fewer tiers in between first. A way that is
+    /// worse than one before it is not followed: whatever comes after it, the other one serves there too.
     fn reach(&self, from: usize, taken: &[bool]) -> Vec<(usize, Way)> {
         let mut found: Vec<(usize, Way)> = Vec::new();
         let (mut tier, mut way, mut next) = (from, Way::default(), 0);
@@ -261,8 +264,9 @@ impl Walk<'_> {
             || self.needs > usable(here)
     }
 
-    /// Whether one way is nowhere worse than another and passes no tier that the other does not. One that passes the tier
-    /// where the answer is wanted brings answers there sooner than it brings tensors to its end: nothing else serves.
+    /// Whether one way is nowhere worse than another and passes no tier that the other does not. One that passes the
+    /// tier where the answer is wanted brings answers there sooner than it brings tensors to its end: nothing else
+    /// serves.
     fn serves(&self, one: &Way, other: &Way) -> bool {
         if other.over.contains(&self.answer_at) {
             return false;

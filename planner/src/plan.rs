@@ -120,6 +120,11 @@ impl Plan {
         self.hops[place].layers.is_empty() && ends.is_some_and(|(gets, gives)| gets.sends == gives.sends)
     }
 
+    /// Whether it sends an input of the graph over a link, in whatever codec.
+    pub fn sends_inputs(&self, graph: &Graph) -> bool {
+        self.crossings.iter().flat_map(|crossing| &crossing.sends).any(|sent| graph.inputs.contains(&sent.tensor))
+    }
+
     /// Whether both decide the same: the same layers on the same tiers, tensors in the same codecs, the same exits.
     pub fn decides_like(&self, other: &Self) -> bool {
         let codec = |sent: &Sent| (sent.tensor, sent.codec.clone());
@@ -131,7 +136,8 @@ impl Plan {
         decided(self) == decided(other)
     }
 
-    /// The placement that this plan is of. Layers that do not run, for an exit that is not in use, stand at the first place.
+    /// The placement that this plan is of. Layers that do not run, for an exit that is not in use, stand at the first
+    /// place.
     pub fn placement(&self, graph: &Graph) -> Placement {
         let mut places = vec![0; graph.layers.len()];
         for (place, hop) in self.hops.iter().enumerate() {

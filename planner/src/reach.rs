@@ -15,8 +15,8 @@ pub(crate) struct Reach {
     pub(crate) writer: Vec<Option<usize>>,
     /// By tensor: the layers that run and read it, in ascending order.
     pub(crate) readers: Vec<Vec<usize>>,
-    /// An exit in use, and a tensor that lies ready while the exit decides: the tensor crosses no link below the
-    /// exit's layer later than what the exit needs does.
+    /// A layer that decides an exit in use, and a tensor that lies ready then and is read later: while the exit decides
+    /// on a tier, the tensor is there too.
     pub(crate) waits: Vec<(usize, TensorId)>,
     /// Accuracy that the exits in use lose.
     pub(crate) loss: Loss,

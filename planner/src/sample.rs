@@ -16,8 +16,9 @@ pub(crate) const CODECS: [&str; 3] = ["f32", "f16", "int8"];
 
 const CLASSES: [OpClass; 4] = [OpClass::Convolution, OpClass::Depthwise, OpClass::MatrixProduct, OpClass::MemoryBound];
 
-/// Up to ten layers and two inputs. Layers write one or two tensors and read any that exist, so there are skips, tensors
-/// with several readers and tensors that nobody reads; any tensor may be an output, inputs included, and some are exits.
+/// Up to ten layers and two inputs. Layers write one or two tensors and read any that exist, so there are skips,
+/// tensors with several readers and tensors that nobody reads; any tensor may be an output, inputs included, and some
+/// are exits.
 pub(crate) fn any_graph() -> impl Strategy<Value = Graph> {
     let layers = prop_oneof![4 => 0_usize..7, 1 => 7_usize..11];
     (

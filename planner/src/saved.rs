@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Crossing, Graph, Hop, Placement, Plan, PlanError, TensorId, Topology, evaluate};
+use crate::{Crossing, Graph, Hop, Objective, Placement, Plan, PlanError, TensorId, Topology, check, evaluate};
 
 /// The format that this version writes and reads.
 const VERSION: u32 = 1;
@@ -65,6 +65,9 @@ pub enum SavedPlanError {
     /// A crossing that does not fit the layers' places.
     #[error("`{tier}` has to send {needs}, but the plan says that it sends {says}")]
     Crosses { tier: String, needs: String, says: String },
+    /// It sends what the objective keeps where it is.
+    #[error("the plan sends the input `{tensor}`, which has to stay where it is: plan again")]
+    SendsInput { tensor: String },
     /// It makes no sense, or does not fit any more.
     #[error("{0}")]
     Plan(Box<PlanError>),
@@ -88,12 +91,21 @@ impl SavedPlan {
         }
     }
 
-    /// The plan with what it costs today, for the model with this hash. Everything that a search guarantees is checked:
-    /// names, the order of the layers, pins, codecs and memory.
-    pub fn plan(&self, graph: &Graph, topology: &Topology, model: &str) -> Result<Plan, SavedPlanError> {
-        if self.version != VERSION {
-            return Err(SavedPlanError::Version { version: self.version });
-        }
+    /// Refuses a format that this version does not read. To be asked before the rest is read, which may have changed.
+    pub fn check_version(version: u32) -> Result<(), SavedPlanError> {
+        if version == VERSION { Ok(()) } else { Err(SavedPlanError::Version { version }) }
+    }
+
+    /// The plan with what it costs today, for the model with this hash. What a search guarantees is checked: names,
+    /// where it begins, the order of the layers, pins, codecs, inputs that must stay, and memory; not limits.
+    pub fn plan(
+        &self,
+        graph: &Graph,
+        topology: &Topology,
+        objective: &Objective,
+        model: &str,
+    ) -> Result<Plan, SavedPlanError> {
+        Self::check_version(self.version)?;
         if self.model != model {
             return Err(SavedPlanError::OtherModel { model: self.model.clone(), here: model.to_owned() });
         }
@@ -115,20 +127,21 @@ impl SavedPlan {
             codecs: self.codecs(graph)?,
             exits,
         };
-        let plan = evaluate(graph, topology, &placement, tier(&self.answer_at)?);
-        let plan = plan.map_err(|error| SavedPlanError::Plan(Box::new(error)))?;
+        let boxed = |error: PlanError| SavedPlanError::Plan(Box::new(error));
+        check::topology(topology).and_then(|()| check::start(topology, objective, &placement.path)).map_err(boxed)?;
+        let plan = evaluate(graph, topology, &placement, tier(&self.answer_at)?).map_err(boxed)?;
         for (crossing, hop) in plan.crossings.iter().zip(&self.hops) {
-            let needs = sends(graph, crossing);
+            if let Some(sent) = crossing.sends.iter().find(|sent| !objective.allows(graph, sent.tensor)) {
+                return Err(SavedPlanError::SendsInput { tensor: graph.tensors[sent.tensor].name.clone() });
+            }
             let mut says: Vec<&str> = hop.sends.iter().map(|sent| sent.tensor.as_str()).collect();
-            let mut names: Vec<&str> = needs.iter().map(|sent| sent.tensor.as_str()).collect();
+            let names = crossing.sends.iter().map(|sent| graph.tensors[sent.tensor].name.as_str());
+            let mut needs: Vec<&str> = names.collect();
             says.sort_unstable();
-            names.sort_unstable();
-            if says != names {
-                return Err(SavedPlanError::Crosses {
-                    tier: hop.tier.clone(),
-                    needs: names.join(", "),
-                    says: says.join(", "),
-                });
+            needs.sort_unstable();
+            if says != needs {
+                let (needs, says) = (needs.join(", "), says.join(", "));
+                return Err(SavedPlanError::Crosses { tier: hop.tier.clone(), needs, says });
             }
         }
         Ok(plan)
@@ -187,8 +200,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::plan;
     use crate::sample::{any_graph, any_topology, network, path, roomy};
-    use crate::{Objective, plan};
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
@@ -201,7 +214,7 @@ mod tests {
             let topology = roomy(topology);
             let Ok(plan) = plan(&graph, &topology, &Objective::default()) else { return Ok(()) };
             let saved = SavedPlan::new(&graph, &topology, 0, "hash", &plan);
-            let read = saved.plan(&graph, &topology, "hash");
+            let read = saved.plan(&graph, &topology, &Objective::default(), "hash");
             prop_assert_eq!(read, Ok(Plan { gap: None, ..plan }));
         }
     }
@@ -214,7 +227,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut SavedPlan)| {
             let mut changed = saved.clone();
             change(&mut changed);
-            changed.plan(&graph, &topology, "hash").expect_err("made to fail").to_string()
+            changed.plan(&graph, &topology, &Objective::default(), "hash").expect_err("made to fail").to_string()
         };
         assert!(refused(&|saved| saved.version = 2).contains("version 2"));
         assert!(refused(&|saved| saved.model = "other".to_owned()).contains("for the model other"));
@@ -225,5 +238,19 @@ mod tests {
                 .contains("no place for layer `conv`")
         );
         assert!(refused(&|saved| saved.answer_at.clear()).contains("the tier ``"));
+        assert!(refused(&|saved| saved.hops.reverse()).contains("but the input is at `device`: begin there"));
+    }
+
+    #[test]
+    fn an_input_that_must_stay_is_not_sent_by_a_plan_from_a_file() {
+        let (graph, topology) = (network(), roomy(path()));
+        let mut topology = topology;
+        topology.tiers[0].slowdown.convolution = 1000.0;
+        let best = plan(&graph, &topology, &Objective::default()).expect("there is a plan");
+        assert!(best.sends_inputs(&graph));
+        let saved = SavedPlan::new(&graph, &topology, 0, "hash", &best);
+        let stays = Objective { inputs_stay: true, ..Objective::default() };
+        let error = saved.plan(&graph, &topology, &stays, "hash").expect_err("it sends the photo");
+        assert_eq!(error, SavedPlanError::SendsInput { tensor: "photo".to_owned() });
     }
 }

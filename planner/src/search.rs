@@ -1,5 +1,5 @@
-//! Finds the best plan: a minimum cut for each path where costs add up, and where they do not, the best cut at separators
-//! beside a bound of what any plan could reach.
+//! Finds the best plan: a minimum cut for each path where costs add up, and where they do not, the best cut at
+//! separators beside a bound of what any plan could reach.
 
 use std::cmp::Ordering;
 
@@ -23,10 +23,10 @@ const ORDERS_MAX: usize = 8;
 
 /// The best plan for the objective among all paths, placements, codecs and exits.
 ///
-/// Where no limit and no memory binds and the slowest stage does not count, it is the optimum of the cost model. Otherwise
-/// it is the best of all plans that cut the layers' order where at most [`Objective::live_max`] tensors cross, and of what
-/// was met while proving a bound; [`Plan::gap`] says how far it can be from the optimum. The same arguments give the same
-/// plan on every machine.
+/// Where no limit and no memory binds and the slowest stage does not count, it is the optimum of the cost model.
+/// Otherwise it is the best of all plans that cut the layers' order where at most [`Objective::live_max`] tensors
+/// cross, and of what was met while proving a bound; [`Plan::gap`] says how far it can be from the optimum. The same
+/// arguments give the same plan on every machine.
 ///
 /// Fails when the arguments make no sense, or when no plan fits or keeps to the limits; the error says what is missing.
 pub fn plan(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Plan, PlanError> {
@@ -71,8 +71,10 @@ impl<'a> Planner<'a> {
     /// One direction between two tiers has changed. Nothing happens where there is no such link.
     pub fn relink(&mut self, from: usize, to: usize, direction: Direction) -> Result<(), PlanError> {
         if let Some(at) = self.topology.links.iter().position(|link| (link.from, link.to) == (from, to)) {
-            self.topology.links[at].direction = direction;
-            check::topology(&self.topology)?;
+            let mut changed = self.topology.clone();
+            changed.links[at].direction = direction;
+            check::topology(&changed)?;
+            self.topology = changed;
             self.times.relink(&self.topology, at);
             self.paths = paths(self.graph, &self.topology, self.objective)?;
         }
@@ -91,10 +93,10 @@ impl<'a> Planner<'a> {
     /// The plan of least cost when nothing is limited and no stage counts.
     fn least(&mut self) -> Option<Plan> {
         let mut best: Option<(Plan, u64)> = None;
+        let tariff = Tariff::of(&self.objective.goal, &self.topology).fitted(self.graph, &self.times);
         for reach in &self.reaches {
             for path in &self.paths {
                 let scene = Scene { graph: self.graph, topology: &self.topology, reach, times: &self.times };
-                let tariff = Tariff::of(&self.objective.goal, &self.topology);
                 let Some((labels, cost)) = cut(scene, path, &tariff, &mut self.network) else { continue };
                 if best.as_ref().is_some_and(|(_, least)| cost > *least) {
                     continue;
@@ -110,12 +112,14 @@ impl<'a> Planner<'a> {
         best.map(|(plan, _)| plan)
     }
 
-    /// For each set of exits and each path the plan of least cost at a tariff, of those that keep to the limits and fit.
+    /// For each set of exits and each path the plan of least cost at a tariff, of those that keep to the limits and
+    /// fit.
     pub(crate) fn cheapest(&mut self, tariff: &Tariff) -> Vec<Plan> {
         let mut network = std::mem::take(&mut self.network);
+        let tariff = tariff.clone().fitted(self.graph, &self.times);
         let mut plans = Vec::new();
         for scene in self.reaches.iter().map(|reach| self.scene(reach)) {
-            let cuts = self.paths.iter().filter_map(|path| Some((path, cut(scene, path, tariff, &mut network)?.0)));
+            let cuts = self.paths.iter().filter_map(|path| Some((path, cut(scene, path, &tariff, &mut network)?.0)));
             plans.extend(
                 cuts.map(|(path, labels)| sum(scene, &labels.placement(scene, path), self.objective.answer_at)),
             );
@@ -203,8 +207,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The orders of the layers in plans that were met, of the most promising ones: those that fit, then those that miss
-    /// and cost least.
+    /// The orders of the layers in plans that were met, of the most promising ones: those that fit, then those that
+    /// miss and cost least.
     fn orders<'p>(&self, met: Vec<(&'p Reach, &'p Path, Plan)>) -> Vec<(&'p Reach, &'p Path, Vec<usize>)> {
         let layers = self.graph.layers.len();
         let rank = |plan: &Plan| {
@@ -243,7 +247,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Why no plan keeps to the limits: one that cannot be kept at all, or how near the nearest plan comes to all of them.
+    /// Why no plan keeps to the limits: one that cannot be kept at all, or how near the nearest plan comes to all of
+    /// them.
     fn missed(&self, nearest: &Plan) -> PlanError {
         for miss in self.objective.limits.misses(&nearest.totals) {
             let Some(measure) = miss.measure else { continue };
@@ -304,7 +309,8 @@ impl<'a> Planner<'a> {
         Ok(plans)
     }
 
-    /// Plans that are the best for some weights of two measures: weights in geometric steps around where both cost alike.
+    /// Plans that are the best for some weights of two measures: weights in geometric steps around where both cost
+    /// alike.
     fn supported(&mut self, one: Measure, other: Measure) -> Vec<Plan> {
         const STEPS: i32 = 12;
         if one == Measure::Interval || other == Measure::Interval {
@@ -316,7 +322,12 @@ impl<'a> Planner<'a> {
             let scene = self.scene(reach);
             for path in &self.paths {
                 let mut least = |goal: crate::Goal| {
-                    let (labels, _) = cut(scene, path, &Tariff::of(&goal, &self.topology), &mut network)?;
+                    let (labels, _) = cut(
+                        scene,
+                        path,
+                        &Tariff::of(&goal, &self.topology).fitted(self.graph, &self.times),
+                        &mut network,
+                    )?;
                     Some(sum(scene, &labels.placement(scene, path), self.objective.answer_at))
                 };
                 let [first, last] = [one, other].map(|measure| least(crate::Goal::least(measure)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Bandwidth, Bytes, Graph, Slowdown, Topology, print_duration};
+use crate::{Bandwidth, Bytes, Graph, Slowdown, Topology, UNCODED, print_duration};
 
 /// One thing that a plan depends on.
 ///
@@ -36,7 +36,8 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// All settings that `graph` and `topology` have, without codecs that no tensor offers.
+    /// All settings that `graph` and `topology` have, without codecs that no tensor offers: uncoded tensors take what
+    /// they take.
     pub fn all(graph: &Graph, topology: &Topology, codecs: &[String]) -> Vec<Self> {
         let mut pairs: Vec<[usize; 2]> =
             topology.links.iter().map(|link| [link.from.min(link.to), link.from.max(link.to)]).collect();
@@ -48,7 +49,11 @@ impl Setting {
         let bandwidths = pairs.iter().map(|[one, other]| Self::Bandwidth { one: *one, other: *other });
         let delays = pairs.iter().map(|[one, other]| Self::Delay { one: *one, other: *other });
         let speeds = (0..topology.tiers.len()).map(|tier| Self::Speed { tier });
-        let sizes = codecs.iter().filter(offered).map(|codec| Self::Size { codec: codec.clone() });
+        let sizes = codecs
+            .iter()
+            .filter(|codec| *codec != UNCODED)
+            .filter(offered)
+            .map(|codec| Self::Size { codec: codec.clone() });
         bandwidths.chain(delays).chain(speeds).chain(sizes).collect()
     }
 
@@ -103,7 +108,7 @@ impl Setting {
                 let delays = ways.iter().filter_map(|(from, to)| Some(topology.direction(*from, *to)?.delay));
                 print_duration(Duration::from_nanos(whole(delays.sum::<Duration>().as_nanos() as f64)))
             }
-            Self::Speed { .. } | Self::Size { .. } => format!("{factor:.3} x"),
+            Self::Speed { .. } | Self::Size { .. } => times(factor),
         }
     }
 
@@ -112,11 +117,17 @@ impl Setting {
         let tier = |tier: usize| topology.tiers.get(tier).map_or("?", |tier| tier.name.as_str());
         match self {
             Self::Bandwidth { one, other } => format!("the bandwidth between {} and {}", tier(*one), tier(*other)),
-            Self::Delay { one, other } => format!("the delay between {} and {}", tier(*one), tier(*other)),
+            Self::Delay { one, other } => format!("the round trip between {} and {}", tier(*one), tier(*other)),
             Self::Speed { tier: at } => format!("the speed of {}", tier(*at)),
             Self::Size { codec } => format!("the bytes of {codec}"),
         }
     }
+}
+
+/// A factor with three significant digits: `0.250 x`, `12.5 x`, `0.00391 x`.
+pub fn times(factor: f64) -> String {
+    let decimals = (2 - factor.abs().max(1e-9).log10().floor() as i32).max(0) as usize;
+    format!("{factor:.decimals$} x")
 }
 
 fn between(topology: &mut Topology, one: usize, other: usize) -> impl Iterator<Item = &mut crate::Direction> {
@@ -128,6 +139,14 @@ fn between(topology: &mut Topology, one: usize, other: usize) -> impl Iterator<I
 mod tests {
     use super::*;
     use crate::sample::{network, path};
+
+    #[test]
+    fn a_factor_has_three_digits() {
+        assert_eq!(
+            [0.25, 12.5, 1.0 / 256.0, 1024.0, 1.0].map(times),
+            ["0.250 x", "12.5 x", "0.00391 x", "1024 x", "1.00 x"]
+        );
+    }
 
     #[test]
     fn a_setting_changes_what_it_names_and_nothing_else() {

@@ -181,8 +181,8 @@ mod tests {
             &path(),
             &["pca/1", "int8"],
             expect![[r#"
-            layers `conv` to `fc` need 5.71 MB for weights and activations, but `device` has 1.67 MB after 20 % headroom, and the model cannot be cut: nowhere in the order of its layers do at most 8 tensors cross that all offer one of the codecs pca/1, int8
-        "#]],
+                layers `conv` to `fc` need 5.71 MB for weights and activations, but `device` has 1.67 MB after 20 % headroom, and the model cannot be cut: nowhere in the order of its layers do at most 8 tensors cross, each of which offers one of the codecs pca/1, int8
+            "#]],
         );
         let mut topology = path();
         topology.tiers.truncate(1);

@@ -1,15 +1,16 @@
 //! A linear goal: what a nanosecond, a byte and a loss cost on each tier and link.
 //!
 //! Minimum cuts minimise such a goal exactly. What is not linear, the slowest stage and limits, comes in through
-//! multipliers: for any of them the least cost is a lower bound, because a stage's share of the slowest one, and a limit
-//! that is kept to, can only make it smaller (Lagrangian relaxation: Everett, Operations Research 11(3), 1963).
+//! multipliers: for any of them the least cost is a lower bound, because a stage's share of the slowest one, and a
+//! limit that is kept to, can only make it smaller (Lagrangian relaxation: Everett, Operations Research 11(3), 1963).
 
 use crate::path::Path;
 use crate::times::{Offer, Times};
-use crate::{Goal, TensorId, Topology};
+use crate::{Goal, Graph, TensorId, Topology};
 
-/// Costs are whole numbers of 1/1024 of the goal's unit, so that sums and comparisons are exact.
-pub(crate) const UNIT: f64 = 1024.0;
+/// What everything at once costs in whole units, about: minimum cuts add up whole numbers, so that sums and comparisons
+/// are exact, and those of no placement come near the largest one.
+const WHOLE: f64 = (1_u64 << 50) as f64;
 
 /// Costs by tier and by link of the topology.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub(crate) struct Tariff {
     pub(crate) link_byte: Vec<f64>,
     /// A millionth of accuracy.
     pub(crate) loss: f64,
+    /// Whole units for a cost of 1.
+    pub(crate) unit: f64,
 }
 
 impl Tariff {
@@ -42,7 +45,37 @@ impl Tariff {
             delay_nano: goal.latency,
             link_byte: byte.collect(),
             loss: 0.0,
+            unit: 1024.0,
         }
+    }
+
+    /// With units that fit the graph's times: a power of two, the same for all paths and exits.
+    pub(crate) fn fitted(mut self, graph: &Graph, times: &Times) -> Self {
+        let tiers = times.compute.iter().zip(&self.tier_nano);
+        let compute: f64 =
+            tiers.map(|(layers, nano)| layers.iter().map(|nanos| *nanos as f64).sum::<f64>() * nano).sum();
+        let links = 0..self.link_nano.len();
+        let everywhere = |offer: &Offer| {
+            let code = offer.code.iter().zip(&self.tier_nano).map(|(code, nano)| (code[0] + code[1]) as f64 * nano);
+            let carry = links.clone().map(|link| self.carry(link, offer.carry[link], offer.wire_bytes));
+            code.chain(carry).sum::<f64>() + offer.loss as f64 * self.loss
+        };
+        let sends: f64 = times.offers.iter().flatten().map(everywhere).sum();
+        let all: Vec<usize> = links.clone().collect();
+        let answers = (0..times.answer.len()).filter(|output| !times.answer[*output].is_empty());
+        let answers: f64 = answers.map(|output| self.answer(times, &all, output)).sum();
+        let weights: u64 = graph.layers.iter().map(|layer| layer.weights.0).sum();
+        let weights = weights as f64 * self.tier_weight.iter().sum::<f64>();
+        let most = compute + weights + sends + answers + self.messages(times, &all);
+        if most.is_finite() && most > 0.0 {
+            self.unit = (WHOLE / most).log2().floor().exp2();
+        }
+        self
+    }
+
+    /// In whole units; the largest number where it is too large.
+    pub(crate) fn units(&self, cost: f64) -> u64 {
+        (cost * self.unit).round() as u64
     }
 
     /// Sending a tensor from one computing tier of a path to the next.
@@ -81,11 +114,6 @@ impl Tariff {
     }
 }
 
-/// In whole units; the largest where it is too large.
-pub(crate) fn units(cost: f64) -> u64 {
-    (cost * UNIT).round() as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_for_units_is_the_largest() {
-        assert_eq!([units(0.0), units(1.0), units(f64::INFINITY)], [0, 1024, u64::MAX]);
+    fn units_fit_the_costs_whatever_the_goal_counts_in() {
+        let (graph, topology) = (network(), path());
+        let times = Times::new(&graph, &topology, &Objective::default());
+        for weight in [1e-12, 1e-6, 1.0, 1e9] {
+            let goal = Goal { latency: weight, ..Goal::least(Measure::Latency) };
+            let tariff = Tariff::of(&goal, &topology).fitted(&graph, &times);
+            let second = tariff.units(1e9 * weight);
+            assert!((1 << 45..1 << 56).contains(&second), "{second} units are a second at {weight}");
+            assert_eq!([tariff.units(0.0), tariff.units(f64::INFINITY)], [0, u64::MAX]);
+        }
     }
 }

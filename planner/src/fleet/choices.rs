@@ -13,8 +13,8 @@ const TIERS_MAX: usize = 3;
 /// Prices that are tried where none are known: what waiting adds at loads of 0, 29, 70 and 90 %.
 const PRICES: [f64; 4] = [0.0, 1.0, 10.0, 99.0];
 
-/// Which tiers and links of a topology are which of a fleet's servers. What is none, or past the end, the source has for
-/// itself: its device, for one.
+/// Which tiers and links of a topology are which of a fleet's servers. What is none, or past the end, the source has
+/// for itself: its device, for one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shared {
     /// For each tier, its server.
@@ -23,12 +23,13 @@ pub struct Shared {
     pub links: Vec<Option<usize>>,
 }
 
-/// Plans from which a source may choose: for each walk of at most three tiers through the topology, those of least latency
-/// when a second of a shared server's time costs so many seconds more. None is in all respects worse than another.
+/// Plans from which a source may choose: for each walk of at most three tiers through the topology, those of least
+/// latency when a second of a shared server's time costs so many seconds more. None is in all respects worse than
+/// another.
 ///
 /// Where no prices are known, a few are tried for everything that is shared, for each shared tier, and for the links by
-/// themselves. A placing tells better ones: [`Placing::prices`](super::Placing::prices). Add to the kind's choices what is
-/// best at these, and place again: two such rounds save 2.6 % of the latency of the fleet in `benches/fleet.rs`.
+/// themselves. A placing tells better ones: [`Placing::prices`](super::Placing::prices). Add to the kind's choices what
+/// is best at these, and place again: two such rounds save 2.6 % of the latency of the fleet in `benches/fleet.rs`.
 ///
 /// The objective's goal is taken to be latency; its limits hold for a request that does not wait. That tiers' memory
 /// holds the parts of several kinds at once is not checked.
@@ -65,8 +66,8 @@ pub fn choices(
     Ok(kept.map(|((taken, plan), _)| taken.choice(plan, shared)).collect())
 }
 
-/// The sets of tiers of all walks of at most [`TIERS_MAX`] tiers that pass where the answer is wanted, less those that are
-/// part of another. A set with its walks in all orders is planned at once.
+/// The sets of tiers of all walks of at most [`TIERS_MAX`] tiers that pass where the answer is wanted, less those that
+/// are part of another. A set with its walks in all orders is planned at once.
 fn walks(topology: &Topology, objective: &Objective) -> Vec<Vec<usize>> {
     let both =
         |from: usize, to: usize| topology.direction(from, to).is_some() && topology.direction(to, from).is_some();

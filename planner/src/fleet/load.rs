@@ -87,7 +87,8 @@ impl Choices {
 pub(super) struct Demand {
     pub(super) kind: usize,
     pub(super) rate: f64,
-    /// For each choice, rate times latency without waiting for others: infinite when the source alone is too much for it.
+    /// For each choice, rate times latency without waiting for others: infinite when the source alone is too much for
+    /// it.
     fixed: Vec<f64>,
 }
 

@@ -1,8 +1,8 @@
 //! The convex relaxation: sources may be divided among their choices, and the least cost is a bound for all placings.
 //!
 //! Pairwise Frank–Wolfe steps, one source after the other (Lacoste-Julien et al., ICML 2013, for blocks; Lacoste-Julien
-//! and Jaggi, NeurIPS 2015, for pairs): a share moves from the source's dearest choice in use to its cheapest one, as far
-//! as that pays. The duality gap tells when to stop.
+//! and Jaggi, NeurIPS 2015, for pairs): a share moves from the source's dearest choice in use to its cheapest one, as
+//! far as that pays. The duality gap tells when to stop.
 
 use super::load::{Curve, Problem};
 

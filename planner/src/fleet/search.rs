@@ -47,7 +47,8 @@ impl<'p> State<'p> {
         Self { problem, choices: vec![0; problem.sources.len()], loads: vec![0.0; problem.servers] }.filled(all)
     }
 
-    /// Sources that a relaxation does not divide keep their choice; then one after the other takes what is best by then.
+    /// Sources that a relaxation does not divide keep their choice; then one after the other takes what is best by
+    /// then.
     pub(super) fn round(problem: &'p Problem, shares: &[Vec<(usize, f64)>]) -> Self {
         let choices = shares.iter().map(|shares| shares.first().map_or(0, |(choice, _)| *choice)).collect();
         let mut state = Self { problem, choices, loads: vec![0.0; problem.servers] };

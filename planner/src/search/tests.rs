@@ -60,3 +60,24 @@ proptest! {
         check_optimal(&graph, &topology, &Objective { input_at, answer_at, ..objective })?;
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn a_goal_in_other_units_is_met_as_well(
+        graph in any_graph(), topology in any_chain(1..4), objective in any_objective(), factor in prop_oneof![Just(1e-9), Just(1e6)],
+    ) {
+        let topology = roomy(topology);
+        let goal = Measure::ALL.into_iter().fold(objective.goal, |goal, measure| {
+            goal.plus(&Goal::least(measure), (factor - 1.0) * objective.goal.weight(measure))
+        });
+        let found = [objective.clone(), Objective { goal, ..objective.clone() }].map(|objective| plan(&graph, &topology, &objective));
+        if let [Ok(one), Ok(other)] = &found {
+            let [one, other] = [one, other].map(|plan| objective.goal.cost(&plan.totals));
+            prop_assert!((one - other).abs() <= naive::tolerance(&objective, one), "{one} became {other}");
+        } else {
+            prop_assert!(found.iter().all(Result::is_err));
+        }
+    }
+}

@@ -39,13 +39,18 @@ pub(crate) struct Cell {
     pub(crate) places: Places,
 }
 
-/// The whole model in one place; where what the emulation enforces is more than twice the plan's time, it is that, not run.
+/// The whole model in one place; where what the emulation enforces is more than twice the plan's time, it is that, not
+/// run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Places {
     pub(crate) device_ms: f64,
     pub(crate) server_raw_ms: f64,
     /// None for inputs that are no photos.
     pub(crate) server_jpeg_ms: Option<f64>,
+    /// None for inputs that are no photos.
+    pub(crate) server_webp_ms: Option<f64>,
+    /// Whether only the device counts, because inputs must stay there.
+    pub(crate) inputs_stay: bool,
 }
 
 /// One way to run the model.
@@ -56,6 +61,8 @@ struct Entry {
     floor: Duration,
     /// Placed in one place.
     single: bool,
+    /// Whether it keeps inputs where they must stay.
+    allowed: bool,
     times: Vec<Duration>,
 }
 
@@ -83,6 +90,9 @@ pub(crate) async fn measure(world: &World<'_>) -> Result<Cell, Failure> {
     let mut least = Duration::MAX;
     let mut joined = false;
     for index in std::iter::once(0).chain(order) {
+        if !entries[index].allowed {
+            continue;
+        }
         if entries[index].floor > least && !(entries[index].single && entries[index].floor < 2 * least) {
             continue;
         }
@@ -130,7 +140,14 @@ fn entries(world: &World<'_>) -> Result<Vec<Entry>, Failure> {
         match same {
             Some(entry) if single => (entry.single, entry.name) = (true, name),
             Some(_) => {}
-            None => entries.push(Entry { floor: floor(world, &plan), name, plan, single, times: Vec::new() }),
+            None => entries.push(Entry {
+                floor: floor(world, &plan),
+                allowed: !(objective.inputs_stay && plan.sends_inputs(graph)),
+                name,
+                plan,
+                single,
+                times: Vec::new(),
+            }),
         }
     }
     Ok(entries)
@@ -155,7 +172,8 @@ fn finalists(entries: &[Entry], least: Duration) -> Vec<usize> {
     let mut near: Vec<usize> = (1..entries.len()).filter(|index| median(index) <= least.mul_f64(NEAR)).collect();
     near.sort_by_key(median);
     near.truncate(NEAR_MAX);
-    let single = (0..entries.len()).filter(|index| entries[*index].single).min_by_key(median);
+    let places = (0..entries.len()).filter(|index| entries[*index].single && !entries[*index].times.is_empty());
+    let single = places.min_by_key(median);
     let mut again: Vec<usize> = std::iter::once(0).chain(single).chain(near).collect();
     again.sort_unstable();
     again.dedup();
@@ -190,6 +208,8 @@ fn cell(world: &World<'_>, entries: &[Entry], again: &[usize]) -> Cell {
             device_ms: place("on device").unwrap_or(f64::NAN),
             server_raw_ms: place("raw").unwrap_or(f64::NAN),
             server_jpeg_ms: place("JPEG"),
+            server_webp_ms: place("WebP"),
+            inputs_stay: world.objective.inputs_stay,
         },
     }
 }

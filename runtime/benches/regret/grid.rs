@@ -50,6 +50,7 @@ impl<'a> World<'a> {
         reference: &DeviceProfile,
         device: &'static str,
         link: GridLink,
+        inputs_stay: bool,
     ) -> Result<Self, Failure> {
         let codecs = CODECS.map(str::parse::<Codec>).into_iter().collect::<Result<Vec<_>, _>>()?;
         let shape = Shape::new(Bandwidth(link.1), Duration::from_micros(link.2));
@@ -82,7 +83,7 @@ impl<'a> World<'a> {
             link,
             graph: priced_graph(subject, prefixes, &codecs),
             topology: priced_topology(&places, reference, Speed::Shown),
-            objective: Objective { codecs: CODECS.map(str::to_owned).to_vec(), ..Objective::default() },
+            objective: Objective { codecs: CODECS.map(str::to_owned).to_vec(), inputs_stay, ..Objective::default() },
             places,
         })
     }

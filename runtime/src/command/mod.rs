@@ -1,7 +1,7 @@
 //! The command line: `thalweg run`, `plan`, `profile` and `verify`.
 //!
-//! Results go to standard output, errors and progress to standard error. The exit code is 0 for success, 2 when what the
-//! user gave cannot be used, and 1 when something failed.
+//! Results go to standard output, errors and progress to standard error. The exit code is 0 for success, 2 when what
+//! the user gave cannot be used, and 1 when something failed.
 
 mod prepare;
 mod given;

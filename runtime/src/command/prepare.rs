@@ -10,7 +10,7 @@ use thalweg_planner::{Graph, Objective, Topology};
 
 use super::Target;
 use crate::config;
-use crate::run::{RunError, Speed, Subject, measure_prefixes, priced_graph, priced_topology, scale_codings};
+use crate::run::{RunError, Speed, Subject, measure_prefixes, pin, priced_graph, priced_topology, scale_codings};
 use crate::show::Progress;
 
 /// A subject and all that the planner has to know of it and its surroundings.
@@ -45,6 +45,7 @@ pub(super) fn prepare(
     let mut graph = priced_graph(&subject, &prefixes, &codecs);
     // Codecs were timed here, whatever machine the profile is of.
     scale_codings(&mut graph, &here.slowdown(&reference));
+    subject.pipeline.as_ref().map_or(Ok(()), |pipeline| pin(&mut graph, pipeline))?;
     let topology = priced_topology(&places, &reference, speed);
     let mut objective = Objective {
         codecs: codecs.iter().map(Codec::to_string).collect(),

@@ -10,6 +10,7 @@ mod topology;
 mod error;
 
 pub use error::{ConfigError, Place, Problem};
+pub use objective::Pins;
 pub use pipeline::{Answer, CODECS_DEFAULT, DEADLINE_DEFAULT, Input, Origin, Pipeline};
 pub use read::FILE_BYTES_MAX;
 pub use topology::{Link, Tier, Topology, device_file};

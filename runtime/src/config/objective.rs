@@ -1,15 +1,17 @@
 //! What the pipeline says a plan has to be best at, and what it has to keep to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use thalweg_codec::Codec;
 use thalweg_planner::{Bytes, Energy, Goal, Limits, Loss, Measure, Mode, Price, duration};
 
 use super::ConfigError;
-use super::read::Document;
+use super::read::{Document, wrong_value};
 
 /// What `goal` says.
 pub(super) enum GoalKey {
@@ -55,6 +57,16 @@ pub(super) enum ModeKey {
 #[serde(transparent)]
 struct Time(#[serde(with = "duration")] Duration);
 
+/// Where layers may run, by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pins {
+    /// Layers that run where the input is.
+    pub stay: Vec<String>,
+    /// Layers that run on a tier with a GPU.
+    pub gpu: Vec<String>,
+}
+
 /// The goal in the planner's units; the least latency where the file says nothing.
 pub(super) fn goal(document: &Document<'_>, key: Option<GoalKey>) -> Result<Goal, ConfigError> {
     let keys = match key {
@@ -77,6 +89,18 @@ pub(super) fn goal(document: &Document<'_>, key: Option<GoalKey>) -> Result<Goal
     } else {
         Err(document.out_of_range("goal", "write numbers, 0 or above, and one of them above 0"))
     }
+}
+
+/// What codecs lose, by their names, which have to be those of codecs.
+pub(super) fn losses(
+    document: &Document<'_>,
+    keys: BTreeMap<String, Loss>,
+) -> Result<BTreeMap<String, Loss>, ConfigError> {
+    for name in keys.keys() {
+        let known: Result<Codec, _> = name.parse();
+        known.map_err(|error| document.error("losses", wrong_value("losses".into(), &error.to_string())))?;
+    }
+    Ok(keys)
 }
 
 impl LimitsKeys {
@@ -188,13 +212,28 @@ mod tests {
     }
 
     #[test]
+    fn pins_name_layers() {
+        let pins = read("[pins]\nstay = [\"a\", \"b\"]").unwrap().pins;
+        assert_eq!((pins.stay, pins.gpu), (vec!["a".to_owned(), "b".to_owned()], Vec::new()));
+        refused(
+            "[pins]\nstays = [\"a\"]",
+            &expect![[r#"
+            pipeline.toml:5:1: `stays` is not a key here
+              help: did you mean `stay`?"#]],
+        );
+    }
+
+    #[test]
     fn losses_belong_to_codecs() {
         let losses = read("losses = { int8 = \"0.1 %\", \"jpeg/90\" = \"0 ppm\" }").unwrap().losses;
         let wanted = [("int8".to_owned(), Loss(1000)), ("jpeg/90".to_owned(), Loss(0))];
         assert_eq!(losses.into_iter().collect::<Vec<_>>(), wanted);
-        refused("losses = { int9 = \"0.1 %\" }", &expect![[r#"
+        refused(
+            "losses = { int9 = \"0.1 %\" }",
+            &expect![[r#"
             pipeline.toml:4:10: `losses`: "int9" is not a codec
-              help: write f32, f16, int8, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90""#]]);
+              help: write f32, f16, int8, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90""#]],
+        );
     }
 
     #[test]

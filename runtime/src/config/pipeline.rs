@@ -12,7 +12,7 @@ use thalweg_modules::random::Range;
 use thalweg_modules::{Layout, Normalise};
 use thalweg_planner::{Goal, Limits, Loss, Mode, duration};
 
-use super::objective::{GoalKey, LimitsKeys, ModeKey, goal};
+use super::objective::{GoalKey, LimitsKeys, ModeKey, Pins, goal, losses};
 use super::read::{Document, Source, wrong_value};
 use super::{ConfigError, Problem};
 
@@ -29,10 +29,13 @@ pub struct Pipeline {
     pub topology: PathBuf,
     /// What a crossing may use, at least one, none twice. The pixels of a picture codec are those of its parsed name.
     pub codecs: Vec<Codec>,
-    /// Accuracy that each codec loses when a tensor crosses in it, as somebody has measured it for this model, by its name.
+    /// Accuracy that each codec loses when a tensor crosses in it, as somebody has measured it for this model, by its
+    /// name.
     pub losses: BTreeMap<String, Loss>,
     /// Whether the inputs may not leave the first tier as they are.
     pub inputs_stay: bool,
+    /// Names of layers that run on the first tier only, and of layers that need a tier with a GPU.
+    pub pins: Pins,
     /// What a plan has to be best at.
     pub goal: Goal,
     /// What a plan has to keep to, by prediction.
@@ -118,6 +121,7 @@ impl Pipeline {
             codecs: codecs(&document, &keys.codecs)?,
             losses: losses(&document, keys.losses)?,
             inputs_stay: keys.inputs_stay,
+            pins: keys.pins,
             goal: goal(&document, keys.goal)?,
             limits: keys.limits.limits(),
             mode: keys.mode.map_or(Mode::default(), Mode::from),
@@ -142,6 +146,8 @@ pub(super) struct PipelineKeys {
     losses: BTreeMap<String, Loss>,
     #[serde(default)]
     inputs_stay: bool,
+    #[serde(default)]
+    pins: Pins,
     goal: Option<GoalKey>,
     #[serde(default)]
     limits: LimitsKeys,
@@ -214,14 +220,6 @@ fn top_default() -> usize {
 
 fn softmax_default() -> bool {
     true
-}
-
-fn losses(document: &Document<'_>, keys: BTreeMap<String, Loss>) -> Result<BTreeMap<String, Loss>, ConfigError> {
-    for name in keys.keys() {
-        let known: Result<Codec, _> = name.parse();
-        known.map_err(|error| document.error("losses", wrong_value("losses".into(), &error.to_string())))?;
-    }
-    Ok(keys)
 }
 
 fn codecs(document: &Document<'_>, names: &[String]) -> Result<Vec<Codec>, ConfigError> {

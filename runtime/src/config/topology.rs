@@ -1,5 +1,5 @@
-//! `topology.toml`: the places that a model can run on, the first of them where its input is born, and the links between
-//! them.
+//! `topology.toml`: the places that a model can run on, the first of them where its input is born, and the links
+//! between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -55,7 +55,8 @@ pub struct Link {
     pub from: usize,
     /// Index of the tier to which `up` leads.
     pub to: usize,
-    /// How it shapes packets, which is valid, with an absolute path to its trace; `None` for a loopback that is not shaped.
+    /// How it shapes packets, which is valid, with an absolute path to its trace; `None` for a loopback that is not
+    /// shaped.
     pub profile: Option<LinkProfile>,
     /// What decides which packets are lost or late: the same seed, the same fate.
     pub seed: u64,

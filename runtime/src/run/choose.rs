@@ -15,7 +15,8 @@ pub struct Choice {
     pub baselines: Vec<Baseline>,
 }
 
-/// The best plan, or the one that is given; fails when there is neither. A plan can be given where none keeps to all limits.
+/// The best plan, or the one that is given; fails when there is neither. A plan can be given where none keeps to all
+/// limits.
 pub fn choose(
     graph: &Graph,
     topology: &Topology,

@@ -1,4 +1,5 @@
-//! Gives the planner what it needs to know: how long layers and codecs take, and what the tiers and links are capable of.
+//! Gives the planner what it needs to know: how long layers and codecs take, and what the tiers and links are capable
+//! of.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,11 +10,12 @@ use thalweg_devices::profile::{self, Effort, PrefixTime};
 use thalweg_devices::{StageError, cuts};
 use thalweg_modules::random;
 use thalweg_planner::{
-    Bandwidth, Bytes, Coding, Direction, Graph, Link, Loss, Slowdown, Tensor, TensorId, TensorSpec, Tier, Topology,
+    Bandwidth, Bytes, Coding, Direction, Graph, Link, Loss, Pin, Slowdown, Tensor, TensorId, TensorSpec, Tier, Topology,
 };
 
+use super::error::RunError;
 use super::load::Subject;
-use crate::config;
+use crate::config::{self, Pipeline};
 
 /// An unshaped loopback, as `cargo bench --bench round_trip` finds it on a small machine.
 const LOOPBACK: Direction = Direction {
@@ -24,8 +26,8 @@ const LOOPBACK: Direction = Direction {
 };
 /// How people send inputs today.
 const COMMON: [&str; 3] = ["f32", "jpeg/90", "webp/90"];
-/// What a codec that is not exact loses is known only where the pipeline says it: else it is no choice under a limit of the
-/// loss.
+/// What a codec that is not exact loses is known only where the pipeline says it: else it is no choice under a limit of
+/// the loss.
 const NOT_MEASURED: Loss = Loss(1_000_000);
 /// How often a codec is timed; the median counts.
 const RUNS: usize = 3;
@@ -79,8 +81,20 @@ pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]
     graph
 }
 
-/// What such a tensor takes with ordinary values. One that a codec cannot represent, such as an infinity in an attention
-/// mask, goes out exactly and takes more than this says.
+/// Pins the layers that a pipeline names to where they may run; the last pin of a layer counts.
+pub fn pin(graph: &mut Graph, pipeline: &Pipeline) -> Result<(), RunError> {
+    for (names, pin) in [(&pipeline.pins.gpu, Pin::NeedsGpu), (&pipeline.pins.stay, Pin::Stays)] {
+        for name in names {
+            let layer = graph.layers.iter_mut().find(|layer| layer.name == *name);
+            let unknown = || RunError::NoSuchLayer { file: pipeline.file.clone(), name: name.clone() };
+            layer.ok_or_else(unknown)?.pin = pin;
+        }
+    }
+    Ok(())
+}
+
+/// What such a tensor takes with ordinary values. One that a codec cannot represent, such as an infinity in an
+/// attention mask, goes out exactly and takes more than this says.
 fn any_values(codec: Codec, spec: &TensorSpec) -> Option<Coding> {
     coding(codec, &random::random(spec, 1, None).ok()?)
 }

@@ -1,4 +1,5 @@
-//! Puts plans on nodes: one node a tier, all in this process, joined as the topology says by real QUIC over the loopback.
+//! Puts plans on nodes: one node a tier, all in this process, joined as the topology says by real QUIC over the
+//! loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -44,7 +45,8 @@ pub struct Deployment<'a> {
 type PartKey = (Vec<usize>, Vec<TensorId>, Vec<TensorId>);
 
 impl<'a> Deployment<'a> {
-    /// Starts a node for each tier, which answers those that it has a link with, and shapes the links. Has to be called inside a tokio runtime.
+    /// Starts a node for each tier, which answers those that it has a link with, and shapes the links. Has to be called
+    /// inside a tokio runtime.
     pub fn start(
         subject: &'a Subject,
         graph: &'a Graph,

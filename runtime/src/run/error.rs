@@ -71,7 +71,10 @@ pub enum RunError {
     NotTimed { file: PathBuf, model: String },
     #[error("--path names the tier \"{name}\", which the topology does not have: its tiers are {known}")]
     NoSuchTier { name: String, known: String },
-    #[error("{cuts} cuts for {links} links: give one --cut for each link of the path, in its order")]
+    #[error(
+        "the path goes over {} tiers: give one --cut between each two neighbours, in their order; {cuts} were given",
+        links + 1
+    )]
     CutCount { cuts: usize, links: usize },
     #[error("{}: {cause}; write it with `thalweg plan --save`", file.display())]
     NoPlanFile { file: PathBuf, cause: String },
@@ -79,6 +82,11 @@ pub enum RunError {
     SavedPlan { file: PathBuf, cause: Box<SavedPlanError> },
     #[error(transparent)]
     Sweep(#[from] KnobError),
+    #[error(
+        "{}: [pins] names the layer \"{name}\", which the model has not: `thalweg plan --explain --json` lists layers",
+        file.display()
+    )]
+    NoSuchLayer { file: PathBuf, name: String },
     #[error("no topology: give one with --topology FILE, or a pipeline that names one")]
     NoTopology,
     #[error("cannot print the profile: {cause}")]
@@ -114,6 +122,7 @@ impl RunError {
             | Self::NoCut { .. }
             | Self::NotTimed { .. }
             | Self::NoSuchTier { .. }
+            | Self::NoSuchLayer { .. }
             | Self::CutCount { .. }
             | Self::NoPlanFile { .. }
             | Self::SavedPlan { .. }

@@ -184,8 +184,6 @@ fn baseline_row(
     best: &Plan,
 ) -> BaselineRow {
     let plan = baseline.plan.as_ref().ok();
-    let mut sent = plan.into_iter().flat_map(|plan| &plan.crossings).flat_map(|crossing| &crossing.sends);
-    let sends_inputs = sent.any(|sent| graph.inputs.contains(&sent.tensor));
     BaselineRow {
         name: baseline.name.clone(),
         single_place: baseline.single_place,
@@ -195,7 +193,7 @@ fn baseline_row(
         sent_bytes: plan.map(|plan| plan.crossings.iter().map(|crossing| crossing.bytes().0).max().unwrap_or(0)),
         same_class: None,
         is_the_plan: plan.is_some_and(|plan| plan_id(&subject.model, plan) == plan_id(&subject.model, best)),
-        sends_inputs_that_stay: objective.inputs_stay && sends_inputs,
+        sends_inputs_that_stay: objective.inputs_stay && plan.is_some_and(|plan| plan.sends_inputs(graph)),
         refused: baseline.plan.as_ref().err().map(ToString::to_string),
     }
 }

@@ -13,7 +13,7 @@ pub mod study;
 mod error;
 
 pub use choose::{Choice, choose};
-pub use costs::{Speed, measure_prefixes, priced_graph, priced_topology, scale_codings};
+pub use costs::{Speed, measure_prefixes, pin, priced_graph, priced_topology, scale_codings};
 pub use deploy::{Deployment, EPOCH, plan_id};
 pub use emulated::emulated;
 pub use error::RunError;

@@ -240,8 +240,8 @@ impl Report {
         self.baselines.iter().filter(|row| row.single_place && !row.sends_inputs_that_stay && !row.is_the_plan)
     }
 
-    /// The fastest of [`Report::single_places`], with its milliseconds: by what was measured, or by prediction when nothing
-    /// was run.
+    /// The fastest of [`Report::single_places`], with its milliseconds: by what was measured, or by prediction when
+    /// nothing was run.
     pub fn best_single_place(&self) -> Option<(&BaselineRow, f64)> {
         let was_run = self.plan.measured.is_some();
         let measured = |row: &BaselineRow| row.measured.map(|measured| measured.median_ms);

@@ -1,11 +1,11 @@
-//! What a run comes to, in two sentences: how fast the plan is, and whether splitting was worth it.
+//! What a run comes to, in a few sentences: how fast the plan is, what it misses, and whether splitting was worth it.
 
 use super::figures::{Pace, count, ms, number, per_cent, short, wrapped};
 use super::grid::{INDENT, WIDTH};
 use crate::run::report::{LATENCY, MeasuredRow, PlanRow, Report};
 
-/// A sentence on the plan and, where there is something to compare it with, one on what it gains; each begins a line
-/// and goes on in the next one where a terminal is too narrow for it.
+/// A sentence on the plan, one on each thing that is special about it and, where there is something to compare it with,
+/// one on what it gains; each begins a line and goes on in the next one where a terminal is too narrow for it.
 pub(super) fn headline(report: &Report) -> Vec<String> {
     let plan = &report.plan;
     let (id, epoch) = (short(&plan.id, 12), plan.epoch);

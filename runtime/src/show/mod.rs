@@ -1,7 +1,7 @@
 //! How people see what a run has shown: tables on a terminal, a picture, and bars while they wait.
 //!
-//! All of it is text made from a [`Report`](crate::run::report::Report). Names come from files: whatever they contain,
-//! they are cleaned and shortened before they are shown.
+//! All of it is text made from a [`Report`](crate::run::report::Report), a sweep or a frontier. Names come from files:
+//! whatever they contain, they are cleaned and shortened before they are shown.
 
 mod figures;
 mod grid;

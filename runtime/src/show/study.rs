@@ -17,12 +17,10 @@ pub(super) fn explanation(row: &ExplainedRow) -> String {
 }
 
 fn cuts(candidates: &[CandidateRow]) -> String {
-    let mut pairs: Vec<&[String; 2]> = candidates.iter().map(|candidate| &candidate.tiers).collect();
-    pairs.dedup();
-    let tables = pairs.into_iter().map(|pair| {
-        let of_pair = candidates.iter().filter(|candidate| candidate.tiers == *pair);
-        let [below, above] = pair.each_ref().map(|name| short(name, 20));
-        cuts_between(&format!("cut between {below} and {above}"), of_pair.collect())
+    let tables = candidates.chunk_by(|one, other| (&one.path, &one.tiers) == (&other.path, &other.tiers)).map(|cuts| {
+        let [below, above] = cuts[0].tiers.each_ref().map(|name| short(name, 20));
+        let others = if cuts[0].path.len() > 2 { ", the others as planned" } else { "" };
+        cuts_between(&format!("cut between {below} and {above}{others}"), cuts.iter().collect())
     });
     tables.collect::<Vec<_>>().join("\n")
 }
@@ -49,15 +47,15 @@ fn cuts_between(title: &str, mut cuts: Vec<&CandidateRow>) -> String {
     };
     let table = fitted(48, 16, |width| grid(&header, &[0, 3], cuts.iter().map(|cut| row(cut, width)).collect()));
     let left = all - cuts.len();
-    if left == 0 { table } else { format!("{table}{INDENT}and {left} more, each of which costs more\n") }
+    if left == 0 { table } else { format!("{table}{INDENT}and {left} more, which cost more or cannot be\n") }
 }
 
 fn bindings(row: &ExplainedRow) -> String {
     let lines = row.bindings.iter().flat_map(|binding| {
         let text = format!(
             "{} binds: without it, {} would take {}",
-            binding.constraint,
-            binding.without,
+            short(&binding.constraint, 60),
+            short(&binding.without, 120),
             ms(binding.without_ms)
         );
         wrapped(&text, WIDTH - INDENT.len())
@@ -77,7 +75,8 @@ fn flips(row: &ExplainedRow) -> String {
     let header = ["the decision changes when", "is", "becomes", "then"];
     let cells = |width: usize| {
         row.flips.iter().map(move |flip| {
-            let then = format!("{} ({} x)", flip.then, number(flip.factor, 2));
+            let then =
+                if flip.then.ends_with(" x") { flip.then.clone() } else { format!("{} ({})", flip.then, flip.times) };
             vec![short(&flip.setting, 40), flip.now.clone(), then, short(&flip.decision, width)]
         })
     };
@@ -94,19 +93,19 @@ pub fn sweep_table(row: &SweepRow) -> String {
             _ => NONE.to_owned(),
         }
     };
-    let header = [row.setting.as_str(), "to", "predicted", "decision"];
+    let header = ["from", "to", "predicted", "decision"];
     let cells = |width: usize| {
         row.regions.iter().enumerate().map(move |(index, region)| {
             vec![region.from.clone(), region.to.clone(), best(index), short(&region.decision, width)]
         })
     };
-    fitted(60, 20, |width| grid(&header, &[3], cells(width).collect()))
+    let title = format!("{INDENT}what is decided as {} changes\n", short(&row.setting, 60));
+    title + &fitted(60, 20, |width| grid(&header, &[3], cells(width).collect()))
 }
 
 /// The plans of a frontier.
 pub fn frontier_table(row: &FrontierRow) -> String {
-    let header = [row.measures[0].as_str(), row.measures[1].as_str(), "decision"];
-    let header = header.map(|name| name.split(" [").next().unwrap_or(name));
+    let header = [row.measures[0].name(), row.measures[1].name(), "decision"];
     let cells = |width: usize| {
         row.plans.iter().map(move |plan| {
             let [one, other] = plan.texts.clone();

@@ -15,10 +15,11 @@ use crate::show::{Progress, frontier_chart, frontier_table, sweep_chart, sweep_t
 #[derive(Debug, Args)]
 pub(super) struct Study {
     /// Say why: where else the model could be cut, what binds, and what would have to change for another decision.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["file", "cuts"])]
     explain: bool,
-    /// Plan over a range instead: bandwidth=100kbit/s..1Gbit/s, rtt=1ms..300ms or device=0.1..10 (times its speed); what is
-    /// meant is the first link and the tier of the input, others are named as in rtt@edge-cloud=… and device@edge=….
+    /// Plan over a range instead: bandwidth=100kbit/s..1Gbit/s, rtt=1ms..300ms or device=0.1..10 (times its speed);
+    /// what is meant is the first link and the tier of the input, others are named as in rtt@edge-cloud=… and
+    /// device@edge=….
     #[arg(long, value_name = "RANGE", conflicts_with_all = ["explain", "pareto", "file", "cuts", "save"])]
     sweep: Option<Knob>,
     /// Write the sweep into this file, a line a value.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use thalweg_planner::{
-    Binding, Candidate, Constraint, Flip, Graph, Objective, Plan, Setting, Topology, bindings, candidates, flips,
+    Binding, Candidate, Constraint, Flip, Graph, Objective, Plan, Setting, Topology, bindings, candidates, flips, times,
 };
 
 use super::{decision, ms};
@@ -24,6 +24,8 @@ pub struct ExplainedRow {
 /// One place to cut.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CandidateRow {
+    /// The tiers of the path that may compute.
+    pub path: Vec<String>,
     /// The tiers below and above the cut.
     pub tiers: [String; 2],
     /// How many layers of the graph's order run below it.
@@ -68,6 +70,8 @@ pub struct FlipRow {
     pub then: String,
     /// By which factor.
     pub factor: f64,
+    /// The same as people read it: `0.25 x`.
+    pub times: String,
     /// What would be decided from there on, or that nothing could be.
     pub decision: String,
 }
@@ -110,7 +114,7 @@ fn candidate_row(
     plan: &Plan,
     candidate: &Candidate,
 ) -> CandidateRow {
-    let Candidate { tiers, separator, plan: found } = candidate;
+    let Candidate { path, tiers, separator, plan: found } = candidate;
     let cost = |plan: &Plan| objective.goal.cost(&plan.totals);
     let other = found.as_ref().ok();
     let crossing = other.and_then(|other| {
@@ -119,6 +123,7 @@ fn candidate_row(
     });
     let name = |tensor: &usize| graph.tensors[*tensor].name.clone();
     CandidateRow {
+        path: path.iter().map(|tier| topology.tiers[*tier].name.clone()).collect(),
         tiers: tiers.map(|tier| topology.tiers[tier].name.clone()),
         layers: separator.at,
         after: separator.at.checked_sub(1).map(|layer| graph.layers[layer].name.clone()),
@@ -149,6 +154,7 @@ fn flip_row(topology: &Topology, flip: &Flip) -> FlipRow {
         now: flip.setting.print(topology, 1.0),
         then: flip.setting.print(topology, flip.factor),
         factor: flip.factor,
+        times: times(flip.factor),
         decision: match &flip.plan {
             Ok(plan) => decision(topology, plan),
             Err(error) => format!("nothing: {error}"),

@@ -9,8 +9,10 @@ use crate::run::RunError;
 /// The frontier of two measures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FrontierRow {
-    /// Their names and units: `latency [ns]`.
-    pub measures: [String; 2],
+    /// Which.
+    pub measures: [Measure; 2],
+    /// The units of `values`.
+    pub units: [&'static str; 2],
     /// From the least of the first to the least of the second.
     pub plans: Vec<FrontierPlanRow>,
 }
@@ -39,6 +41,5 @@ pub fn frontier(
         texts: measures.map(|measure| measure.print(plan.totals.of(measure))),
         decision: decision(topology, plan),
     };
-    let name = |measure: Measure| format!("{} [{}]", measure.name(), measure.unit());
-    Ok(FrontierRow { measures: measures.map(name), plans: plans.iter().map(row).collect() })
+    Ok(FrontierRow { measures, units: measures.map(Measure::unit), plans: plans.iter().map(row).collect() })
 }

@@ -1,5 +1,5 @@
-//! Questions to the planner beside "which plan": why this one, what elsewhere in a range, what between two aims, what after
-//! a run.
+//! Questions to the planner beside "which plan": why this one, what elsewhere in a range, what between two aims, what
+//! after a run.
 
 mod explained;
 mod sweep;

@@ -28,8 +28,9 @@ pub fn replanned(
     tiers: &[TierRow],
 ) -> Option<ReplannedRow> {
     let measured = |of: fn(&TimesRow) -> f64| {
-        let time =
-            move |tier: &TierRow| tier.measured.as_ref().map(|times| Duration::from_secs_f64(of(times).max(0.0) / 1e3));
+        let time = move |tier: &TierRow| {
+            tier.measured.as_ref().and_then(|times| Duration::try_from_secs_f64(of(times) / 1e3).ok())
+        };
         tiers.iter().map(time).collect()
     };
     let observed = Observed { compute: measured(|times| times.compute_ms), wire: measured(|times| times.wire_ms) };

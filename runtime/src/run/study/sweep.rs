@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use thalweg_planner::{
-    Bandwidth, Graph, Objective, Setting, Topology, baselines, parse_duration, plan, print_duration,
+    Bandwidth, Graph, Objective, Setting, Topology, baselines, parse_duration, plan, print_duration, times,
 };
 
 use super::{decision, ms};
@@ -41,8 +41,8 @@ pub enum KnobError {
          and tiers rtt@edge-cloud=… and device@edge=…"
     )]
     Syntax { text: String },
-    #[error("\"{value}\" in the sweep is no value: {cause}")]
-    Value { value: String, cause: String },
+    #[error("the sweep has no range of values: {cause}")]
+    Value { cause: String },
     #[error("the sweep goes from {from} to {to}: write the smaller value first, and both above zero")]
     Range { from: String, to: String },
     #[error("the sweep names {at}, which the topology does not have: {known}")]
@@ -54,7 +54,8 @@ pub enum KnobError {
 pub struct SweepRow {
     /// In words: `the bandwidth between device and edge`.
     pub setting: String,
-    /// What it is now, in the same unit as in `points`.
+    /// What it is now, in the same unit as in `points`; for a round trip of zero, the millisecond that it is multiplied
+    /// from.
     pub now: f64,
     /// `bit/s`, `ns` or `times the speed`.
     pub unit: &'static str,
@@ -107,11 +108,13 @@ impl std::str::FromStr for Knob {
         };
         let (low, high) = range.split_once("..").ok_or_else(syntax)?;
         let value = |text: &str| {
-            let no_value = |cause: String| KnobError::Value { value: text.to_owned(), cause };
+            let no_value = |cause: String| KnobError::Value { cause };
             match name {
                 Name::Bandwidth => text.parse::<Bandwidth>().map(|it| it.0 as f64).map_err(|e| no_value(e.to_string())),
                 Name::Rtt => parse_duration(text).map(|it| it.as_nanos() as f64).map_err(|e| no_value(e.to_string())),
-                Name::Device => text.parse::<f64>().map_err(|_| no_value("write a number such as 0.5".to_owned())),
+                Name::Device => {
+                    text.parse::<f64>().map_err(|_| no_value(format!("\"{text}\" is no number: write one such as 0.5")))
+                }
             }
         };
         let (from, to) = (value(low)?, value(high)?);
@@ -135,7 +138,8 @@ impl Knob {
             return Ok(Setting::Speed { tier: at.ok_or_else(known)? });
         }
         let pair = match &self.at {
-            Some(at) => at.split_once('-').and_then(|(one, other)| Some((tier(one)?, tier(other)?))),
+            // Names may have dashes of their own.
+            Some(at) => at.match_indices('-').find_map(|(dash, _)| Some((tier(&at[..dash])?, tier(&at[dash + 1..])?))),
             None => topology.links.iter().find(|link| link.from == input_at).map(|link| (link.from, link.to)),
         };
         let linked = |(one, other): &(usize, usize)| topology.direction(*one, *other).is_some();
@@ -160,13 +164,13 @@ impl Knob {
         match self.name {
             Name::Bandwidth => Bandwidth(value.round() as u64).to_string(),
             Name::Rtt => print_duration(Duration::from_nanos(value.round() as u64)),
-            Name::Device => format!("{value:.3} x"),
+            Name::Device => times(value),
         }
     }
 }
 
-/// What a setting is in this topology, in the unit of its knob; a delay of zero counts as one millisecond, so that it can
-/// be multiplied.
+/// What a setting is in this topology, in the unit of its knob; a delay of zero counts as one millisecond, so that it
+/// can be multiplied.
 fn value_now(setting: &Setting, topology: &mut Topology) -> f64 {
     match setting {
         Setting::Bandwidth { one, other } => topology.direction(*one, *other).map_or(1.0, |way| way.bandwidth.0 as f64),
@@ -238,7 +242,7 @@ pub fn sweep(
 }
 
 impl SweepRow {
-    /// One line a value, with a header; decimal points, no spaces. Empty where there is no plan.
+    /// One line a value, with a header. Texts are quoted; a cell is empty where there is no plan.
     pub fn csv(&self) -> String {
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.6}"));

@@ -1,5 +1,6 @@
 //! A chart with two logarithmic axes: lines over coloured bands.
 
+use super::WIDTH;
 use super::svg::{Anchor, FAINT_INK, Font, INK, RULE, Svg};
 
 /// Colours of bands, light enough for lines and text on them; used again from the start when there are more bands.
@@ -40,7 +41,7 @@ pub(super) fn band_colour(kind: usize) -> &'static str {
 
 impl Axes<'_> {
     /// None where a value has no place: zero, negative, or not finite.
-    fn place(&self, [left, top, right, bottom]: Frame, [x, y]: [f64; 2]) -> Option<[f64; 2]> {
+    pub(super) fn place(&self, [left, top, right, bottom]: Frame, [x, y]: [f64; 2]) -> Option<[f64; 2]> {
         let share = |value: f64, [low, high]: [f64; 2]| {
             let share = (value / low).ln() / (high / low).ln();
             share.is_finite().then(|| share.clamp(0.0, 1.0))
@@ -48,13 +49,17 @@ impl Axes<'_> {
         Some([left + share(x, self.x)? * (right - left), bottom - share(y, self.y)? * (bottom - top)])
     }
 
-    /// Powers of ten between the ends of an axis, and their double and fivefold where there are few.
+    /// Round values between the ends of an axis: powers of ten, and multiples of them where there are few.
     fn ticks([low, high]: [f64; 2]) -> Vec<f64> {
         if !(low > 0.0 && high > low && high.is_finite()) {
             return Vec::new();
         }
         let tens = (low.log10().floor() as i32..=high.log10().ceil() as i32).map(|power| 10_f64.powi(power));
-        let factors: &[f64] = if (high / low).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let factors: &[f64] = match high / low {
+            ratio if ratio > 1000.0 => &[1.0],
+            ratio if ratio > 5.0 => &[1.0, 2.0, 5.0],
+            _ => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+        };
         let all = tens.flat_map(|ten| factors.iter().map(move |factor| ten * factor));
         all.filter(|tick| *tick >= low * 0.999 && *tick <= high * 1.001).collect()
     }
@@ -85,23 +90,36 @@ pub(super) fn draw(svg: &mut Svg, frame: Frame, axes: &Axes<'_>, bands: &[Band<'
     let title = Font::new(12.0, INK);
     svg.text([(left + right) / 2.0, bottom + 37.0], Anchor::Middle, title, axes.titles[0]);
     svg.text([left, top - 10.0], Anchor::Start, title, axes.titles[1]);
-    let mut taken: Vec<f64> = Vec::new();
+    let mut ends = Vec::new();
     for curve in curves {
         let places: Vec<[f64; 2]> = curve.points.iter().filter_map(|point| axes.place(frame, *point)).collect();
         for pair in places.windows(2) {
             svg.line(pair[0], pair[1], curve.colour, curve.width);
         }
-        if let Some([x, y]) = places.last() {
-            // Names that would cover each other move down.
-            let mut label = y + 4.0;
-            while taken.iter().any(|other| (other - label).abs() < 14.0) {
-                label += 14.0;
-            }
-            taken.push(label);
-            let font = Font { fill: curve.colour, ..Font::new(12.0, INK) };
-            svg.text([x + 8.0, label], Anchor::Start, font, &font.fit(curve.name, 1000.0 - x - 14.0));
-        }
+        ends.extend(places.last().map(|end| (*end, curve)));
     }
+    ends.sort_by(|one, other| one.0[1].total_cmp(&other.0[1]));
+    let heights: Vec<f64> = ends.iter().map(|([_, y], _)| *y).collect();
+    for (([x, _], curve), y) in ends.iter().zip(apart(&heights, bottom)) {
+        let font = Font { fill: curve.colour, ..Font::new(12.0, INK) };
+        svg.text([x + 8.0, y + 4.0], Anchor::Start, font, &font.fit(curve.name, WIDTH - x - 14.0));
+    }
+}
+
+/// Heights in ascending order, moved so that texts do not cover each other: down, but not below `bottom`.
+fn apart(heights: &[f64], bottom: f64) -> Vec<f64> {
+    const LINE: f64 = 15.0;
+    let mut moved: Vec<f64> = Vec::with_capacity(heights.len());
+    for height in heights {
+        let above = moved.last().map_or(f64::NEG_INFINITY, |above| above + LINE);
+        moved.push(height.max(above));
+    }
+    let mut lowest = bottom;
+    for height in moved.iter_mut().rev() {
+        *height = height.min(lowest);
+        lowest = *height - LINE;
+    }
+    moved
 }
 
 #[cfg(test)]
@@ -111,8 +129,15 @@ mod tests {
     #[test]
     fn ticks_are_round_and_inside() {
         assert_eq!(Axes::ticks([1.0, 10.0]), [1.0, 2.0, 5.0, 10.0]);
+        assert_eq!(Axes::ticks([10.0, 20.0]), [10.0, 15.0, 20.0]);
         assert_eq!(Axes::ticks([100.0, 1e6]), [100.0, 1e3, 1e4, 1e5, 1e6]);
         assert!(Axes::ticks([0.0, 10.0]).is_empty());
+    }
+
+    #[test]
+    fn names_stand_apart_and_inside() {
+        assert_eq!(apart(&[10.0, 12.0, 100.0], 200.0), [10.0, 25.0, 100.0]);
+        assert_eq!(apart(&[90.0, 98.0, 99.0], 100.0), [70.0, 85.0, 100.0]);
     }
 
     #[test]

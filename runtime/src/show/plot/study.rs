@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg_planner::{Bandwidth, print_duration};
+use thalweg_planner::{Bandwidth, Measure, print_duration};
 
 use super::chart::{Axes, Band, Curve, band_colour, draw};
 use super::svg::{Anchor, FAINT_INK, Font, INK, Svg};
@@ -12,19 +12,21 @@ use crate::run::study::{FrontierRow, SweepRow};
 /// Left, top, right and bottom of the field in which curves are drawn.
 const FIELD: [f64; 4] = [90.0, 96.0, 800.0, 440.0];
 
+/// The plan's colour.
+const PLAN: &str = "#0072b2";
+
 /// Colours of what else could be done, in the order of their names.
 const OTHERS: [&str; 6] = ["#5c6773", "#8a5a00", "#3d7a3a", "#8c3d73", "#7a2e2e", "#2e6b7a"];
 
-/// An SVG document: the latency of the best plan over a range, the whole model in one place beside it, and a coloured band
-/// for each decision.
+/// An SVG document: the latency of the best plan over a range, the whole model in one place beside it, and a coloured
+/// band for each decision.
 pub fn sweep_chart(name: &str, row: &SweepRow) -> String {
     let mut svg = Svg::default();
     title(&mut svg, name, &format!("What is decided as {} changes", row.setting));
     let points = |time: &dyn Fn(usize) -> Option<f64>| -> Vec<[f64; 2]> {
         (0..row.points.len()).filter_map(|at| Some([row.points[at].value, time(at)?])).collect()
     };
-    let best =
-        Curve { name: "the plan", points: points(&|at| row.points[at].predicted_ms), colour: "#0072b2", width: 3.0 };
+    let best = Curve { name: "the plan", points: points(&|at| row.points[at].predicted_ms), colour: PLAN, width: 3.0 };
     let names = row.points.first().map_or(&[][..], |point| &point.instead_ms);
     let others = names.iter().enumerate().map(|(index, (name, _))| Curve {
         name,
@@ -51,8 +53,7 @@ pub fn sweep_chart(name: &str, row: &SweepRow) -> String {
         _ => &|value| format!("{value} x"),
     };
     let y = ends(curves.iter().flat_map(|curve| &curve.points).map(|point| point[1]));
-    let axes =
-        Axes { x, y, titles: [&row.setting, "predicted latency"], print: [print_x, &|value| format!("{value} ms")] };
+    let axes = Axes { x, y, titles: [&row.setting, "predicted latency"], print: [print_x, &print_ms] };
     draw(&mut svg, FIELD, &axes, &bands, &curves);
     let mut y = FIELD[3] + 66.0;
     for (index, region) in row.regions.iter().enumerate() {
@@ -65,34 +66,31 @@ pub fn sweep_chart(name: &str, row: &SweepRow) -> String {
     svg.finish(name, WIDTH, y + 4.0)
 }
 
-/// An SVG document: one point a plan, from the least of one measure to the least of the other.
+/// An SVG document: a mark for each plan, from the least of one measure to the least of the other, and the steps
+/// between. What takes nothing of a measure stands at the beginning of its axis, which is logarithmic.
 pub fn frontier_chart(name: &str, row: &FrontierRow) -> String {
     let mut svg = Svg::default();
     title(&mut svg, name, "Plans of which none is better in both");
-    let axis = |at: usize| ends(row.plans.iter().map(|plan| plan.values[at]));
-    let print = |at: usize| {
-        move |value: f64| {
-            let nearest = row.plans.iter().min_by(|one, other| {
-                let off = |plan: &crate::run::study::FrontierPlanRow| (plan.values[at] / value).ln().abs();
-                off(one).total_cmp(&off(other))
-            });
-            nearest.map_or_else(String::new, |_| measure_text(&row.measures[at], value))
-        }
-    };
-    let [print_x, print_y] = [0, 1].map(print);
-    let axes =
-        Axes { x: axis(0), y: axis(1), titles: [&row.measures[0], &row.measures[1]], print: [&print_x, &print_y] };
-    // Steps: between two plans nothing is better than the first one.
-    let steps = row.plans.windows(2).flat_map(|pair| [pair[0].values, [pair[1].values[0], pair[0].values[1]]]);
-    let last = row.plans.last().map(|plan| plan.values);
-    let curve = Curve { name: "", points: steps.chain(last).collect(), colour: "#0072b2", width: 2.0 };
+    let [x, y] = [0, 1].map(|at| ends(row.plans.iter().map(|plan| plan.values[at])));
+    let points: Vec<[f64; 2]> =
+        row.plans.iter().map(|plan| [plan.values[0].max(x[0]), plan.values[1].max(y[0])]).collect();
+    let [print_x, print_y] = row.measures.map(|measure| move |value: f64| measure.print(value));
+    let titles = row.measures.map(Measure::name);
+    let axes = Axes { x, y, titles, print: [&print_x, &print_y] };
+    // Between two plans nothing is better than the first one.
+    let steps = points.windows(2).flat_map(|pair| [pair[0], [pair[1][0], pair[0][1]]]).chain(points.last().copied());
+    let curve = Curve { name: "", points: steps.collect(), colour: PLAN, width: 2.0 };
     draw(&mut svg, FIELD, &axes, &[], &[curve]);
+    for (point, plan) in points.iter().zip(&row.plans) {
+        if let Some([x, y]) = axes.place(FIELD, *point) {
+            svg.rect([x - 4.0, y - 4.0, 8.0, 8.0], PLAN, &plan.decision);
+        }
+    }
     svg.finish(name, WIDTH, FIELD[3] + 60.0)
 }
 
-/// A value in the unit that stands in the measure's name.
-fn measure_text(name: &str, value: f64) -> String {
-    if name.ends_with("[ns]") { print_duration(Duration::from_nanos(value.round() as u64)) } else { format!("{value}") }
+fn print_ms(value: f64) -> String {
+    Duration::try_from_secs_f64(value / 1e3).map_or_else(|_| String::new(), print_duration)
 }
 
 fn title(svg: &mut Svg, name: &str, what: &str) {

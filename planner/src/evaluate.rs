@@ -28,7 +28,7 @@ pub struct Placement {
 impl Placement {
     /// The layers in their order, cut before each of `cuts` along `path`; every tensor crosses in its link's codec.
     ///
-    /// Fails as [`evaluate`] does where cuts and codecs do not fit the path or the graph.
+    /// Fails as [`evaluate()`] does where cuts and codecs do not fit the path or the graph.
     pub fn in_order(graph: &Graph, path: &[usize], cuts: &[usize], codecs: &[String]) -> Result<Self, PlanError> {
         let (links, layers) = (path.len().saturating_sub(1), graph.layers.len());
         if cuts.len() != codecs.len() || cuts.len() > links {

@@ -113,7 +113,7 @@ pub struct Placing {
     /// For each server, the share of the time that it is busy; at most [`LOAD_MAX`].
     pub loads: Vec<f64>,
     /// For each server, how many seconds of waiting a second more of busy time would cause.
-    /// [`choices`] looks for plans that are worth more at such prices.
+    /// [`choices()`] looks for plans that are worth more at such prices.
     pub prices: Vec<f64>,
     /// No placing with these choices has a mean latency below this, even one that divides a source among choices.
     pub bound: Duration,

@@ -13,7 +13,7 @@ use crate::{Graph, Objective, Plan, PlanError, Topology, check, evaluate};
 /// tensor with those that make it. All others run above. An empty cut leaves nothing below it but what the cuts before
 /// it do. Each tensor crosses in the codec that is best for the objective's goal.
 ///
-/// Fails as [`evaluate`] does, and when a name is unknown, there is not one cut for each link, or a tensor that crosses
+/// Fails as [`evaluate()`] does, and when a name is unknown, there is not one cut for each link, or a tensor that crosses
 /// has none of the objective's codecs.
 pub fn manual(
     graph: &Graph,

@@ -76,6 +76,9 @@ fn row(cell: &Cell) -> String {
     )
 }
 
+/// What the plan is held against, and its milliseconds in a cell.
+type Gain<'a> = (&'a str, &'a dyn Fn(&Cell) -> Option<f64>);
+
 fn summary(cells: &[Cell]) -> Vec<String> {
     let count = cells.len();
     let within = cells.iter().filter(|cell| cell.regret() <= BAR).count();
@@ -94,7 +97,7 @@ fn summary(cells: &[Cell]) -> Vec<String> {
     // Where inputs must stay nothing else than the device is a choice.
     let free = |cell: &Cell, ms: Option<f64>| ms.filter(|_| !cell.places.inputs_stay);
     let published = |cell: &Cell| NEUROSURGEON.iter().any(|link| cell.link.starts_with(link));
-    let gains: [(&str, &dyn Fn(&Cell) -> Option<f64>); 5] = [
+    let gains: [Gain<'_>; 5] = [
         ("the best single place", &|cell| Some(cell.best_place_ms())),
         ("all on the device", &|cell| Some(cell.places.device_ms)),
         ("all on the server, raw input", &|cell| free(cell, Some(cell.places.server_raw_ms))),

@@ -37,7 +37,7 @@ pub(crate) fn write(picture: &[u8], size: (u32, u32), quality: Quality, out: &mu
     Ok(())
 }
 
-/// Reads the header of a file of one lossy picture and nothing else, as [`write`] makes it.
+/// Reads the header of a file of one lossy picture and nothing else, as [`write()`] makes it.
 pub(crate) fn open(file: &[u8]) -> Result<WebPDecoder<Cursor<&[u8]>>, String> {
     let (header, chunk) = file.split_first_chunk::<HEADER>().ok_or(ENDS_EARLY)?;
     let (words, _) = header.as_chunks::<4>();

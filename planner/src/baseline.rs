@@ -1,12 +1,15 @@
 //! What people would do without a planner, and what published planners would do: each is shown beside a plan.
 
+use std::time::Duration;
+
+use crate::cost;
 use crate::cut::{Scene, cut};
 use crate::flow::Network;
 use crate::path::{Path, Way, ways};
 use crate::reach::Reach;
 use crate::tariff::Tariff;
 use crate::times::Times;
-use crate::{Goal, Graph, Measure, Objective, Placement, Plan, PlanError, Topology, UNCODED, check, evaluate};
+use crate::{Bytes, Goal, Graph, Measure, Objective, Placement, Plan, PlanError, Topology, UNCODED, check, evaluate};
 
 /// A placement to hold a plan against.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,13 +46,8 @@ pub fn baselines(graph: &Graph, topology: &Topology, objective: &Objective) -> V
             baselines.extend(bench.level(start).map(|codec| bench.whole(tier, Some((codec, name)))));
         }
     }
-    let compute = |tier: &usize| {
-        graph
-            .layers
-            .iter()
-            .map(|layer| crate::cost::compute(layer, &topology.tiers[*tier]))
-            .sum::<std::time::Duration>()
-    };
+    let compute =
+        |tier: &usize| graph.layers.iter().map(|layer| cost::compute(layer, &topology.tiers[*tier])).sum::<Duration>();
     let others = (0..topology.tiers.len()).filter(|tier| *tier != here && !ways(topology, here, *tier).is_empty());
     if let Some(server) = others.min_by_key(compute) {
         baselines.push(Baseline {
@@ -133,14 +131,14 @@ impl Bench<'_> {
     fn neurosurgeon(&self, server: usize) -> Result<Plan, PlanError> {
         let (device, far) = (&self.topology.tiers[self.objective.input_at], &self.topology.tiers[server]);
         let nanos = |tier| -> Vec<u128> {
-            self.graph.layers.iter().map(|layer| crate::cost::compute(layer, tier).as_nanos()).collect()
+            self.graph.layers.iter().map(|layer| cost::compute(layer, tier).as_nanos()).collect()
         };
         let (here, there) = (nanos(device), nanos(far));
         let way = self.walks(server).into_iter().next().unwrap_or_default();
         let bandwidths = way.windows(2).filter_map(|ends| Some(self.topology.direction(ends[0], ends[1])?.bandwidth));
         let bandwidths: Vec<_> = bandwidths.collect();
         let layers = self.graph.layers.len();
-        let predicted = |at: usize, bytes: crate::Bytes| {
+        let predicted = |at: usize, bytes: Bytes| {
             let wire: u128 = bandwidths.iter().map(|bandwidth| bandwidth.time_for(bytes).as_nanos()).sum();
             here[..at].iter().sum::<u128>() + wire + there[at..].iter().sum::<u128>()
         };

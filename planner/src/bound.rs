@@ -158,14 +158,13 @@ impl Multipliers {
 /// By tier, then by link of the topology: nanoseconds that one request takes of it.
 fn stages(topology: &Topology, plan: &Plan) -> Vec<f64> {
     let mut stages = vec![0.0; topology.tiers.len() + topology.links.len()];
-    let link = |from: usize, to: usize| topology.links.iter().position(|link| (link.from, link.to) == (from, to));
     for (hop, busy) in plan.hops.iter().zip(plan.busy()) {
         stages[hop.tier] = busy.as_nanos() as f64;
     }
     for (crossing, ends) in plan.crossings.iter().zip(plan.hops.windows(2)) {
         for (link, busy) in [
-            (link(ends[0].tier, ends[1].tier), crossing.busy),
-            (link(ends[1].tier, ends[0].tier), crossing.answer_busy),
+            (topology.link(ends[0].tier, ends[1].tier), crossing.busy),
+            (topology.link(ends[1].tier, ends[0].tier), crossing.answer_busy),
         ] {
             if let Some(link) = link {
                 stages[topology.tiers.len() + link] = busy.as_nanos() as f64;

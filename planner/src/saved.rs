@@ -219,6 +219,31 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+        #[test]
+        fn a_damaged_plan_is_refused_or_makes_sense(
+            damage in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..9, "[a-z0-9\"\\[\\]{},:]{0,6}"), 1..4),
+        ) {
+            let (graph, topology) = (network(), path());
+            let objective = Objective::default();
+            let best = plan(&graph, &topology, &objective).expect("there is a plan");
+            let saved = SavedPlan::new(&graph, &topology, 0, "hash", &best);
+            let mut text = serde_json::to_string(&saved).expect("it can be written");
+            for (at, length, other) in damage {
+                let from = at.index(text.len());
+                text.replace_range(from..(from + length).min(text.len()), &other);
+            }
+            if let Ok(read) = serde_json::from_str::<SavedPlan>(&text)
+                && let Ok(plan) = read.plan(&graph, &topology, &objective, "hash")
+            {
+                let layers: usize = plan.hops.iter().map(|hop| hop.layers.len()).sum();
+                prop_assert_eq!(layers, graph.layers.len());
+            }
+        }
+    }
+
     #[test]
     fn what_does_not_fit_any_more_is_refused() {
         let (graph, topology) = (network(), path());

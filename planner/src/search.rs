@@ -14,7 +14,7 @@ use crate::reach::Reach;
 use crate::shortage;
 use crate::tariff::Tariff;
 use crate::times::Times;
-use crate::{Direction, Graph, Measure, Mode, Objective, Plan, PlanError, Topology, check};
+use crate::{Direction, Goal, Graph, Limits, Measure, Mode, Objective, Plan, PlanError, Topology, check};
 
 /// A gap below this is rounding: costs are whole nanoseconds, bytes, nanojoules or billionths.
 const ROUNDING: f64 = 1e-9;
@@ -70,7 +70,7 @@ impl<'a> Planner<'a> {
 
     /// One direction between two tiers has changed. Nothing happens where there is no such link.
     pub fn relink(&mut self, from: usize, to: usize, direction: Direction) -> Result<(), PlanError> {
-        if let Some(at) = self.topology.links.iter().position(|link| (link.from, link.to) == (from, to)) {
+        if let Some(at) = self.topology.link(from, to) {
             let mut changed = self.topology.clone();
             changed.links[at].direction = direction;
             check::topology(&changed)?;
@@ -252,11 +252,7 @@ impl<'a> Planner<'a> {
     fn missed(&self, nearest: &Plan) -> PlanError {
         for miss in self.objective.limits.misses(&nearest.totals) {
             let Some(measure) = miss.measure else { continue };
-            let alone = Objective {
-                goal: crate::Goal::least(measure),
-                limits: crate::Limits::default(),
-                ..self.objective.clone()
-            };
+            let alone = Objective { goal: Goal::least(measure), limits: Limits::default(), ..self.objective.clone() };
             let Ok(least) = plan(self.graph, &self.topology, &alone) else { continue };
             // Proven, as far as the gap tells.
             let least = least.totals.of(measure) * (1.0 - least.gap.unwrap_or(1.0));
@@ -279,11 +275,11 @@ impl<'a> Planner<'a> {
     /// All that cut the layers' order where at most [`Objective::live_max`] tensors cross are compared, and the minimum
     /// cuts for weighted sums of both, which may lie elsewhere.
     pub fn pareto(&mut self, one: Measure, other: Measure) -> Result<Vec<Plan>, PlanError> {
-        let goal = crate::Goal::least(one);
+        let goal = Goal::least(one);
         let objective = Objective { goal, ..self.objective.clone() };
         // Where stages count there are more paths to look at.
-        let both = Objective { goal: goal.plus(&crate::Goal::least(other), 1.0), ..objective.clone() };
-        let paths = paths(self.graph, &self.topology, &both)?;
+        let sum_of_both = Objective { goal: goal.plus(&Goal::least(other), 1.0), ..objective.clone() };
+        let paths = paths(self.graph, &self.topology, &sum_of_both)?;
         let mut plans = Vec::new();
         for reach in &self.reaches {
             for path in &paths {
@@ -321,7 +317,7 @@ impl<'a> Planner<'a> {
         for reach in &self.reaches {
             let scene = self.scene(reach);
             for path in &self.paths {
-                let mut least = |goal: crate::Goal| {
+                let mut least = |goal: Goal| {
                     let (labels, _) = cut(
                         scene,
                         path,
@@ -330,11 +326,11 @@ impl<'a> Planner<'a> {
                     )?;
                     Some(sum(scene, &labels.placement(scene, path), self.objective.answer_at))
                 };
-                let [first, last] = [one, other].map(|measure| least(crate::Goal::least(measure)));
+                let [first, last] = [one, other].map(|measure| least(Goal::least(measure)));
                 let (Some(first), Some(last)) = (first, last) else { continue };
                 let alike = first.totals.of(one).max(1.0) / last.totals.of(other).max(1.0);
                 for step in -STEPS..=STEPS {
-                    let goal = crate::Goal::least(one).plus(&crate::Goal::least(other), alike * 2_f64.powi(step));
+                    let goal = Goal::least(one).plus(&Goal::least(other), alike * 2_f64.powi(step));
                     plans.extend(least(goal));
                 }
                 plans.extend([first, last]);

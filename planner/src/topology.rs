@@ -95,8 +95,13 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// The link from one tier to another.
+    /// What the link from one tier to another is capable of.
     pub fn direction(&self, from: usize, to: usize) -> Option<&Direction> {
-        self.links.iter().find(|link| (link.from, link.to) == (from, to)).map(|link| &link.direction)
+        self.link(from, to).map(|link| &self.links[link].direction)
+    }
+
+    /// Index of the link from one tier to another.
+    pub(crate) fn link(&self, from: usize, to: usize) -> Option<usize> {
+        self.links.iter().position(|link| (link.from, link.to) == (from, to))
     }
 }

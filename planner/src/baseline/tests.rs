@@ -95,7 +95,7 @@ fn diamond() -> Graph {
     };
     let layer = |name: &str, millis, reads: &[usize], writes| Layer {
         name: name.to_owned(),
-        reference: std::time::Duration::from_millis(millis),
+        reference: Duration::from_millis(millis),
         weights: Bytes(0),
         reads: reads.to_vec(),
         writes: vec![writes],

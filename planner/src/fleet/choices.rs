@@ -187,7 +187,7 @@ impl Taken {
         for (ends, crossing) in plan.hops.windows(2).zip(&plan.crossings) {
             let (low, high) = (ends[0].tier, ends[1].tier);
             for (from, to, busy) in [(low, high, crossing.busy), (high, low, crossing.answer_busy)] {
-                if let Some(at) = topology.links.iter().position(|link| (link.from, link.to) == (from, to)) {
+                if let Some(at) = topology.link(from, to) {
                     links[at] = busy;
                 }
             }

@@ -29,10 +29,7 @@ pub struct Baseline {
 /// They keep to the same memory and costs as a plan, but not to other limits, nor to its codecs.
 pub fn baselines(graph: &Graph, topology: &Topology, objective: &Objective) -> Vec<Baseline> {
     let here = objective.input_at;
-    let checked = check::topology(topology)
-        .and_then(|()| check::graph(graph))
-        .and_then(|()| check::objective(topology, objective));
-    if let Err(error) = checked {
+    if let Err(error) = check::arguments(graph, topology, objective) {
         return vec![Baseline { name: "all on the first tier".to_owned(), single_place: true, plan: Err(error) }];
     }
     let bench = Bench { graph, topology, objective };

@@ -145,7 +145,8 @@ impl Multipliers {
                 multiplier.worth = (multiplier.worth + reach * over / length).clamp(0.0, dearest);
             }
         }
-        let stages = stages(topology, plan);
+        // By tier, then by link, as the shares.
+        let stages: Vec<f64> = plan.stages(topology).concat().iter().map(|busy| busy.as_nanos() as f64).collect();
         let slowest = stages.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
         let even = self.stages.iter().zip(&stages).all(|(share, stage)| *share == 0.0 || *stage == slowest);
         self.stages.iter_mut().zip(&stages).for_each(|(share, stage)| *share *= (stage / slowest).exp());
@@ -153,25 +154,6 @@ impl Multipliers {
         self.stages.iter_mut().for_each(|share| *share /= sum);
         length > 0.0 || !even
     }
-}
-
-/// By tier, then by link of the topology: nanoseconds that one request takes of it.
-fn stages(topology: &Topology, plan: &Plan) -> Vec<f64> {
-    let mut stages = vec![0.0; topology.tiers.len() + topology.links.len()];
-    for (hop, busy) in plan.hops.iter().zip(plan.busy()) {
-        stages[hop.tier] = busy.as_nanos() as f64;
-    }
-    for (crossing, ends) in plan.crossings.iter().zip(plan.hops.windows(2)) {
-        for (link, busy) in [
-            (topology.link(ends[0].tier, ends[1].tier), crossing.busy),
-            (topology.link(ends[1].tier, ends[0].tier), crossing.answer_busy),
-        ] {
-            if let Some(link) = link {
-                stages[topology.tiers.len() + link] = busy.as_nanos() as f64;
-            }
-        }
-    }
-    stages
 }
 
 impl Limited {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Bandwidth, Plan, Slowdown, Topology};
+use crate::{Bandwidth, Plan, Topology};
 
 /// The most that one observation may change a figure by, either way: beyond it something else is wrong.
 const FACTOR_MAX: f64 = 16.0;
@@ -32,13 +32,8 @@ pub fn calibrate(topology: &Topology, plan: &Plan, observed: &Observed, weight: 
     for (hop, took) in plan.hops.iter().zip(&observed.compute) {
         if let Some(took) = took {
             let slower = factor(*took, hop.compute);
-            let Slowdown { convolution, depthwise, matrix_product, memory_bound } = topology.tiers[hop.tier].slowdown;
-            corrected.tiers[hop.tier].slowdown = Slowdown {
-                convolution: convolution * slower,
-                depthwise: depthwise * slower,
-                matrix_product: matrix_product * slower,
-                memory_bound: memory_bound * slower,
-            };
+            let tier = &mut corrected.tiers[hop.tier];
+            tier.slowdown = tier.slowdown.map(|slowdown| slowdown * slower);
         }
     }
     for ((crossing, ends), took) in plan.crossings.iter().zip(plan.hops.windows(2)).zip(&observed.wire) {
@@ -50,10 +45,7 @@ pub fn calibrate(topology: &Topology, plan: &Plan, observed: &Observed, weight: 
         } else {
             factor(took.saturating_sub(crossing.busy), delay)
         };
-        let (low, high) = (ends[0].tier, ends[1].tier);
-        for link in corrected.links.iter_mut().filter(|link| [(low, high), (high, low)].contains(&(link.from, link.to)))
-        {
-            let way = &mut link.direction;
+        for way in corrected.between_mut(ends[0].tier, ends[1].tier) {
             if busy_counts {
                 way.bandwidth = Bandwidth(((way.bandwidth.0 as f64 / slower).round() as u64).max(1));
             } else {

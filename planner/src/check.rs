@@ -132,6 +132,13 @@ fn exits(graph: &Graph) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// Topology, graph and objective make sense, by themselves and together.
+pub(crate) fn arguments(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<(), PlanError> {
+    self::topology(topology)?;
+    self::graph(graph)?;
+    self::objective(topology, objective)
+}
+
 /// The path begins where the input is.
 pub(crate) fn start(topology: &Topology, objective: &Objective, path: &[usize]) -> Result<(), PlanError> {
     let Some(start) = path.first().filter(|start| **start != objective.input_at) else { return Ok(()) };

@@ -18,7 +18,7 @@ use crate::path::Path;
 use crate::reach::Reach;
 use crate::tariff::Tariff;
 use crate::times::Times;
-use crate::{Graph, Pin, Placement, TensorId, Topology};
+use crate::{Graph, Pin, Placement, PlanError, TensorId, Topology};
 
 /// A placement along a path, and how each tensor crosses each of the path's ways.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,15 +30,24 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
+    /// Layers at these places, each tensor that crosses in the codec that is cheapest by the tariff.
+    pub(crate) fn coded(
+        scene: Scene<'_>,
+        path: &Path,
+        tariff: &Tariff,
+        places: Vec<usize>,
+        codecs: &[String],
+    ) -> Result<Self, PlanError> {
+        let offers = offers(scene, path, tariff, &places);
+        let offers = offers.ok_or_else(|| PlanError::NoCodec { codecs: codecs.to_vec() })?;
+        Ok(Self { places, offers })
+    }
+
     /// The same for everybody: with the tiers in between, and with names of codecs.
     pub(crate) fn placement(&self, scene: Scene<'_>, path: &Path) -> Placement {
         let mut codecs = Vec::new();
         for way in 0..path.ways() {
-            let crosses = |tensor: &TensorId| {
-                let below = scene.reach.writer[*tensor].is_none_or(|writer| self.places[writer] <= way);
-                below && scene.reach.readers[*tensor].iter().any(|reader| self.places[*reader] > way)
-            };
-            let crossing = (0..scene.graph.tensors.len()).filter(crosses);
+            let crossing = scene.reach.crossing(|layer| self.places[layer] <= way);
             let name = |(tensor, offer): (TensorId, &usize)| {
                 let coding = scene.times.offers[tensor][*offer].coding;
                 scene.graph.tensors[tensor].codings[coding].codec.clone()
@@ -86,7 +95,7 @@ pub(crate) fn cut(scene: Scene<'_>, path: &Path, tariff: &Tariff, network: &mut 
 }
 
 /// The cheapest offer of each tensor that crosses.
-pub(crate) fn offers(scene: Scene<'_>, path: &Path, tariff: &Tariff, places: &[usize]) -> Option<Vec<Vec<usize>>> {
+fn offers(scene: Scene<'_>, path: &Path, tariff: &Tariff, places: &[usize]) -> Option<Vec<Vec<usize>>> {
     let mut offers = vec![Vec::new(); path.ways()];
     for tensor in 0..scene.graph.tensors.len() {
         let from = scene.reach.writer[tensor].map_or(0, |writer| places[writer]);

@@ -42,11 +42,7 @@ impl Placement {
         }
         let place = |layer| cuts.iter().take_while(|cut| **cut <= layer).count();
         let reach = Reach::new(graph, &[]);
-        let crosses = |cut: usize, tensor: &TensorId| {
-            let below = reach.writer[*tensor].is_none_or(|writer| writer < cut);
-            below && reach.readers[*tensor].last().is_some_and(|last| *last >= cut)
-        };
-        let crossing = |cut: usize| (0..graph.tensors.len()).filter(move |tensor| crosses(cut, tensor)).count();
+        let crossing = |cut: usize| reach.crossing(move |layer| layer < cut).count();
         let codecs = cuts.iter().zip(codecs).map(|(cut, codec)| vec![codec.clone(); crossing(*cut)]);
         Ok(Self {
             path: path.to_vec(),
@@ -146,11 +142,7 @@ impl<'a> Sum<'a> {
 
     /// The tensors that cross a link of the path, in ascending order.
     fn crosses(&self, link: usize) -> Vec<TensorId> {
-        let crosses = |tensor: &TensorId| {
-            let made_below = self.reach.writer[*tensor].is_none_or(|writer| self.place(writer) <= link);
-            made_below && self.reach.readers[*tensor].iter().any(|reader| self.place(*reader) > link)
-        };
-        (0..self.graph.tensors.len()).filter(crosses).collect()
+        self.reach.crossing(|layer| self.place(layer) <= link).collect()
     }
 
     fn hop(&self, place: usize) -> Hop {

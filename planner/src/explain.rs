@@ -1,7 +1,7 @@
 //! Says why a plan is what it is: where else the model could be cut, what binds, and what would have to change for
 //! another decision.
 
-use crate::cut::{Labels, Scene, offers};
+use crate::cut::{Labels, Scene};
 use crate::path::{Path, ways};
 use crate::reach::Reach;
 use crate::tariff::Tariff;
@@ -71,9 +71,7 @@ pub fn candidates(
     objective: &Objective,
     plan: &Plan,
 ) -> Result<Vec<Candidate>, PlanError> {
-    check::topology(topology)?;
-    check::graph(graph)?;
-    check::objective(topology, objective)?;
+    check::arguments(graph, topology, objective)?;
     let reach = Reach::new(graph, &plan.exits);
     let times = Times::new(graph, topology, objective);
     let scene = Scene { graph, topology, reach: &reach, times: &times };
@@ -124,9 +122,8 @@ impl Moves<'_> {
 
     fn plan(&self, path: &Path, places: Vec<usize>) -> Result<Plan, PlanError> {
         let Scene { graph, topology, .. } = self.scene;
-        let offers = offers(self.scene, path, &self.tariff, &places)
-            .ok_or_else(|| PlanError::NoCodec { codecs: self.objective.codecs.clone() })?;
-        let placement = Labels { places, offers }.placement(self.scene, path);
+        let labels = Labels::coded(self.scene, path, &self.tariff, places, &self.objective.codecs)?;
+        let placement = labels.placement(self.scene, path);
         evaluate(graph, topology, &placement, self.objective.answer_at)
     }
 
@@ -165,10 +162,8 @@ pub fn bindings(graph: &Graph, topology: &Topology, objective: &Objective, best:
             Constraint::InputsStay => objective.inputs_stay = false,
         }
         let without = plan(graph, &topology, &objective).ok()?;
-        let [now, then] = [best, &without].map(|plan| {
-            let missed: f64 = objective.limits.misses(&plan.totals).iter().map(crate::Miss::share).sum();
-            (missed, objective.goal.cost(&plan.totals))
-        });
+        let [now, then] =
+            [best, &without].map(|plan| (objective.limits.missed_by(&plan.totals), objective.goal.cost(&plan.totals)));
         let better = then.0 < now.0 || (then.0 == now.0 && then.1 < now.1 * (1.0 - ROUNDING));
         better.then_some(Binding { constraint, without })
     };

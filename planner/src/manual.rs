@@ -1,6 +1,6 @@
 //! A plan that somebody else has decided on, by naming where the model is cut.
 
-use crate::cut::{Labels, Scene, offers};
+use crate::cut::{Labels, Scene};
 use crate::path::Path;
 use crate::reach::Reach;
 use crate::tariff::Tariff;
@@ -22,9 +22,7 @@ pub fn manual(
     path: &[usize],
     cuts: &[Vec<String>],
 ) -> Result<Plan, PlanError> {
-    check::topology(topology)?;
-    check::graph(graph)?;
-    check::objective(topology, objective)?;
+    check::arguments(graph, topology, objective)?;
     check::start(topology, objective, path)?;
     let links = path.len().saturating_sub(1);
     if cuts.len() != links {
@@ -49,9 +47,7 @@ pub fn manual(
         return evaluate(graph, topology, &placement, objective.answer_at);
     };
     let tariff = Tariff::of(&objective.goal, topology);
-    let offers = offers(scene, &path, &tariff, &places);
-    let offers = offers.ok_or_else(|| PlanError::NoCodec { codecs: objective.codecs.clone() })?;
-    let placement = Labels { places, offers }.placement(scene, &path);
+    let placement = Labels::coded(scene, &path, &tariff, places, &objective.codecs)?.placement(scene, &path);
     evaluate(graph, topology, &placement, objective.answer_at)
 }
 

@@ -160,6 +160,11 @@ impl Miss {
 }
 
 impl Limits {
+    /// By how much these totals miss limits, as a sum of shares of them; zero where they keep to all.
+    pub(crate) fn missed_by(&self, totals: &Totals) -> f64 {
+        self.misses(totals).iter().map(Miss::share).sum()
+    }
+
     /// The limits that these totals miss.
     pub fn misses(&self, totals: &Totals) -> Vec<Miss> {
         let mut misses = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Bytes, Energy, Graph, Loss, Measure, Placement, Price, TensorId};
+use crate::{Bytes, Energy, Graph, Loss, Measure, Placement, Price, TensorId, Topology};
 
 /// One tier's share of the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,14 @@ pub struct Crossing {
 }
 
 impl Crossing {
+    /// The codecs in use, each once, by name.
+    pub fn codecs(&self) -> Vec<&str> {
+        let mut codecs: Vec<&str> = self.sends.iter().map(|sent| sent.codec.as_str()).collect();
+        codecs.sort_unstable();
+        codecs.dedup();
+        codecs
+    }
+
     /// Bytes of all tensors that are sent, without the headers of the link.
     pub fn bytes(&self) -> Bytes {
         self.sends.iter().map(|sent| sent.bytes).sum()
@@ -150,6 +158,24 @@ impl Plan {
             codecs: self.crossings.iter().map(codecs).collect(),
             exits: self.exits.clone(),
         }
+    }
+
+    /// How long one request keeps each tier busy, and each link of the topology.
+    pub(crate) fn stages(&self, topology: &Topology) -> [Vec<Duration>; 2] {
+        let mut tiers = vec![Duration::ZERO; topology.tiers.len()];
+        let mut links = vec![Duration::ZERO; topology.links.len()];
+        for (hop, busy) in self.hops.iter().zip(self.busy()) {
+            tiers[hop.tier] = busy;
+        }
+        for (ends, crossing) in self.hops.windows(2).zip(&self.crossings) {
+            let (low, high) = (ends[0].tier, ends[1].tier);
+            for (from, to, busy) in [(low, high, crossing.busy), (high, low, crossing.answer_busy)] {
+                if let Some(link) = topology.link(from, to) {
+                    links[link] = busy;
+                }
+            }
+        }
+        [tiers, links]
     }
 
     /// For each hop, how long one request keeps its tier busy: decoding, computing and encoding.

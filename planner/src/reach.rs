@@ -84,6 +84,13 @@ impl Reach {
         }
     }
 
+    /// The tensors that cross from the layers `below` to the others, in ascending order. Inputs are below all of them.
+    pub(crate) fn crossing(&self, below: impl Fn(usize) -> bool) -> impl Iterator<Item = TensorId> {
+        (0..self.writer.len()).filter(move |tensor| {
+            self.writer[*tensor].is_none_or(&below) && self.readers[*tensor].iter().any(|reader| !below(*reader))
+        })
+    }
+
     /// The largest share of the requests that read a tensor on a link's far side: what it is sent for.
     pub(crate) fn sent_for(&self, tensor: TensorId, above: impl Fn(usize) -> bool) -> f64 {
         let readers = self.readers[tensor].iter().copied();

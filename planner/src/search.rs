@@ -48,9 +48,7 @@ pub struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// Checks the arguments and works out what each layer and tensor costs.
     pub fn new(graph: &'a Graph, topology: Topology, objective: &'a Objective) -> Result<Self, PlanError> {
-        check::topology(&topology)?;
-        check::graph(graph)?;
-        check::objective(&topology, objective)?;
+        check::arguments(graph, &topology, objective)?;
         let subset = |bits: usize| (0..graph.exits.len()).filter(|exit| bits >> exit & 1 == 1).collect::<Vec<_>>();
         Ok(Self {
             reaches: (0..1 << graph.exits.len()).map(|bits| Reach::new(graph, &subset(bits))).collect(),
@@ -140,7 +138,7 @@ impl<'a> Planner<'a> {
 
     /// By how much limits are missed, as a sum of shares of them.
     fn miss(&self, plan: &Plan) -> f64 {
-        self.objective.limits.misses(&plan.totals).into_iter().map(|miss| miss.share()).sum()
+        self.objective.limits.missed_by(&plan.totals)
     }
 
     fn with_gap(&self, plan: Plan, bound: f64) -> Plan {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Bandwidth, Bytes, Graph, Slowdown, Topology, UNCODED, print_duration};
+use crate::{Bandwidth, Bytes, Graph, Topology, UNCODED, print_duration};
 
 /// One thing that a plan depends on.
 ///
@@ -63,25 +63,19 @@ impl Setting {
         let whole = |value: u64| (value as f64 * factor).round() as u64;
         match self {
             Self::Bandwidth { one, other } => {
-                for direction in between(&mut topology, *one, *other) {
+                for direction in topology.between_mut(*one, *other) {
                     direction.bandwidth = Bandwidth(whole(direction.bandwidth.0).max(1));
                 }
             }
             Self::Delay { one, other } => {
-                for direction in between(&mut topology, *one, *other) {
+                for direction in topology.between_mut(*one, *other) {
                     let nanos = u64::try_from(direction.delay.as_nanos()).unwrap_or(u64::MAX);
                     direction.delay = Duration::from_nanos(whole(nanos).max(1));
                 }
             }
             Self::Speed { tier } => {
                 if let Some(tier) = topology.tiers.get_mut(*tier) {
-                    let Slowdown { convolution, depthwise, matrix_product, memory_bound } = tier.slowdown;
-                    tier.slowdown = Slowdown {
-                        convolution: convolution / factor,
-                        depthwise: depthwise / factor,
-                        matrix_product: matrix_product / factor,
-                        memory_bound: memory_bound / factor,
-                    };
+                    tier.slowdown = tier.slowdown.map(|slower| slower / factor);
                 }
             }
             Self::Size { codec } => {
@@ -128,11 +122,6 @@ impl Setting {
 pub fn times(factor: f64) -> String {
     let decimals = (2 - factor.abs().max(1e-9).log10().floor() as i32).max(0) as usize;
     format!("{factor:.decimals$} x")
-}
-
-fn between(topology: &mut Topology, one: usize, other: usize) -> impl Iterator<Item = &mut crate::Direction> {
-    let joins = move |link: &&mut crate::Link| [(one, other), (other, one)].contains(&(link.from, link.to));
-    topology.links.iter_mut().filter(joins).map(|link| &mut link.direction)
 }
 
 #[cfg(test)]

@@ -30,6 +30,16 @@ impl Slowdown {
         }
     }
 
+    /// Each factor changed in the same way.
+    pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
+        Self {
+            convolution: change(self.convolution),
+            depthwise: change(self.depthwise),
+            matrix_product: change(self.matrix_product),
+            memory_bound: change(self.memory_bound),
+        }
+    }
+
     /// How long what takes `reference` on the reference machine takes here, in whole nanoseconds; more than 584 years
     /// are 584 years.
     pub fn scale(&self, class: OpClass, reference: Duration) -> Duration {
@@ -98,6 +108,12 @@ impl Topology {
     /// What the link from one tier to another is capable of.
     pub fn direction(&self, from: usize, to: usize) -> Option<&Direction> {
         self.link(from, to).map(|link| &self.links[link].direction)
+    }
+
+    /// The links between two tiers, in both directions.
+    pub fn between_mut(&mut self, one: usize, other: usize) -> impl Iterator<Item = &mut Direction> {
+        let joins = move |link: &&mut Link| [(one, other), (other, one)].contains(&(link.from, link.to));
+        self.links.iter_mut().filter(joins).map(|link| &mut link.direction)
     }
 
     /// Index of the link from one tier to another.

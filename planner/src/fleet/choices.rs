@@ -42,9 +42,7 @@ pub fn choices(
     shared: &Shared,
     prices: Option<&[f64]>,
 ) -> Result<Vec<Choice>, PlanError> {
-    check::topology(topology)?;
-    check::graph(graph)?;
-    check::objective(topology, objective)?;
+    check::arguments(graph, topology, objective)?;
     let mut found: Vec<(Taken, Plan)> = Vec::new();
     let mut why = None;
     for tiers in walks(topology, objective) {
@@ -179,19 +177,7 @@ struct Taken {
 
 impl Taken {
     fn of(topology: &Topology, plan: &Plan) -> Self {
-        let mut tiers = vec![Duration::ZERO; topology.tiers.len()];
-        let mut links = vec![Duration::ZERO; topology.links.len()];
-        for (hop, busy) in plan.hops.iter().zip(plan.busy()) {
-            tiers[hop.tier] = busy;
-        }
-        for (ends, crossing) in plan.hops.windows(2).zip(&plan.crossings) {
-            let (low, high) = (ends[0].tier, ends[1].tier);
-            for (from, to, busy) in [(low, high, crossing.busy), (high, low, crossing.answer_busy)] {
-                if let Some(at) = topology.link(from, to) {
-                    links[at] = busy;
-                }
-            }
-        }
+        let [tiers, links] = plan.stages(topology);
         Self { time: plan.latency, tiers, links }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use thalweg::run::{Deployment, EPOCH};
 use thalweg_flow::PlanId;
-use thalweg_planner::{Plan, Slowdown, baselines, candidates, plan};
+use thalweg_planner::{Crossing, Plan, Slowdown, baselines, candidates, plan};
 
 use super::Failure;
 use super::grid::World;
@@ -218,10 +218,8 @@ fn cell(world: &World<'_>, entries: &[Entry], again: &[usize]) -> Cell {
 fn decision(plan: &Plan) -> String {
     let here = plan.hops.first().map_or(0, |hop| hop.layers.len());
     let all: usize = plan.hops.iter().map(|hop| hop.layers.len()).sum();
-    let mut codecs: Vec<&str> =
-        plan.crossings.iter().flat_map(|crossing| &crossing.sends).map(|sent| sent.codec.as_str()).collect();
-    codecs.sort_unstable();
-    codecs.dedup();
+    // There is one link.
+    let codecs = plan.crossings.first().map_or_else(Vec::new, Crossing::codecs);
     let codecs = if codecs.is_empty() { String::new() } else { format!(", {}", codecs.join(" and ")) };
     format!("{here} of {all}{codecs}")
 }

@@ -180,10 +180,5 @@ fn slowdown(tier: &config::Tier, reference: &DeviceProfile, speed: Speed) -> Slo
 
 /// A machine can be slowed down, never sped up.
 fn at_least_one(slowdown: Slowdown) -> Slowdown {
-    Slowdown {
-        convolution: slowdown.convolution.max(1.0),
-        depthwise: slowdown.depthwise.max(1.0),
-        matrix_product: slowdown.matrix_product.max(1.0),
-        memory_bound: slowdown.memory_bound.max(1.0),
-    }
+    slowdown.map(|factor| factor.max(1.0))
 }

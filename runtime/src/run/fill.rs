@@ -293,6 +293,6 @@ fn latency(measured: &Measured) -> MeasuredRow {
     }
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(super) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

@@ -11,7 +11,9 @@ pub use frontier::{FrontierPlanRow, FrontierRow, frontier};
 pub use replanned::{ReplannedRow, replanned};
 pub use sweep::{Knob, KnobError, SweepRow, sweep};
 
-use thalweg_planner::{Plan, Topology};
+use thalweg_planner::{Crossing, Plan, Topology};
+
+use super::fill::ms;
 
 /// How many layers each tier runs, and the codecs between them, in one line: `device 7 | int8 | cloud 153`.
 pub(in crate::run) fn decision(topology: &Topology, plan: &Plan) -> String {
@@ -21,15 +23,8 @@ pub(in crate::run) fn decision(topology: &Topology, plan: &Plan) -> String {
             words.push(format!("{} {}", topology.tiers[hop.tier].name, hop.layers.len()));
         }
         let crossing = plan.crossings.get(place).filter(|_| !plan.passes_on(place));
-        let sends = crossing.map_or(&[][..], |crossing| &crossing.sends);
-        let mut codecs: Vec<&str> = sends.iter().map(|sent| sent.codec.as_str()).collect();
-        codecs.sort_unstable();
-        codecs.dedup();
+        let codecs = crossing.map_or_else(Vec::new, Crossing::codecs);
         words.extend((!codecs.is_empty()).then(|| codecs.join(" and ")));
     }
     words.join(" | ")
-}
-
-fn ms(duration: std::time::Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

@@ -175,10 +175,8 @@ fn value_now(setting: &Setting, topology: &mut Topology) -> f64 {
     match setting {
         Setting::Bandwidth { one, other } => topology.direction(*one, *other).map_or(1.0, |way| way.bandwidth.0 as f64),
         Setting::Delay { one, other } => {
-            let pairs = [(*one, *other), (*other, *one)];
-            let joins = |link: &&mut thalweg_planner::Link| pairs.contains(&(link.from, link.to));
             let mut delays: Vec<&mut Duration> =
-                topology.links.iter_mut().filter(joins).map(|link| &mut link.direction.delay).collect();
+                topology.between_mut(*one, *other).map(|direction| &mut direction.delay).collect();
             if delays.iter().all(|delay| delay.is_zero()) {
                 delays.iter_mut().for_each(|delay| **delay = Duration::from_micros(500));
             }

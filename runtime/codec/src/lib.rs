@@ -62,6 +62,8 @@ mod int8;
 mod jpeg;
 mod picture;
 mod webp;
+#[allow(dead_code, reason = "the codecs that use it follow")]
+mod rans;
 mod error;
 #[cfg(test)]
 mod properties;

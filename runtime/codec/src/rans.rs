@@ -17,16 +17,20 @@ pub(crate) const FREQ_BITS: u32 = 12;
 /// Slots that the symbols share.
 pub(crate) const TOTAL: u32 = 1 << FREQ_BITS;
 
-/// No state is below this between symbols. It is a multiple of [`TOTAL`]: only so are words read where they were written.
+/// No state is below this between symbols. It is a multiple of [`TOTAL`]: only so are words read where they were put.
 const LOWEST: u32 = 1 << WORD_BITS;
 const WORD_BITS: u32 = 16;
+/// Bytes that the encoder makes room for at a time.
+const ROOM: usize = 4096;
 
 /// Takes the symbols in reverse: the last one that is put is the first to be decoded.
 #[derive(Debug)]
 pub(crate) struct Encoder<'a> {
     out: &'a mut Vec<u8>,
-    /// Where the stream begins in `out`. Until it is finished it stands there backwards.
+    /// Where the stream begins in `out`. Until it is finished it stands there backwards, with room behind it.
     start: usize,
+    /// Where its next word goes.
+    at: usize,
     /// The state that takes the next symbol.
     state: u32,
     /// The state that takes the one after it.
@@ -37,31 +41,30 @@ impl<'a> Encoder<'a> {
     /// An encoder that appends one stream to `out`, which is complete after [`Encoder::finish`].
     pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
         let start = out.len();
-        Self { out, start, state: LOWEST, other: LOWEST }
+        Self { out, start, at: start, state: LOWEST, other: LOWEST }
     }
 
     /// Puts the symbol that owns the slots from `start` to `start + freq`, at least one and all below `TOTAL`.
+    #[inline]
     pub(crate) fn put(&mut self, start: u32, freq: u32) {
         debug_assert!(freq > 0 && start + freq <= TOTAL, "{freq} slots from {start}");
         // Beyond this the new state would not fit.
-        if self.state >> (2 * WORD_BITS - FREQ_BITS) >= freq {
-            self.write();
-        }
-        let (quotient, remainder) = (self.state / freq, self.state % freq);
+        let state = self.shrunk(self.state >> (2 * WORD_BITS - FREQ_BITS) >= freq);
+        let (quotient, remainder) = (state / freq, state % freq);
         self.turn((quotient << FREQ_BITS) + start + remainder);
     }
 
     /// Puts the lowest `count` bits, at most 16, of `bits` as they are, which takes just as many.
+    #[inline]
     pub(crate) fn put_bits(&mut self, bits: u32, count: u32) {
         debug_assert!(count <= WORD_BITS && bits < 1 << count, "{bits} in {count} bits");
-        if u64::from(self.state) >> (2 * WORD_BITS - count) > 0 {
-            self.write();
-        }
-        self.turn(self.state << count | bits);
+        let state = self.shrunk(u64::from(self.state) >> (2 * WORD_BITS - count) > 0);
+        self.turn(state << count | bits);
     }
 
     /// Completes the stream.
     pub(crate) fn finish(self) {
+        self.out.truncate(self.at);
         // The last symbol was put into what is now the other state: there the decoder begins.
         self.out.extend(self.state.to_be_bytes());
         self.out.extend(self.other.to_be_bytes());
@@ -72,10 +75,16 @@ impl<'a> Encoder<'a> {
         (self.state, self.other) = (self.other, state);
     }
 
-    fn write(&mut self) {
-        let [high, low, word @ ..] = self.state.to_be_bytes();
-        self.out.extend(word);
-        self.state = u32::from(u16::from_be_bytes([high, low]));
+    /// The state without its low word, which is written, if it has to be. There is no branch to predict.
+    #[inline]
+    fn shrunk(&mut self, writes: bool) -> u32 {
+        if self.at + 2 > self.out.len() {
+            self.out.resize(self.at + ROOM, 0);
+        }
+        let [.., high, low] = self.state.to_be_bytes();
+        self.out[self.at..self.at + 2].copy_from_slice(&[high, low]);
+        self.at += 2 * usize::from(writes);
+        if writes { self.state >> WORD_BITS } else { self.state }
     }
 }
 

@@ -4,21 +4,76 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 use thalweg_codec::{Codec, Pixels};
-use thalweg_planner::{Tensor, TensorSpec};
+use thalweg_planner::{DType, Tensor, TensorSpec};
 
-/// A codec by name, and a shape.
-const CASES: [(&str, [usize; 4]); 9] = [
-    ("f32", [1, 80, 14, 14]),
-    ("f32", [1, 32, 112, 112]),
-    ("f16", [1, 80, 14, 14]),
-    ("f16", [1, 32, 112, 112]),
-    ("int8", [1, 80, 14, 14]),
-    ("int8", [1, 32, 112, 112]),
+/// A codec by name, what it codes, and the shape of that.
+const CASES: [(&str, Content, [usize; 4]); 14] = [
+    ("f32", Content::Pixels, [1, 80, 14, 14]),
+    ("f32", Content::Pixels, [1, 32, 112, 112]),
+    ("f16", Content::Pixels, [1, 80, 14, 14]),
+    ("f16", Content::Pixels, [1, 32, 112, 112]),
+    ("int8", Content::Pixels, [1, 80, 14, 14]),
+    ("int8", Content::Pixels, [1, 32, 112, 112]),
     // Channels side by side.
-    ("int8", [1, 1, 784, 512]),
-    ("jpeg/90", [1, 3, 224, 224]),
-    ("webp/90", [1, 3, 224, 224]),
+    ("int8", Content::Pixels, [1, 1, 784, 512]),
+    ("lossless", Content::Features, [1, 80, 14, 14]),
+    ("lossless", Content::Features, [1, 32, 112, 112]),
+    ("lossless", Content::Activated, [1, 80, 14, 14]),
+    ("lossless", Content::Activated, [1, 32, 112, 112]),
+    ("lossless", Content::Tokens, [1, 1, 1, 512]),
+    ("jpeg/90", Content::Pixels, [1, 3, 224, 224]),
+    ("webp/90", Content::Pixels, [1, 3, 224, 224]),
 ];
+
+/// What a tensor is made of, whatever its shape means.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    /// Pixels of soft colours with a little noise.
+    Pixels,
+    /// Numbers as a layer without an activation makes them: around zero, no two alike.
+    Features,
+    /// The same behind a ReLU.
+    Activated,
+    /// Indices of words, as i64.
+    Tokens,
+}
+
+impl Content {
+    fn tensor(self, shape: &[usize]) -> Tensor {
+        let count = shape.iter().product();
+        let floats = |value: fn(usize) -> f32| Tensor::from_f32(shape, &(0..count).map(value).collect::<Vec<_>>());
+        let tensor = match self {
+            Self::Pixels => floats(pixel),
+            Self::Features => floats(feature),
+            Self::Activated => floats(|at| feature(at).max(0.0)),
+            Self::Tokens => {
+                let words = (0..count as u64).flat_map(|at| (noise(at) % 30_000).to_le_bytes());
+                Tensor::new(TensorSpec::new(DType::I64, shape), words.collect())
+            }
+        };
+        tensor.expect("as many values as elements")
+    }
+}
+
+fn pixel(at: usize) -> f32 {
+    let wave = (at as f32 / 97.0).sin() + (at as f32 / 6007.0).cos();
+    let noise = (at * 2_654_435_761 % 16) as f32;
+    ((120.0 + 50.0 * wave + noise).round() - 127.0) / 128.0
+}
+
+/// The sum of four uniform numbers is nearly normal.
+fn feature(at: usize) -> f32 {
+    let uniform = |part: u64| (noise(4 * at as u64 + part) >> 40) as f32 / (1 << 24) as f32;
+    (0..4).map(uniform).sum::<f32>() - 2.0
+}
+
+/// SplitMix64.
+fn noise(seed: u64) -> u64 {
+    let state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
 
 fn main() {
     divan::main();
@@ -44,33 +99,26 @@ fn decode(bencher: Bencher, case: &Case) {
 /// A codec, a tensor and its stream.
 struct Case {
     codec: Codec,
+    content: Content,
     tensor: Tensor,
     stream: Vec<u8>,
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{} {} -> {} B", self.codec, self.tensor.spec(), self.stream.len())
+        write!(out, "{} {:?} {} -> {} B", self.codec, self.content, self.tensor.spec(), self.stream.len())
     }
 }
 
 impl Case {
-    fn new((name, shape): (&str, [usize; 4])) -> Self {
+    fn new((name, content, shape): (&str, Content, [usize; 4])) -> Self {
         let mut codec: Codec = name.parse().expect("a codec's name");
         if let Codec::Picture { pixels, .. } = &mut codec {
             *pixels = Pixels { mean: [127.0; 3], scale: [128.0; 3] };
         }
-        // Pixels of soft colours with a little noise, whatever the shape means.
-        let pixel = |at: usize| {
-            let wave = (at as f32 / 97.0).sin() + (at as f32 / 6007.0).cos();
-            let noise = (at * 2_654_435_761 % 16) as f32;
-            ((120.0 + 50.0 * wave + noise).round() - 127.0) / 128.0
-        };
-        let shape = if shape[1] == 1 { shape[1..].to_vec() } else { shape.to_vec() };
-        let values: Vec<f32> = (0..shape.iter().product()).map(pixel).collect();
-        let tensor = Tensor::from_f32(shape, &values).expect("as many values as elements");
+        let tensor = content.tensor(if shape[1] == 1 { &shape[1..] } else { &shape });
         let mut stream = Vec::new();
         codec.encode(&tensor, &mut stream).expect("a supported tensor");
-        Self { codec, tensor, stream }
+        Self { codec, content, tensor, stream }
     }
 }

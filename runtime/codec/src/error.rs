@@ -3,6 +3,7 @@
 use thalweg_planner::TensorSpec;
 
 use crate::Codec;
+use crate::rans::TOTAL;
 
 /// What [`Codec::encode`] and [`Codec::decode`] refuse. `Unsupported` is the caller's doing, and `Pixels` when it encodes;
 /// the others say that the sender coded for another spec or codec, or that the stream was damaged.
@@ -87,6 +88,30 @@ pub enum CodecError {
         /// Its offset.
         offset: f32,
     },
+    /// A tensor that no memory can be had for.
+    #[error("there is no memory for {spec}")]
+    TooLarge {
+        /// What should be decoded.
+        spec: TensorSpec,
+    },
+    /// Under `lossless`, planes of something unknown.
+    #[error("a stream of {spec} has planes of the form {form}: known are 0 (elements) and 1 (differences)")]
+    UnknownForm {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// The byte after the tag.
+        form: u8,
+    },
+    /// Under `lossless`, a plane that cannot be decoded.
+    #[error("plane {plane} of a stream of {spec} {fault}")]
+    Plane {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// Which byte of the elements it holds.
+        plane: usize,
+        /// What is wrong with it.
+        fault: PlaneFault,
+    },
     /// A picture that is not the one the spec asks for.
     #[error("a stream of {spec} holds a picture of {width}x{height} pixels")]
     WrongPicture {
@@ -105,4 +130,21 @@ pub enum CodecError {
         /// What the library for pictures says.
         reason: String,
     },
+}
+
+/// What is wrong with a plane of `lossless`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlaneFault {
+    /// The stream is over before the plane is.
+    #[error("ends early")]
+    EndsEarly,
+    /// A plane that is stored in a way that is not known.
+    #[error("begins with the byte {0}: known are 0 (raw), 1 (constant) and 2 (coded)")]
+    UnknownStore(u8),
+    /// Frequencies that leave nothing to the most frequent byte.
+    #[error("has frequencies of {TOTAL} or more beside the most frequent byte")]
+    Frequencies,
+    /// A coded plane that does not end in the way in which every encoder begins.
+    #[error("is not as it was encoded")]
+    Altered,
 }

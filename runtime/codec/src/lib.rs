@@ -3,13 +3,14 @@
 //! Pure: no clock, no file, no socket. Both ends of a link know the [`TensorSpec`] of what crosses it and the
 //! [`Codec`], so a stream says neither.
 //!
-//! | name     | what it codes        | bytes an element        | declared bound on \|decoded - original\|, an element |
-//! |----------|----------------------|-------------------------|------------------------------------------------------|
-//! | `f32`    | nothing              | as it is                | none needed: bit for bit                             |
-//! | `f16`    | f32                  | 2                       | 2⁻¹¹ · \|x\| + 2⁻²⁵                                  |
-//! | `int8`   | f32, f16, bf16       | 1, and 8 a channel      | half a step of its channel, and rounding             |
-//! | `jpeg/Q` | f32 made from pixels | as the picture takes    | none: measured only                                  |
-//! | `webp/Q` | f32 made from pixels | as the picture takes    | none: measured only                                  |
+//! | name       | what it codes   | bytes an element     | declared bound on \|decoded - original\|, an element |
+//! |------------|-----------------|----------------------|------------------------------------------------------|
+//! | `f32`      | nothing         | as it is             | none needed: bit for bit                             |
+//! | `f16`      | f32             | 2                    | 2⁻¹¹ · \|x\| + 2⁻²⁵                                  |
+//! | `int8`     | f32, f16, bf16  | 1, and 8 a channel   | half a step of its channel, and rounding             |
+//! | `lossless` | everything      | as their bytes vary  | none needed: bit for bit                             |
+//! | `jpeg/Q`   | f32 from pixels | as the picture takes | none: measured only                                  |
+//! | `webp/Q`   | f32 from pixels | as the picture takes | none: measured only                                  |
 //!
 //! Everything else travels exactly under every codec: integers and bools, because a rounded shape or index is wrong
 //! rather than inexact; f64, because someone chose it where f32 was not enough; and what is already as small, such as
@@ -24,6 +25,7 @@
 //! | 0   | the tensor's bytes as they are: it holds a value that the codec cannot represent, or coding saves nothing |
 //! | 1   | `f16`: an f16 an element |
 //! | 1   | `int8`: an f32 step a channel, then an f32 offset a channel, then a byte an element, in the tensor's order |
+//! | 1   | `lossless`: a byte, 0 for elements or 1 for differences, then the planes, that of the lowest byte first |
 //! | 1   | `jpeg/Q`: three f32 means, three f32 scales (red, green, blue), then a JPEG file |
 //! | 1   | `webp/Q`: the same six numbers, then a WebP file |
 //!
@@ -35,6 +37,12 @@
 //!   Integer-Arithmetic-Only Inference" (2018), equation 1, a channel, with the offset as a real number so that the
 //!   lowest value is exact: step = (highest - lowest) / 255, code = round((x - lowest) / step), x' = lowest +
 //!   code · step. Not represented: magnitudes above a quarter of the largest f32, infinities, NaN.
+//! - `lossless` stores byte k of all elements together, as plane k, because they are alike: the exponents of floats,
+//!   the upper bytes of indices. Bools are bits, eight a byte, the first in the lowest: one plane. A plane is a byte
+//!   and what it says: 0, the bytes as they are; 1, the byte that all are; 2, a stream of range ANS (Duda, "Asymmetric
+//!   numeral systems", 2013) of 12-bit frequencies in two states of 32 bits, of the frequencies and then the bytes.
+//!   Where that makes smaller planes, they are those of each element less the one before it in a row of the innermost
+//!   axis longer than 1, modulo the range of its type. Not represented: bytes of bools that are neither 0 nor 1.
 //! - `jpeg/Q` is baseline JPEG (ITU-T T.81) of x · scale + mean, without chroma subsampling. Not represented: what
 //!   does not round to 0..=255.
 //! - `webp/Q` is lossy WebP (RFC 9649; the key frame of VP8, RFC 6386) of the same pixels; VP8 halves the resolution of
@@ -62,7 +70,8 @@ mod int8;
 mod jpeg;
 mod picture;
 mod webp;
-#[allow(dead_code, reason = "the codecs that use it follow")]
+mod lossless;
+
 mod rans;
 mod error;
 #[cfg(test)]
@@ -70,7 +79,7 @@ mod properties;
 
 use thalweg_planner::{Bytes, DType, Tensor, TensorSpec};
 
-pub use error::CodecError;
+pub use error::{CodecError, PlaneFault};
 pub use name::{Quality, UnknownCodec};
 pub use picture::{Format, Pixels};
 
@@ -88,6 +97,8 @@ pub enum Codec {
     F16,
     /// `int8`: floats in a byte each, with a step and an offset a channel.
     Int8,
+    /// `lossless`: every tensor exactly, in fewer bytes where some of its bytes are rarer than others.
+    Lossless,
     /// `jpeg/Q`, `webp/Q`: pictures.
     Picture {
         /// The name before the Q.
@@ -132,7 +143,7 @@ impl Codec {
     pub fn bound(&self, original: &Tensor) -> Bound {
         let within = match self {
             _ if !self.codes(original.spec()) => None,
-            Self::F32 => None,
+            Self::F32 | Self::Lossless => None,
             Self::F16 => half::bound(original),
             Self::Int8 => int8::bound(original),
             Self::Picture { .. } => return Bound::Measured,
@@ -154,6 +165,7 @@ impl Codec {
             Self::F32 => Ok(false),
             Self::F16 => Ok(half::encode(tensor, out)),
             Self::Int8 => Ok(int8::encode(tensor, out)),
+            Self::Lossless => Ok(lossless::encode(tensor, out)),
             Self::Picture { format, quality, pixels } => format.encode(tensor, *quality, pixels, out),
         };
         let saves = ((out.len() - start) as u64) < self.bytes_max(spec).0;
@@ -169,10 +181,11 @@ impl Codec {
     /// The tensor of this type and shape that the stream `bytes` holds, for any bytes whatever.
     ///
     /// Nothing is allocated before the lengths were checked against `spec`, and then no more than the tensor. Under
-    /// `jpeg/Q` and `webp/Q` the sides in the picture's header are checked too before the picture library works on
-    /// pixels and a copy of the file, with JPEG also on coefficients: less than the tensor once more, except where a
-    /// side is below 32 pixels. With WebP there are up to three copies, and a hostile file can have the library ask for
-    /// 16 MiB that it never fills.
+    /// `lossless` a few bytes may be a large tensor: its memory, for bools an eighth more, is had or refused before
+    /// most of them are read, and 20 kB beside it. Under `jpeg/Q` and `webp/Q` the sides in the picture's header are
+    /// checked too before the picture library works on pixels and a copy of the file, with JPEG also on coefficients:
+    /// less than the tensor once more, except where a side is below 32 pixels. With WebP there are up to three copies,
+    /// and a hostile file can have the library ask for 16 MiB that it never fills.
     pub fn decode(&self, spec: &TensorSpec, bytes: &[u8]) -> Result<Tensor, CodecError> {
         self.check_supports(spec)?;
         let max = self.bytes_max(spec);
@@ -187,6 +200,7 @@ impl Codec {
             (EXACT, _) => exact::decode(spec, body),
             (CODED, Self::F16) => half::decode(spec, body),
             (CODED, Self::Int8) => int8::decode(spec, body),
+            (CODED, Self::Lossless) => lossless::decode(spec, body),
             (CODED, Self::Picture { format, .. }) => format.decode(spec, body),
             (tag, _) => Err(CodecError::UnknownTag { spec: spec.clone(), tag }),
         }
@@ -198,6 +212,7 @@ impl Codec {
             Self::F32 => false,
             Self::F16 => spec.dtype == DType::F32,
             Self::Int8 => matches!(spec.dtype, DType::F32 | DType::F16 | DType::Bf16),
+            Self::Lossless => true,
             Self::Picture { format, .. } => format.size_of(spec).is_some(),
         };
         codes_type && !spec.is_empty()

@@ -1,4 +1,4 @@
-//! Codecs by name: `f32`, `f16`, `int8`, `jpeg/90`, `webp/90`.
+//! Codecs by name: `f32`, `f16`, `int8`, `lossless`, `jpeg/90`, `webp/90`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,8 +25,8 @@ impl Quality {
 /// A text that names no codec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{text}\" is not a codec: write f32, f16, int8, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as \
-     \"jpeg/90\""
+    "\"{text}\" is not a codec: write f32, f16, int8, lossless, jpeg/Q or webp/Q with a quality Q from 1 to 100, \
+     such as \"jpeg/90\""
 )]
 pub struct UnknownCodec {
     /// What was read.
@@ -41,6 +41,7 @@ impl FromStr for Codec {
             "f32" => Some(Self::F32),
             "f16" => Some(Self::F16),
             "int8" => Some(Self::Int8),
+            "lossless" => Some(Self::Lossless),
             _ => parse_picture(text),
         }
         .ok_or_else(|| UnknownCodec { text: text.to_owned() })
@@ -53,6 +54,7 @@ impl fmt::Display for Codec {
             Self::F32 => out.pad("f32"),
             Self::F16 => out.pad("f16"),
             Self::Int8 => out.pad("int8"),
+            Self::Lossless => out.pad("lossless"),
             Self::Picture { format, quality, .. } => out.pad(&format!("{}/{}", format.name(), quality.get())),
         }
     }
@@ -73,7 +75,7 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_printed() {
         let pictures = (1..=100).flat_map(|quality| [format!("jpeg/{quality}"), format!("webp/{quality}")]);
-        for name in ["f32", "f16", "int8"].map(str::to_owned).into_iter().chain(pictures) {
+        for name in ["f32", "f16", "int8", "lossless"].map(str::to_owned).into_iter().chain(pictures) {
             assert_eq!(name.parse::<Codec>().expect("a known name").to_string(), name);
         }
     }

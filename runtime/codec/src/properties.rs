@@ -32,7 +32,7 @@ fn codecs() -> impl Strategy<Value = Codec> {
         })
     };
     let (jpeg, webp) = (picture(Format::Jpeg), picture(Format::Webp));
-    prop_oneof![Just(Codec::F32), Just(Codec::F16), Just(Codec::Int8), jpeg, webp]
+    prop_oneof![Just(Codec::F32), Just(Codec::F16), Just(Codec::Int8), Just(Codec::Lossless), jpeg, webp]
 }
 
 /// Ranks 0 to 5 with some empty axes, and the shapes of each row of the channel rule with enough elements for it.
@@ -278,7 +278,7 @@ fn steps_that_are_no_numbers_are_refused() {
 #[test]
 fn streams_that_are_too_long_are_refused_unread() {
     let spec = TensorSpec::new(DType::F32, [3, 8, 8]);
-    for codec in ["f32", "f16", "int8", "jpeg/90", "webp/90"] {
+    for codec in ["f32", "f16", "int8", "lossless", "jpeg/90", "webp/90"] {
         let codec: Codec = codec.parse().expect("a codec");
         let max = codec.bytes_max(&spec).0;
         let decoded = codec.decode(&spec, &vec![9; max as usize + 1]);

@@ -232,7 +232,7 @@ mod tests {
             "losses = { int9 = \"0.1 %\" }",
             &expect![[r#"
             pipeline.toml:4:10: `losses`: "int9" is not a codec
-              help: write f32, f16, int8, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90""#]],
+              help: write f32, f16, int8, lossless, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90""#]],
         );
     }
 

@@ -20,6 +20,41 @@ pub enum CodecError {
         /// What it was asked to code.
         spec: TensorSpec,
     },
+    /// A float tensor under `features/L` that has no codebook, or one of another tensor.
+    #[error("features/{level} of {spec} needs a codebook that was made for it: run `thalweg calibrate`")]
+    NoBook {
+        /// The level.
+        level: u8,
+        /// What it was asked to code.
+        spec: TensorSpec,
+    },
+    /// A stream of `features/L` that ends early.
+    #[error("a stream of {spec} ends early: {:.0} % of its numbers are there", 100.0 * .share)]
+    Partial {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// The share that is there.
+        share: f64,
+    },
+    /// A frame that is the difference from another one, which the decoder does not have.
+    #[error(
+        "a frame of {spec} needs frame {wants}, but {}: ask the sender for a key frame",
+        has.map_or_else(|| "none is there".to_owned(), |has| format!("frame {has} is the last one here"))
+    )]
+    NeedsKey {
+        /// What should be decoded.
+        spec: TensorSpec,
+        /// The last frame that was decoded; none where the next one must be a key frame in any case.
+        has: Option<u32>,
+        /// The frame that this one is the difference from.
+        wants: u32,
+    },
+    /// A stream of `features/L` that does not end as streams do.
+    #[error("a stream of {spec} was altered, or coded at another level or with another codebook")]
+    Damaged {
+        /// What should be decoded.
+        spec: TensorSpec,
+    },
     /// A mean or a scale that no pixel can be restored with.
     #[error(
         "colour {colour} of a picture has the mean {mean} and the scale {scale}: both must be finite, and the scale not 0"

@@ -1,16 +1,17 @@
 //! Turns tensors into fewer bytes and back.
 //!
 //! Pure: no clock, no file, no socket. Both ends of a link know the [`TensorSpec`] of what crosses it and the
-//! [`Codec`], so a stream says neither.
+//! [`Codec`], with its [`Book`] if it needs one, so a stream says neither.
 //!
-//! | name       | what it codes   | bytes an element     | declared bound on \|decoded - original\|, an element |
-//! |------------|-----------------|----------------------|------------------------------------------------------|
-//! | `f32`      | nothing         | as it is             | none needed: bit for bit                             |
-//! | `f16`      | f32             | 2                    | 2⁻¹¹ · \|x\| + 2⁻²⁵                                  |
-//! | `int8`     | f32, f16, bf16  | 1, and 8 a channel   | half a step of its channel, and rounding             |
-//! | `lossless` | everything      | as their bytes vary  | none needed: bit for bit                             |
-//! | `jpeg/Q`   | f32 from pixels | as the picture takes | none: measured only                                  |
-//! | `webp/Q`   | f32 from pixels | as the picture takes | none: measured only                                  |
+//! | name         | what it codes   | bytes an element     | declared bound on \|decoded - original\|, an element  |
+//! |--------------|-----------------|----------------------|-------------------------------------------------------|
+//! | `f32`        | nothing         | as it is             | none needed: bit for bit                              |
+//! | `f16`        | f32             | 2                    | 2⁻¹¹ · \|x\| + 2⁻²⁵                                   |
+//! | `int8`       | f32, f16, bf16  | 1, and 8 a channel   | half a step of its channel, and rounding              |
+//! | `features/L` | f32, f16, bf16  | about 0.03 to 0.4    | what the rounding of all coefficients can do to it    |
+//! | `lossless`   | everything      | as their bytes vary  | none needed: bit for bit                              |
+//! | `jpeg/Q`     | f32 from pixels | as the picture takes | none: measured only                                   |
+//! | `webp/Q`     | f32 from pixels | as the picture takes | none: measured only                                   |
 //!
 //! Everything else travels exactly under every codec: integers and bools, because a rounded shape or index is wrong
 //! rather than inexact; f64, because someone chose it where f32 was not enough; and what is already as small, such as
@@ -22,9 +23,11 @@
 //!
 //! | tag | what follows |
 //! |-----|--------------|
+//! | 2   | `features/L`: what `lossless` has behind its tag, of what is not float or is not represented |
 //! | 0   | the tensor's bytes as they are: it holds a value that the codec cannot represent, or coding saves nothing |
 //! | 1   | `f16`: an f16 an element |
 //! | 1   | `int8`: an f32 step a channel, then an f32 offset a channel, then a byte an element, in the tensor's order |
+//! | 1   | `features/L`: a stream of range ANS, see [`features`] |
 //! | 1   | `lossless`: a byte, 0 for elements or 1 for differences, then the planes, that of the lowest byte first |
 //! | 1   | `jpeg/Q`: three f32 means, three f32 scales (red, green, blue), then a JPEG file |
 //! | 1   | `webp/Q`: the same six numbers, then a WebP file |
@@ -37,6 +40,8 @@
 //!   Integer-Arithmetic-Only Inference" (2018), equation 1, a channel, with the offset as a real number so that the
 //!   lowest value is exact: step = (highest - lowest) / 255, code = round((x - lowest) / step), x' = lowest +
 //!   code · step. Not represented: magnitudes above a quarter of the largest f32, infinities, NaN.
+//! - `features/L` is a transform that was fitted to samples, whole steps of its coefficients, and entropy coding: see
+//!   [`features`] and [`features::fit`]. Not represented: infinities, NaN, and what is 2²⁴ steps large.
 //! - `lossless` stores byte k of all elements together, as plane k, because they are alike: the exponents of floats,
 //!   the upper bytes of indices. Bools are bits, eight a byte, the first in the lowest: one plane. A plane is a byte
 //!   and what it says: 0, the bytes as they are; 1, the byte that all are; 2, a stream of range ANS (Duda, "Asymmetric
@@ -71,15 +76,19 @@ mod jpeg;
 mod picture;
 mod webp;
 mod lossless;
-
+pub mod features;
 mod rans;
 mod error;
 #[cfg(test)]
 mod properties;
 
+use std::sync::Arc;
+
+use features::Extent;
 use thalweg_planner::{Bytes, DType, Tensor, TensorSpec};
 
 pub use error::{CodecError, PlaneFault};
+pub use features::{Book, BookError, Features, LEVELS};
 pub use name::{Quality, UnknownCodec};
 pub use picture::{Format, Pixels};
 
@@ -87,9 +96,11 @@ pub use picture::{Format, Pixels};
 const EXACT: u8 = 0;
 /// The tag of what the codec coded.
 const CODED: u8 = 1;
+/// The tag of what `features/L` leaves to `lossless`.
+const LOSSLESS: u8 = 2;
 
 /// A way to put a tensor into bytes. Parsed from and printed as its name.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Codec {
     /// `f32`: every tensor as it is.
     F32,
@@ -109,6 +120,13 @@ pub enum Codec {
         /// needs it, the decoder finds it in the stream.
         pixels: Pixels,
     },
+    /// `features/L`: floats at one level of a codebook.
+    Features {
+        /// The L of the name.
+        level: u8,
+        /// What was fitted to such tensors, which both ends have. Not part of the name, which parses to `None`.
+        book: Option<Arc<Features>>,
+    },
 }
 
 /// How far a decoded tensor may be from its original.
@@ -123,6 +141,16 @@ pub enum Bound {
 }
 
 impl Codec {
+    /// The codec with this book, where it is one that needs a book; without it where the level is unknown.
+    pub fn with_book(self, book: &Arc<Book>) -> Self {
+        match self {
+            Self::Features { level, .. } => {
+                Self::Features { level, book: Features::new(book.clone(), level).map(Arc::new) }
+            }
+            other => other,
+        }
+    }
+
     /// Whether [`Codec::encode`] takes tensors like this: all, except that `jpeg/Q` and `webp/Q` refuse floats that are
     /// no picture, which is f32 of shape `[3, H, W]` or `[1, 3, H, W]` with sides from 1 to 65,535 (JPEG) or 16,383
     /// (WebP).
@@ -130,6 +158,10 @@ impl Codec {
         let float = matches!(spec.dtype, DType::F32 | DType::F16 | DType::Bf16 | DType::F64);
         match self {
             Self::Picture { format, .. } => !float || spec.is_empty() || format.size_of(spec).is_some(),
+            Self::Features { book, .. } => {
+                let has_book = book.as_ref().is_some_and(|features| features.book().spec() == spec);
+                !float || spec.is_empty() || spec.dtype == DType::F64 || has_book
+            }
             _ => true,
         }
     }
@@ -147,6 +179,7 @@ impl Codec {
             Self::F16 => half::bound(original),
             Self::Int8 => int8::bound(original),
             Self::Picture { .. } => return Bound::Measured,
+            Self::Features { .. } => self.features(original.spec()).and_then(|features| features.bound(original)),
         };
         within.map_or(Bound::Exact, Bound::Within)
     }
@@ -161,14 +194,21 @@ impl Codec {
         }
         let start = out.len();
         out.push(CODED);
-        let coded = match self {
+        let mut coded = match self {
             Self::F32 => Ok(false),
             Self::F16 => Ok(half::encode(tensor, out)),
             Self::Int8 => Ok(int8::encode(tensor, out)),
             Self::Lossless => Ok(lossless::encode(tensor, out)),
             Self::Picture { format, quality, pixels } => format.encode(tensor, *quality, pixels, out),
+            Self::Features { .. } => Ok(self.features(spec).is_some_and(|features| features.encode(tensor, out))),
         };
-        let saves = ((out.len() - start) as u64) < self.bytes_max(spec).0;
+        let mut saves = ((out.len() - start) as u64) < self.bytes_max(spec).0;
+        if matches!((self, &coded), (Self::Features { .. }, Ok(false))) {
+            out.truncate(start);
+            out.push(LOSSLESS);
+            saves = lossless::encode(tensor, out) && ((out.len() - start) as u64) < self.bytes_max(spec).0;
+            coded = Ok(true);
+        }
         if !(saves && matches!(coded, Ok(true))) {
             out.truncate(start);
             coded?;
@@ -202,7 +242,57 @@ impl Codec {
             (CODED, Self::Int8) => int8::decode(spec, body),
             (CODED, Self::Lossless) => lossless::decode(spec, body),
             (CODED, Self::Picture { format, .. }) => format.decode(spec, body),
+            (CODED, Self::Features { .. }) => self.decode_features(spec, body),
+            (LOSSLESS, Self::Features { .. }) => lossless::decode(spec, body),
             (tag, _) => Err(CodecError::UnknownTag { spec: spec.clone(), tag }),
+        }
+    }
+
+    fn decode_features(&self, spec: &TensorSpec, body: &[u8]) -> Result<Tensor, CodecError> {
+        let unknown = || CodecError::UnknownTag { spec: spec.clone(), tag: CODED };
+        match self.features(spec).ok_or_else(unknown)?.decode(spec, body)? {
+            (tensor, Extent::Whole) => Ok(tensor),
+            (_, Extent::Beginning(share)) => Err(CodecError::Partial { spec: spec.clone(), share }),
+            (_, Extent::Damaged) => Err(CodecError::Damaged { spec: spec.clone() }),
+        }
+    }
+
+    /// Whether [`Codec::decode_prefix`] makes something of a stream that has not come to its end: `features/L` does, of
+    /// tensors that it codes.
+    pub fn decodes_early(&self, spec: &TensorSpec) -> bool {
+        self.features(spec).is_some()
+    }
+
+    /// The same as [`Codec::decode`] where the whole stream is there, and of its beginning a coarser tensor, with the
+    /// share of numbers that were there: for a receiver that cannot wait for the rest.
+    ///
+    /// A beginning that does not decode, as [`Codec::decodes_early`] says, is an error; so is one of a tensor that travels
+    /// exactly. Nothing at all stands for the tensor that is expected of samples on average.
+    pub fn decode_prefix(&self, spec: &TensorSpec, bytes: &[u8]) -> Result<(Tensor, f64), CodecError> {
+        let body = match bytes {
+            [] => bytes,
+            [CODED, body @ ..] => body,
+            _ => return Ok((self.decode(spec, bytes)?, 1.0)),
+        };
+        match self {
+            Self::Features { book: Some(features), .. }
+                if self.codes(spec) && bytes.len() as u64 <= self.bytes_max(spec).0 =>
+            {
+                match features.decode(spec, body)? {
+                    (tensor, Extent::Whole) => Ok((tensor, 1.0)),
+                    (tensor, Extent::Beginning(share)) => Ok((tensor, share)),
+                    (_, Extent::Damaged) => Err(CodecError::Damaged { spec: spec.clone() }),
+                }
+            }
+            _ => Ok((self.decode(spec, bytes)?, 1.0)),
+        }
+    }
+
+    /// The book at its level, where it is one of such tensors.
+    fn features(&self, spec: &TensorSpec) -> Option<&Features> {
+        match self {
+            Self::Features { book: Some(features), .. } if features.book().spec() == spec => Some(features),
+            _ => None,
         }
     }
 
@@ -214,11 +304,18 @@ impl Codec {
             Self::Int8 => matches!(spec.dtype, DType::F32 | DType::F16 | DType::Bf16),
             Self::Lossless => true,
             Self::Picture { format, .. } => format.size_of(spec).is_some(),
+            Self::Features { .. } => true,
         };
         codes_type && !spec.is_empty()
     }
 
     fn check_supports(&self, spec: &TensorSpec) -> Result<(), CodecError> {
-        if self.supports(spec) { Ok(()) } else { Err(CodecError::Unsupported { codec: *self, spec: spec.clone() }) }
+        if self.supports(spec) {
+            return Ok(());
+        }
+        Err(match self {
+            Self::Features { level, .. } => CodecError::NoBook { level: *level, spec: spec.clone() },
+            _ => CodecError::Unsupported { codec: self.clone(), spec: spec.clone() },
+        })
     }
 }

@@ -209,7 +209,7 @@ mod tests {
         10.0 * (255.0_f64.powi(2) / mean).log10()
     }
 
-    fn coded(tensor: &Tensor, codec: Codec) -> Vec<u8> {
+    fn coded(tensor: &Tensor, codec: &Codec) -> Vec<u8> {
         let mut stream = Vec::new();
         codec.encode(tensor, &mut stream).expect("a picture");
         stream
@@ -222,7 +222,7 @@ mod tests {
             let mut before = (0, 0.0);
             for quality in [10, 50, 90] {
                 let codec = codec(format, quality);
-                let stream = coded(&original, codec);
+                let stream = coded(&original, &codec);
                 let decoded = codec.decode(original.spec(), &stream).expect("a stream");
                 let now = (stream.len(), psnr(&original, &decoded));
                 assert!(now.0 > before.0 && now.1 > before.1, "{codec}: {now:?} after {before:?}");
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn webp_takes_fewer_bytes_than_jpeg() {
         let original = smooth(224, 160);
-        let [jpeg, webp] = Format::ALL.map(|format| coded(&original, codec(format, 90)).len());
+        let [jpeg, webp] = Format::ALL.map(|format| coded(&original, &codec(format, 90)).len());
         assert!(webp * 5 < jpeg * 4, "{webp} bytes beside {jpeg}");
     }
 
@@ -244,7 +244,7 @@ mod tests {
     fn the_decoder_needs_no_pixels_of_its_own() {
         let original = smooth(40, 30);
         for (format, name) in [(Format::Jpeg, "jpeg/1"), (Format::Webp, "webp/1")] {
-            let stream = coded(&original, codec(format, 90));
+            let stream = coded(&original, &codec(format, 90));
             let named: Codec = name.parse().expect("a codec");
             assert_eq!(named.decode(original.spec(), &stream), codec(format, 90).decode(original.spec(), &stream));
         }
@@ -268,7 +268,7 @@ mod tests {
     fn what_was_not_made_from_pixels_travels_exactly() {
         let original = Tensor::from_f32([3, 8, 8], &[1000.0; 3 * 64]).expect("a tensor");
         for codec in Format::ALL.map(|format| codec(format, 90)) {
-            let stream = coded(&original, codec);
+            let stream = coded(&original, &codec);
             assert_eq!(codec.decode(original.spec(), &stream).expect("a stream"), original);
         }
     }
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_header_of_another_size_is_refused_before_any_pixel_is_decoded() {
         for codec in Format::ALL.map(|format| codec(format, 90)) {
-            let stream = coded(&smooth(40, 30), codec);
+            let stream = coded(&smooth(40, 30), &codec);
             let decoded = codec.decode(smooth(30, 40).spec(), &stream);
             assert!(matches!(decoded, Err(CodecError::WrongPicture { width: 40, height: 30, .. })), "{decoded:?}");
         }
@@ -286,7 +286,7 @@ mod tests {
     fn a_picture_cut_short_is_refused() {
         let original = smooth(40, 30);
         for codec in Format::ALL.map(|format| codec(format, 90)) {
-            let stream = coded(&original, codec);
+            let stream = coded(&original, &codec);
             for len in 0..stream.len() {
                 let decoded = codec.decode(original.spec(), &stream[..len]);
                 assert!(decoded.is_err(), "{len} of {} bytes of {codec}", stream.len());
@@ -298,7 +298,7 @@ mod tests {
     fn a_picture_of_the_other_format_is_refused() {
         let original = smooth(40, 30);
         for (written, read) in [(Format::Jpeg, Format::Webp), (Format::Webp, Format::Jpeg)] {
-            let decoded = codec(read, 90).decode(original.spec(), &coded(&original, codec(written, 90)));
+            let decoded = codec(read, 90).decode(original.spec(), &coded(&original, &codec(written, 90)));
             assert!(matches!(decoded, Err(CodecError::Picture { .. })), "{written:?} as {read:?}: {decoded:?}");
         }
     }
@@ -319,7 +319,7 @@ mod tests {
     fn the_longest_sides_are_carried() {
         for format in Format::ALL {
             let original = smooth(format.side_max(), 2);
-            let stream = coded(&original, codec(format, 50));
+            let stream = coded(&original, &codec(format, 50));
             assert!(stream.len() * 10 < original.data().len(), "{format:?}: {} bytes", stream.len());
             assert!(codec(format, 50).decode(original.spec(), &stream).is_ok());
         }
@@ -337,7 +337,7 @@ mod tests {
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..6),
         ) {
             let original = smooth(width, height);
-            let mut stream = coded(&original, codec(format, quality));
+            let mut stream = coded(&original, &codec(format, quality));
             for (at, value, early) in flips {
                 let start = (1 + Pixels::SIZE).min(stream.len() - 1);
                 let len = stream.len() - start;

@@ -4,7 +4,8 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
-use crate::{Bound, Codec, CodecError, Format, Pixels, Quality};
+use crate::features::fit::{Basis, Options, fit};
+use crate::{Bound, Codec, CodecError, Format, LEVELS, Pixels, Quality};
 
 const TYPES: [DType; 13] = [
     DType::F32,
@@ -32,7 +33,22 @@ fn codecs() -> impl Strategy<Value = Codec> {
         })
     };
     let (jpeg, webp) = (picture(Format::Jpeg), picture(Format::Webp));
-    prop_oneof![Just(Codec::F32), Just(Codec::F16), Just(Codec::Int8), Just(Codec::Lossless), jpeg, webp]
+    let features = (1..=LEVELS).prop_map(|level| Codec::Features { level, book: None });
+    prop_oneof![Just(Codec::F32), Just(Codec::F16), Just(Codec::Int8), Just(Codec::Lossless), jpeg, webp, features]
+}
+
+/// The codec itself, or with a book for tensors of `spec` where it needs one.
+fn ready(codec: Codec, spec: &TensorSpec) -> Codec {
+    let coded = matches!(spec.dtype, DType::F32 | DType::F16 | DType::Bf16) && !spec.is_empty();
+    if !(coded && matches!(codec, Codec::Features { .. })) {
+        return codec;
+    }
+    let around = Fill::Around { centre: 0.3, width: 4.0, outliers: Vec::new() };
+    let sample = |seed| numbers(&filled(spec.clone(), &around, seed)).into_iter().map(|number| number as f32).collect();
+    let samples = vec![(1..4).map(sample).collect::<Vec<_>>()];
+    let basis = Basis::fit(spec, &samples[0]).expect("finite samples");
+    let books = fit(&[basis], &[None], &samples, Options::DEFAULT).expect("matrices that can be inverted");
+    codec.with_book(&std::sync::Arc::new(books.into_iter().next().expect("a book")))
 }
 
 /// Ranks 0 to 5 with some empty axes, and the shapes of each row of the channel rule with enough elements for it.
@@ -162,6 +178,7 @@ proptest! {
     #[test]
     fn decoded_tensors_are_within_the_declared_bound(codec in codecs(), original in tensors()) {
         let spec = original.spec();
+        let codec = ready(codec, spec);
         let mut stream = vec![1, 2, 3];
         if let Err(error) = codec.encode(&original, &mut stream) {
             prop_assert!(!codec.supports(spec), "{error}");
@@ -189,6 +206,7 @@ proptest! {
         mut bytes in prop::collection::vec(any::<u8>(), 0..2000),
         exact_length in any::<bool>(),
     ) {
+        let codec = ready(codec, &spec);
         if let Some(first) = bytes.first_mut() {
             *first = tag;
         }
@@ -207,6 +225,7 @@ proptest! {
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
     ) {
+        let codec = ready(codec, original.spec());
         let mut stream = Vec::new();
         if codec.encode(&original, &mut stream).is_err() || stream.is_empty() {
             return Ok(());

@@ -44,10 +44,11 @@ fn sources_keep_the_house_rules() {
 
 #[test]
 fn manifests_keep_the_arrows_and_give_reasons() {
-    let mut faults = manifest::reasons(&read("Cargo.toml"));
+    let mut faults = manifest::reasons("Cargo.toml", &read("Cargo.toml"));
     for path in files("/Cargo.toml") {
         let text = read(&path);
-        faults.extend(manifest::declared_once(&path, &text));
+        let declared = if manifest::is_root(&text) { manifest::reasons } else { manifest::declared_once };
+        faults.extend(declared(&path, &text));
         faults.extend(manifest::arrows(&path, &text));
     }
     none(faults);

@@ -1,21 +1,28 @@
-//! What manifests say of dependencies: each is declared once, in the root, with a reason; and members know each other
-//! only along the arrows.
+//! What manifests say of dependencies: each is declared once, in the root of its workspace, with a reason; and members
+//! know each other only along the arrows.
 
 use super::Fault;
 
 /// A member and the members that it may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("planner", &[]),
     ("devices", &["thalweg-planner"]),
     ("modules", &["thalweg-planner"]),
     ("runtime/codec", &["thalweg-planner"]),
+    // A workspace of its own: fuzzing takes another compiler than the rest.
+    ("runtime/codec/fuzz", &["thalweg-planner", "thalweg-codec"]),
     ("runtime/flow", &["thalweg-planner"]),
     ("runtime", &["thalweg-planner", "thalweg-devices", "thalweg-modules", "thalweg-codec", "thalweg-flow"]),
     ("tests", &["thalweg-planner", "thalweg-devices", "thalweg-modules", "thalweg-codec", "thalweg-flow", "thalweg"]),
 ];
 
-/// In the root's manifest each dependency from elsewhere stands below a comment with its reason, or in such a block.
-pub(super) fn reasons(text: &str) -> Vec<Fault> {
+/// Whether a manifest is the root of a workspace.
+pub(super) fn is_root(text: &str) -> bool {
+    text.lines().any(|line| line.trim_end() == "[workspace]")
+}
+
+/// In a root's manifest each dependency from elsewhere stands below a comment with its reason, or in such a block.
+pub(super) fn reasons(path: &str, text: &str) -> Vec<Fault> {
     let lines: Vec<&str> = text.lines().collect();
     let ours = |name: &str| name == "thalweg" || name.starts_with("thalweg-");
     let unexplained = dependencies(text).filter(|dependency| !ours(dependency.name));
@@ -24,7 +31,7 @@ pub(super) fn reasons(text: &str) -> Vec<Fault> {
         !block.any(|line| line.starts_with('#'))
     });
     let message = |name| format!("`{name}` has no reason: say above it in a comment what it is for");
-    unexplained.map(|dependency| Fault::new("Cargo.toml", dependency.at, message(dependency.name))).collect()
+    unexplained.map(|dependency| Fault::new(path, dependency.at, message(dependency.name))).collect()
 }
 
 /// Members take versions and features from the root, so that one place decides on each.
@@ -84,11 +91,17 @@ mod tests {
         let text = "[workspace.dependencies]\nthalweg = { path = \"runtime\" }\n# Hashes.\nblake3 = \"1\"\nrand = \"1\"\n\n\
                     half = \"2\"\n[profile.dev]\ndebug = false\n";
         check(
-            &reasons(text),
+            &reasons("Cargo.toml", text),
             &expect![[r#"
                 Cargo.toml:7: `half` has no reason: say above it in a comment what it is for
             "#]],
         );
+    }
+
+    #[test]
+    fn a_root_is_told_by_its_table() {
+        assert!(is_root("[workspace]\nresolver = \"3\"\n"));
+        assert!(!is_root("[package]\nversion.workspace = true\n[workspace.dependencies]\n"));
     }
 
     #[test]

@@ -146,11 +146,14 @@ fn path(
                 codec: Codec::F32.to_string(),
                 bytes_max: Codec::F32.bytes_max(&sent).0,
                 spec: sent.clone(),
+                early: false,
             }],
             returns: if last { vec![] } else { vec![returned_spec.clone()] },
+            answers_in: Duration::ZERO,
         };
         let answers = if last { vec![Pick::Made(0)] } else { vec![] };
-        node.install(Share { contract, stage, answers, onward, emulation: Emulation::NONE });
+        let takes = vec![Codec::F32; contract.takes.len()];
+        node.install(Share { contract, takes, stage, answers, onward, emulation: Emulation::NONE });
     }
     Ok(path)
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use thalweg_flow::{
-    Answer, Frame, Hello, Installed, Open, PlanId, Reason, Refusal, Request, Span, Text, VERSION, micros,
+    Answer, Coarse, Frame, Hello, Installed, Open, PlanId, Reason, Refusal, Request, Span, Text, VERSION, micros,
 };
 use thalweg_planner::{Tensor, TensorSpec};
 use tokio::sync::watch;
@@ -87,6 +87,9 @@ pub struct Answered {
     pub length: Duration,
     /// Where the time went, in the order in which it went.
     pub spans: Vec<Span>,
+    /// Tensors of which a hop did not await all, because the time for the rest had come; then the outputs are coarser than
+    /// those of the plan. In the order of the hops.
+    pub coarse: Vec<Coarse>,
 }
 
 /// Whether requests are taken.
@@ -277,23 +280,24 @@ async fn begin(shared: &Arc<Shared>, exchange: &mut Exchange) -> Result<Drive, R
 
 /// Sends the outputs that were made here, and those from above as they came.
 async fn answer(shared: &Shared, finished: Finished, exchange: &mut Exchange) -> Result<(), LinkError> {
-    let Finished { received, own, above, spans } = finished;
+    let Finished { received, own, above, spans, coarse } = finished;
     let sizes = own.iter().map(|tensor| tensor.data().len() as u64).chain(above.sizes()).collect();
-    let answer = Answer { received_us: micros(received), sent_us: micros(shared.clock.now()), spans, sizes };
+    let answer = Answer { received_us: micros(received), sent_us: micros(shared.clock.now()), spans, coarse, sizes };
     let tensors = own.into_iter().map(Tensor::into_data).chain([above.into_bytes()]).collect();
     exchange.send(&Frame::Answer(answer), tensors).await
 }
 
 /// Puts outputs into the caller's hands.
 fn answered(finished: Finished, returns: &[TensorSpec], start: Duration, clock: Clock) -> Result<Answered, Refusal> {
-    let Finished { own: mut outputs, above, mut spans, .. } = finished;
+    let Finished { own: mut outputs, above, mut spans, mut coarse, .. } = finished;
     for (spec, bytes) in returns.iter().zip(above.tensors()) {
         let tensor = Tensor::new(spec.clone(), bytes.to_vec());
         let wrong = |error: thalweg_planner::WrongLength| Reason::UpstreamLost { text: error.to_string().into() };
         outputs.push(tensor.map_err(|error| Refusal { hop: 0, reason: wrong(error) })?);
     }
     spans.sort_by_key(|span| span.start);
-    Ok(Answered { outputs, start, length: clock.now().saturating_sub(start), spans })
+    coarse.sort_by_key(|coarse| (coarse.hop, coarse.tensor));
+    Ok(Answered { outputs, start, length: clock.now().saturating_sub(start), spans, coarse })
 }
 
 fn check(share: &Share, inputs: &[Tensor]) -> Result<(), RequestError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_codec::Codec;
-use thalweg_flow::{Contract, Course, Payload, Slot, Span, SpanKind, Text};
+use thalweg_flow::{Coarse, Contract, Course, Payload, Slot, Span, SpanKind, Text};
 use thalweg_planner::Tensor;
 
 use crate::clock::Clock;
@@ -17,6 +17,8 @@ use crate::stage::{Compute, Emulation, slowed};
 pub struct Share {
     /// What it has agreed to take, and to get back from above.
     pub contract: Contract,
+    /// How each tensor that it takes is coded, with what decoding needs beside the name in the contract.
+    pub takes: Vec<Codec>,
     /// What it runs; nothing where it passes on what it takes.
     pub stage: Option<Arc<dyn Compute>>,
     /// The outputs of the model that it makes. They are answered before those of the hops above.
@@ -76,6 +78,8 @@ pub(crate) struct Made {
     pub(crate) ready: Duration,
     /// Where the time went.
     pub(crate) spans: Vec<Span>,
+    /// What was decoded from its beginning.
+    pub(crate) coarse: Vec<Coarse>,
 }
 
 impl Share {
@@ -96,8 +100,8 @@ impl Share {
         spans.push(Span::between(hop, SpanKind::Wait, asked, clock.now()));
         let mut timed = |kind, (start, length)| spans.push(Span { hop, kind, start, length, bytes: 0 });
 
-        let taken = match source {
-            Source::Given(tensors) => tensors,
+        let (taken, coarse) = match source {
+            Source::Given(tensors) => (tensors, Vec::new()),
             Source::Coded(payload) => {
                 let (taken, start, length) = slowed(clock, self.emulation.decode, || self.decode(&payload));
                 timed(SpanKind::Decode, (start, length));
@@ -120,15 +124,26 @@ impl Share {
             onward = coded?;
         }
         let answers = self.answers.iter().map(|pick| hands.find(*pick).cloned()).collect::<Result<_, _>>()?;
-        Ok(Made { answers, onward, ready: clock.now(), spans })
+        Ok(Made { answers, onward, ready: clock.now(), spans, coarse })
     }
 
-    fn decode(&self, payload: &Payload) -> Result<Vec<Tensor>, Text> {
-        let decode = |(slot, bytes): (&Slot, &[u8])| {
-            let codec: Codec = slot.codec.parse().map_err(text)?;
-            codec.decode(&slot.spec, bytes).map_err(text)
+    /// The tensors, and which of them are coarse because the payload was cut.
+    fn decode(&self, payload: &Payload) -> Result<(Vec<Tensor>, Vec<Coarse>), Text> {
+        let mut coarse = Vec::new();
+        let decode = |(index, ((slot, codec), bytes)): (usize, ((&Slot, &Codec), &[u8]))| {
+            if !payload.is_cut() {
+                return codec.decode(&slot.spec, bytes).map_err(text);
+            }
+            let (tensor, share) = codec.decode_prefix(&slot.spec, bytes).map_err(text)?;
+            if share < 1.0 {
+                let share_ppm = (share * 1e6) as u32;
+                coarse.push(Coarse { hop: self.contract.hop, tensor: index as u16, share_ppm });
+            }
+            Ok(tensor)
         };
-        self.contract.takes.iter().zip(payload.tensors()).map(decode).collect()
+        let slots = self.contract.takes.iter().zip(&self.takes).zip(payload.tensors());
+        let tensors = slots.enumerate().map(decode).collect::<Result<_, _>>()?;
+        Ok((tensors, coarse))
     }
 }
 

@@ -45,7 +45,7 @@ fn check_case(case: &Case, path: &std::path::Path) {
         let at = place.at;
         let split = Split::new(&model, &graph, place).unwrap_or_else(|error| panic!("{} cut {at}: {error}", case.file));
         for codec in [Codec::F32, Codec::F16, Codec::Int8] {
-            let outputs = split.run(&inputs, |_, tensor| Ok::<_, StageError>(carried(codec, &tensor)));
+            let outputs = split.run(&inputs, |_, tensor| Ok::<_, StageError>(carried(&codec, &tensor)));
             let outputs = outputs.unwrap_or_else(|error| panic!("{} cut {at} {codec}: {error}", case.file));
             if codec == Codec::F32 {
                 assert_eq!(outputs, whole, "{} cut {at} is not the whole, bit for bit", case.file);
@@ -67,7 +67,7 @@ fn affordable(graph: &Graph, all: Vec<Separator>) -> Vec<Separator> {
 }
 
 /// The tensor after the codec, which must be as near as the codec declares.
-fn carried(codec: Codec, tensor: &Tensor) -> Tensor {
+fn carried(codec: &Codec, tensor: &Tensor) -> Tensor {
     let mut stream = Vec::new();
     codec.encode(tensor, &mut stream).expect("these codecs carry every tensor");
     assert!(stream.len() as u64 <= codec.bytes_max(tensor.spec()).0);

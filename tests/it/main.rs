@@ -3,6 +3,7 @@
 mod accuracy;
 mod command;
 mod cut;
+mod early;
 mod models;
 mod tidy;
 mod tiers;

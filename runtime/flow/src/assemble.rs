@@ -7,6 +7,7 @@ use crate::{Announced, Reason};
 pub struct Payload {
     bytes: Vec<u8>,
     sizes: Vec<usize>,
+    cut: bool,
 }
 
 impl Payload {
@@ -16,6 +17,11 @@ impl Payload {
         write(&mut self.bytes)?;
         self.sizes.push(self.bytes.len().saturating_sub(start));
         Ok(())
+    }
+
+    /// Whether the last bytes have not been awaited: then one tensor is a beginning, and those after it are empty.
+    pub fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// The bytes of each tensor.
@@ -75,9 +81,27 @@ impl Assembly {
     /// The payload, once nothing is missing.
     pub fn finish(self) -> Result<Payload, Reason> {
         match self.missing() {
-            0 => Ok(Payload { bytes: self.bytes, sizes: self.announced.sizes().to_vec() }),
+            0 => Ok(Payload { bytes: self.bytes, sizes: self.announced.sizes().to_vec(), cut: false }),
             _ => Err(self.wrong_length(0)),
         }
+    }
+
+    /// Whether enough has come for [`Assembly::cut`].
+    pub fn can_be_cut(&self) -> bool {
+        self.bytes.len() >= self.announced.least()
+    }
+
+    /// What has come, where nothing more is awaited.
+    pub fn cut(self) -> Payload {
+        let mut rest = self.bytes.len();
+        let there = |size: &usize| {
+            let there = rest.min(*size);
+            rest -= there;
+            there
+        };
+        let cut = self.missing() > 0;
+        let sizes = self.announced.sizes().iter().map(there).collect();
+        Payload { bytes: self.bytes, sizes, cut }
     }
 
     fn wrong_length(&self, more: usize) -> Reason {
@@ -89,6 +113,8 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use proptest::prelude::*;
     use thalweg_planner::{DType, TensorSpec};
 
@@ -97,9 +123,10 @@ mod tests {
 
     fn announced(sizes: &[usize]) -> Announced {
         let returns = sizes.iter().map(|size| TensorSpec::new(DType::U8, [*size])).collect();
-        let contract = Contract { plan: PlanId([0; 32]), epoch: 0, hop: 0, takes: vec![], returns };
+        let contract =
+            Contract { plan: PlanId([0; 32]), epoch: 0, hop: 0, takes: vec![], returns, answers_in: Duration::ZERO };
         let sizes = sizes.iter().map(|size| *size as u64).collect();
-        contract.admit_answer(&Answer { received_us: 0, sent_us: 0, spans: vec![], sizes }).unwrap()
+        contract.admit_answer(&Answer { received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes }).unwrap()
     }
 
     proptest! {
@@ -139,6 +166,20 @@ mod tests {
             }
             prop_assert_eq!(assembly.finish().is_ok(), taken == total);
         }
+    }
+
+    #[test]
+    fn a_payload_that_is_cut_has_a_beginning_of_each_tensor() {
+        let cut = |bytes: &[u8]| {
+            let mut assembly = Assembly::new(announced(&[2, 3, 1]));
+            assembly.accept(bytes).unwrap();
+            assembly.cut()
+        };
+        let payload = cut(b"abcd");
+        assert!(payload.is_cut());
+        assert_eq!(payload.tensors().collect::<Vec<_>>(), [&b"ab"[..], b"cd", b""]);
+        assert_eq!(payload.sizes().collect::<Vec<_>>(), [2, 2, 0]);
+        assert!(!cut(b"abcdef").is_cut());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a hop has agreed to take and to get back. It is checked before a byte of a tensor is awaited or any memory taken.
 
+use std::time::Duration;
+
 use thalweg_planner::TensorSpec;
 
 use crate::{Answer, Open, PlanId, Reason};
@@ -17,6 +19,10 @@ pub struct Contract {
     pub takes: Vec<Slot>,
     /// The outputs that all hops above make, in the order of the hops. They come back uncoded.
     pub returns: Vec<TensorSpec>,
+    /// How long it takes, once the tensors have come, until the caller of the plan has its answer: this hop, those above
+    /// and the way back, with some to spare. So long before the deadline the hop goes on with what has come, where that
+    /// decodes; zero where it waits for everything.
+    pub answers_in: Duration,
 }
 
 /// A tensor that a hop takes.
@@ -28,6 +34,8 @@ pub struct Slot {
     pub codec: String,
     /// The most bytes that it takes in this codec.
     pub bytes_max: u64,
+    /// Whether a beginning of it decodes to something coarser.
+    pub early: bool,
 }
 
 /// Sizes of tensors that a contract allows: only this lets bytes be taken.
@@ -35,6 +43,9 @@ pub struct Slot {
 pub struct Announced {
     sizes: Vec<usize>,
     total: usize,
+    /// So many bytes have to come in any case: behind them stand only tensors of which a beginning decodes, and one byte
+    /// of the first of these is among them.
+    least: usize,
 }
 
 impl Announced {
@@ -46,6 +57,11 @@ impl Announced {
     /// Bytes of all of them.
     pub fn total(&self) -> usize {
         self.total
+    }
+
+    /// How many bytes have to be there to begin with less than all.
+    pub fn least(&self) -> usize {
+        self.least
     }
 }
 
@@ -61,7 +77,11 @@ impl Contract {
             return Err(Reason::WrongCodec { tensor: tensor as u64, asked, agreed });
         }
         let sizes: Vec<u64> = open.tensors.iter().map(|coded| coded.bytes).collect();
-        announced(&sizes, self.takes.iter().map(|slot| 0..=slot.bytes_max))
+        let mut admitted = announced(&sizes, self.takes.iter().map(|slot| 0..=slot.bytes_max))?;
+        let early = self.takes.iter().rev().take_while(|slot| slot.early).count();
+        let whole = admitted.sizes.iter().take(admitted.sizes.len() - early).sum::<usize>();
+        admitted.least = whole.saturating_add(1).min(admitted.total);
+        Ok(admitted)
     }
 
     /// Whether this answer from the hop above is what was agreed on.
@@ -79,7 +99,7 @@ fn announced(
     if sizes.len() != allowed.len() {
         return Err(Reason::WrongCount { announced: sizes.len() as u64, agreed: allowed.len() as u64 });
     }
-    let mut checked = Announced { sizes: Vec::with_capacity(sizes.len()), total: 0 };
+    let mut checked = Announced { sizes: Vec::with_capacity(sizes.len()), total: 0, least: 0 };
     for (tensor, (size, allowed)) in sizes.iter().zip(allowed).enumerate() {
         let wrong = || Reason::WrongSize { tensor: tensor as u64, announced: *size, agreed: *allowed.end() };
         let fits = usize::try_from(*size).ok().filter(|_| allowed.contains(size));
@@ -87,6 +107,7 @@ fn announced(
         checked.total = checked.total.checked_add(size).ok_or_else(wrong)?;
         checked.sizes.push(size);
     }
+    checked.least = checked.total;
     Ok(checked)
 }
 
@@ -104,10 +125,11 @@ mod tests {
             epoch: 1,
             hop: 2,
             takes: vec![
-                Slot { spec: spec.clone(), codec: "f16".into(), bytes_max: 8 },
-                Slot { spec: spec.clone(), codec: "int8".into(), bytes_max: u64::MAX },
+                Slot { spec: spec.clone(), codec: "f16".into(), bytes_max: 8, early: false },
+                Slot { spec: spec.clone(), codec: "int8".into(), bytes_max: u64::MAX, early: true },
             ],
             returns: vec![spec],
+            answers_in: Duration::ZERO,
         }
     }
 
@@ -120,7 +142,7 @@ mod tests {
     #[test]
     fn a_request_as_agreed_is_admitted() {
         let admitted = contract().admit(&open(2, &[("f16", 8), ("int8", 100)]));
-        assert_eq!(admitted, Ok(Announced { sizes: vec![8, 100], total: 108 }));
+        assert_eq!(admitted, Ok(Announced { sizes: vec![8, 100], total: 108, least: 9 }));
     }
 
     #[test]
@@ -145,8 +167,23 @@ mod tests {
     }
 
     #[test]
+    fn what_must_come_ends_one_byte_into_the_last_tensors_that_decode_early() {
+        let least = |early: [bool; 2], sizes: [u64; 2]| {
+            let mut contract = contract();
+            contract.takes.iter_mut().zip(early).for_each(|(slot, early)| slot.early = early);
+            contract.admit(&open(2, &[("f16", sizes[0]), ("int8", sizes[1])])).map(|announced| announced.least())
+        };
+        assert_eq!(least([false, false], [8, 100]), Ok(108));
+        assert_eq!(least([true, false], [8, 100]), Ok(108));
+        assert_eq!(least([false, true], [8, 100]), Ok(9));
+        assert_eq!(least([true, true], [8, 100]), Ok(1));
+        assert_eq!(least([true, true], [0, 0]), Ok(0));
+    }
+
+    #[test]
     fn an_answer_has_exactly_the_agreed_sizes() {
-        let answer = |sizes: &[u64]| Answer { received_us: 0, sent_us: 0, spans: vec![], sizes: sizes.to_vec() };
+        let answer =
+            |sizes: &[u64]| Answer { received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes: sizes.to_vec() };
         assert!(contract().admit_answer(&answer(&[16])).is_ok());
         for sizes in [&[15][..], &[17], &[], &[16, 0]] {
             assert!(contract().admit_answer(&answer(sizes)).is_err(), "{sizes:?} was admitted");

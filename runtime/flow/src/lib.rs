@@ -14,7 +14,7 @@ pub use assemble::{Assembly, Payload};
 pub use contract::{Announced, Contract, Slot};
 pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
-pub use trace::{Departure, Span, SpanKind, crossing_spans};
+pub use trace::{Coarse, Departure, Span, SpanKind, crossing_spans};
 pub use wire::{
     Answer, Coded, FRAME_BYTES_MAX, Frame, Hello, Open, PREFIX_BYTES, PlanId, Reason, Refusal, Text, VERSION,
     WireError, decode, encode, frame_length, micros,

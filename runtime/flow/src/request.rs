@@ -4,7 +4,8 @@
 //! receiving ──complete──► computing ──computed──► upstream ──answered──► over
 //!                              └──────────computed on the last hop────────►
 //! ```
-//! A relay skips computing. From everywhere a failure, the deadline, or the loss of the caller leads to the end.
+//! A hop whose tensors decode early goes on with what has come when the time that it needs for the rest begins; a relay does
+//! not, since it decodes nothing. A relay skips computing. From everywhere a failure, the deadline, or the loss of the caller leads to the end.
 //! A request ends once: with [`Action::Answer`], [`Action::Refuse`] or [`Action::Abandon`], and nothing comes after.
 
 use std::mem;
@@ -49,6 +50,8 @@ pub enum Event<'a> {
     UpstreamUnreachable(Text),
     /// The next hop was lost, or answered nonsense.
     UpstreamLost(Text),
+    /// The time has come that [`Request::hurries`] names.
+    TimeIsShort,
     /// The time has come that [`Request::deadline`] names.
     DeadlinePassed,
     /// The node shuts down.
@@ -58,7 +61,8 @@ pub enum Event<'a> {
 /// What the node must do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Decode these tensors and run this hop's part on them.
+    /// Decode these tensors and run this hop's part on them. Where the payload [is cut](Payload::is_cut), want no more of
+    /// its bytes.
     Compute(Payload),
     /// Send these bytes to the next hop as they came.
     Relay(Payload),
@@ -86,6 +90,8 @@ pub struct Request {
     hop: u8,
     course: Course,
     deadline: Duration,
+    /// When it stops waiting for bytes that it can do without.
+    hurries: Duration,
     state: State,
 }
 
@@ -99,18 +105,27 @@ impl Request {
             return Err(refuse(Reason::DeadlinePassed));
         }
         let deadline = now.saturating_add(Duration::from_micros(open.remaining_us));
-        Ok(Self { hop, course, deadline, state: State::Receiving(Assembly::new(announced)) })
+        let waits = course == Course::Relay || announced.least() == announced.total();
+        let answers_in = if waits { Duration::ZERO } else { contract.answers_in };
+        let hurries = deadline.saturating_sub(answers_in);
+        Ok(Self { hop, course, deadline, hurries, state: State::Receiving(Assembly::new(announced)) })
     }
 
     /// A request that is made on this node: its tensors are there, and computing begins at once, if only with the encoding.
     pub fn begin(contract: &Contract, last: bool, deadline: Duration) -> Self {
         let course = if last { Course::Answer } else { Course::Forward };
-        Self { hop: contract.hop, course, deadline, state: State::Computing }
+        Self { hop: contract.hop, course, deadline, hurries: deadline, state: State::Computing }
     }
 
     /// When it is refused if it has not been answered.
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// When it goes on with what has come, if that is enough, or as soon as it is. No earlier than this need the node say
+    /// [`Event::TimeIsShort`], and never where this is the deadline.
+    pub fn hurries(&self) -> Duration {
+        self.hurries
     }
 
     /// Bytes of its tensors that have not come yet. Zero in all states but the first.
@@ -129,14 +144,14 @@ impl Request {
             _ => {}
         }
         match mem::replace(&mut self.state, State::Over) {
-            State::Receiving(assembly) => self.receive(assembly, event),
+            State::Receiving(assembly) => self.receive(assembly, event, now),
             State::Computing => self.compute(event),
             State::Upstream => self.upstream(event),
             State::Over => None,
         }
     }
 
-    fn receive(&mut self, mut assembly: Assembly, event: Event<'_>) -> Option<Action> {
+    fn receive(&mut self, mut assembly: Assembly, event: Event<'_>, now: Duration) -> Option<Action> {
         let piece: &[u8] = match event {
             Event::Payload(piece) => piece,
             Event::PayloadEnded => return Some(self.complete(assembly)),
@@ -147,6 +162,10 @@ impl Request {
         }
         if assembly.missing() == 0 {
             return Some(self.complete(assembly));
+        }
+        if now >= self.hurries && assembly.can_be_cut() {
+            self.state = State::Computing;
+            return Some(Action::Compute(assembly.cut()));
         }
         self.state = State::Receiving(assembly);
         None

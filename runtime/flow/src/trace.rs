@@ -58,6 +58,17 @@ impl Span {
     }
 }
 
+/// A tensor of which a hop has not awaited all: it went on with a coarser one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coarse {
+    /// Index of the hop in the plan.
+    pub hop: u8,
+    /// Index of the tensor among those that the hop takes.
+    pub tensor: u16,
+    /// The share of its numbers that was there, in millionths.
+    pub share_ppm: u32,
+}
+
 /// When a request left a hop for the next one, on the clock of that hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Departure {
@@ -89,7 +100,7 @@ mod tests {
     fn a_crossing_is_timed_at_both_of_its_ends() {
         let ms = Duration::from_millis;
         let departure = Departure { ready: ms(10), sent: ms(11), bytes: 500 };
-        let answer = Answer { received_us: 31_000, sent_us: 40_000, spans: vec![], sizes: vec![4, 8] };
+        let answer = Answer { received_us: 31_000, sent_us: 40_000, spans: vec![], coarse: vec![], sizes: vec![4, 8] };
         let spans = crossing_spans(1, departure, &answer, ms(55));
         let expected = [
             Span { hop: 1, kind: SpanKind::Queue, start: ms(10), length: ms(1), bytes: 0 },
@@ -102,7 +113,8 @@ mod tests {
     #[test]
     fn clocks_that_disagree_give_no_negative_time() {
         let departure = Departure { ready: Duration::MAX, sent: Duration::MAX, bytes: 0 };
-        let answer = Answer { received_us: 0, sent_us: u64::MAX, spans: vec![], sizes: vec![u64::MAX, 1] };
+        let answer =
+            Answer { received_us: 0, sent_us: u64::MAX, spans: vec![], coarse: vec![], sizes: vec![u64::MAX, 1] };
         let spans = crossing_spans(0, departure, &answer, Duration::ZERO);
         assert!(spans.iter().all(|span| span.length == Duration::ZERO));
     }

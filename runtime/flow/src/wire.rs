@@ -17,10 +17,10 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use crate::{Span, SpanKind};
+use crate::{Coarse, Span, SpanKind};
 
 /// Version of the frames. A node that hears another one hangs up.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Largest body of a frame, and most memory that decoding one can ask for. An answer over 16 hops with 7 spans each
 /// needs about 6 KiB of it.
@@ -92,6 +92,8 @@ pub struct Answer {
     pub sent_us: u64,
     /// What happened on this hop and the ones above.
     pub spans: Vec<Span>,
+    /// Tensors of which this hop and the ones above have not awaited all, to answer in time.
+    pub coarse: Vec<Coarse>,
     /// Bytes of each output that follows, uncoded: those of this hop first, then those of the hops above.
     pub sizes: Vec<u64>,
 }
@@ -250,6 +252,21 @@ impl<Context> Decode<Context> for Span {
 
 bincode::impl_borrow_decode!(Span);
 
+impl Encode for Coarse {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.hop, self.tensor, self.share_ppm).encode(encoder)
+    }
+}
+
+impl<Context> Decode<Context> for Coarse {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (hop, tensor, share_ppm) = Decode::decode(decoder)?;
+        Ok(Self { hop, tensor, share_ppm })
+    }
+}
+
+bincode::impl_borrow_decode!(Coarse);
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -266,12 +283,13 @@ mod tests {
             bytes: 300_000,
         };
         let plan = PlanId([7; 32]);
+        let coarse = vec![Coarse { hop: 2, tensor: 300, share_ppm: 250_000 }];
         let (request, epoch, hop) = (u64::MAX, 3, 1);
         let tensors = [("int8", 0), ("jpeg/90", 1 << 40)].map(|(codec, bytes)| Coded { codec: codec.into(), bytes });
         vec![
             Frame::Hello(Hello { version: VERSION, name: "edge".into() }),
             Frame::Open(Open { request, plan, epoch, hop, remaining_us: 250_000, tensors: tensors.to_vec() }),
-            Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], sizes: vec![4000] }),
+            Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], coarse, sizes: vec![4000] }),
             Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
             Frame::Refuse(Refusal { hop: 0, reason: Reason::ModelFailed { text: "no such axis".into() } }),
         ]
@@ -304,7 +322,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_neither_sent_nor_awaited() {
         let sizes = vec![u64::MAX; FRAME_BYTES_MAX / 9 + 1];
-        let answer = Frame::Answer(Answer { received_us: 0, sent_us: 0, spans: vec![], sizes });
+        let answer = Frame::Answer(Answer { received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes });
         let mut bytes = Vec::new();
         assert!(matches!(encode(&answer, &mut bytes), Err(WireError::TooLong { .. })));
         assert!(bytes.is_empty());

@@ -239,6 +239,12 @@ impl Exchange {
         self.write(frame, Vec::new()).await
     }
 
+    /// Tells the peer that no more of what it sends is wanted. What has come is dropped.
+    pub(crate) fn want_no_more(&mut self) {
+        // It fails only where the stream has ended already.
+        let _ = self.recv.stop(DONE);
+    }
+
     /// Completes when the peer has all that was sent, or wants no more of it, or is gone.
     pub(crate) fn released(&self) -> impl Future<Output = ()> + Send + 'static {
         let stopped = self.send.stopped();

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_flow::{Action, Event, Payload, Refusal, Request, Span, SpanKind, Text, crossing_spans};
+use thalweg_flow::{Action, Coarse, Event, Payload, Refusal, Request, Span, SpanKind, Text, crossing_spans};
 use thalweg_planner::Tensor;
 use tokio::select;
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ pub(super) struct Finished {
     /// Outputs of the hops above.
     pub(super) above: Payload,
     pub(super) spans: Vec<Span>,
+    /// What was not awaited, here and above.
+    pub(super) coarse: Vec<Coarse>,
 }
 
 /// The hop above, being asked.
@@ -47,6 +49,7 @@ enum Happened {
     /// The compute thread is done: with a result, with an error, or it panicked.
     Ran(Result<Result<Made, Text>, String>),
     Replied(Result<Reply, Failure>),
+    TimeIsShort,
     Alarm,
     CallerLost,
     Stopping,
@@ -63,19 +66,24 @@ pub(super) struct Drive {
     finished: Finished,
     /// What crosses next, and when it was ready.
     leaving: Option<(Payload, Duration)>,
+    /// Bytes may still be coming that nobody waits for.
+    unwanted: bool,
 }
 
 impl Drive {
     pub(super) fn new(shared: Arc<Shared>, share: Arc<Share>, request: Request, number: u64) -> Self {
         let spans = Vec::with_capacity(2 * SpanKind::ALL.len());
         let finished = Finished { received: shared.clock.now(), spans, ..Finished::default() };
-        Self { shared, share, request, number, computing: None, upstream: None, finished, leaving: None }
+        let (computing, upstream, leaving) = (None, None, None);
+        Self { shared, share, request, number, computing, upstream, finished, leaving, unwanted: false }
     }
 
     /// Runs the request to its end: from the bytes that `caller` sends, or from `source` where the caller is on this node.
     pub(super) async fn run(mut self, mut caller: Option<&mut Exchange>, source: Option<Source>) -> Ending {
         let mut phase = self.shared.phase.subscribe();
         let mut alarm = pin!(sleep_until(self.shared.clock.instant(self.request.deadline())));
+        let mut hurry = pin!(sleep_until(self.shared.clock.instant(self.request.hurries())));
+        let mut hurries = false;
         let mut gone = pin!(gone(caller.as_deref()));
         let mut ending = match source {
             Some(source) => self.compute(source),
@@ -85,11 +93,20 @@ impl Drive {
             if let Some(ending) = ending {
                 return ending;
             }
+            if mem::take(&mut self.unwanted)
+                && let Some(exchange) = &mut caller
+            {
+                exchange.want_no_more();
+            }
             let missing = self.request.missing();
             let happened = select! {
                 biased;
                 () = &mut alarm => Happened::Alarm,
                 piece = read(&mut caller, missing) => Happened::Piece(piece),
+                () = &mut hurry, if !hurries && missing > 0 => {
+                    hurries = true;
+                    Happened::TimeIsShort
+                }
                 ran = ran(&mut self.computing) => Happened::Ran(ran),
                 replied = replied(&mut self.upstream) => Happened::Replied(replied),
                 () = &mut gone => Happened::CallerLost,
@@ -108,6 +125,7 @@ impl Drive {
                 self.computing = None;
                 self.finished.own = made.answers;
                 self.finished.spans.extend(made.spans);
+                self.finished.coarse.extend(made.coarse);
                 self.leaving = Some((made.onward, made.ready));
                 self.handle(Event::Computed)
             }
@@ -118,12 +136,14 @@ impl Drive {
                 let Reply { answer, payload, departure, arrived } = reply;
                 let spans = crossing_spans(self.share.contract.hop, departure, &answer, arrived);
                 self.finished.spans.extend(spans.into_iter().chain(answer.spans));
+                self.finished.coarse.extend(answer.coarse);
                 self.finished.above = payload;
                 self.handle(Event::UpstreamAnswered)
             }
             Happened::Replied(Err(Failure::Refused(refusal))) => self.handle(Event::UpstreamRefused(refusal)),
             Happened::Replied(Err(Failure::Unreachable(text))) => self.handle(Event::UpstreamUnreachable(text)),
             Happened::Replied(Err(Failure::Lost(text))) => self.handle(Event::UpstreamLost(text)),
+            Happened::TimeIsShort => self.handle(Event::TimeIsShort),
             Happened::Alarm => self.handle(Event::DeadlinePassed),
             Happened::Stopping => self.handle(Event::Stopping),
         }
@@ -134,6 +154,7 @@ impl Drive {
         match self.request.handle(event, now)? {
             Action::Compute(payload) => {
                 self.finished.received = now;
+                self.unwanted = payload.is_cut();
                 return self.compute(Source::Coded(payload));
             }
             Action::Relay(payload) => {

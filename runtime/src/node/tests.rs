@@ -41,10 +41,18 @@ async fn node_and_peer() -> (Node, Endpoint, Connection) {
     });
     let node = node.unwrap();
     let spec = TensorSpec::new(DType::U8, [BYTES as usize]);
-    let takes = vec![Slot { spec, codec: Codec::F32.to_string(), bytes_max: BYTES }];
-    let contract = Contract { plan: PLAN, epoch: 1, hop: 1, takes, returns: vec![] };
+    let takes = vec![Slot { spec, codec: Codec::F32.to_string(), bytes_max: BYTES, early: false }];
+    let contract = Contract { plan: PLAN, epoch: 1, hop: 1, takes, returns: vec![], answers_in: Duration::ZERO };
     let stage: Arc<dyn Compute> = Arc::new(Nothing);
-    node.install(Share { contract, stage: Some(stage), answers: vec![], onward: None, emulation: Emulation::NONE });
+    let takes = vec![Codec::F32];
+    node.install(Share {
+        contract,
+        takes,
+        stage: Some(stage),
+        answers: vec![],
+        onward: None,
+        emulation: Emulation::NONE,
+    });
     let endpoint = Endpoint::open(socket(), stranger, BTreeSet::new(), tuning, BTreeMap::new()).unwrap();
     let connection = endpoint.connect(node.peer()).await.unwrap();
     (node, endpoint, connection)

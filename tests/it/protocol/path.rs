@@ -113,7 +113,7 @@ impl Path {
 
     /// The codec of the link above a hop.
     fn codec_above(&self, hop: usize) -> Codec {
-        self.codecs[hop % self.codecs.len()]
+        self.codecs[hop % self.codecs.len()].clone()
     }
 
     /// No node knows the key of this one.
@@ -169,17 +169,24 @@ impl Path {
         let stage = (!relays).then(|| Arc::new(Counted { step, runs: self.runs.clone() }) as Arc<dyn Compute>);
         let pick = if relays { Pick::Taken(0) } else { Pick::Made(0) };
         let codec = self.codec_above(hop);
-        let peer = |next: &Node| Onward { peer: next.peer(), crossing: vec![(pick, codec)] };
+        let peer = |next: &Node| Onward { peer: next.peer(), crossing: vec![(pick, codec.clone())] };
         let answers = if self.everywhere || above == 0 { vec![Pick::Made(0)] } else { vec![] };
         let taken = self.codec_above(hop.saturating_sub(1));
         let contract = Contract {
             plan: self.plan,
             epoch,
             hop: hop as u8,
-            takes: vec![Slot { spec: spec(), codec: taken.to_string(), bytes_max: taken.bytes_max(&spec()).0 }],
+            takes: vec![Slot {
+                spec: spec(),
+                codec: taken.to_string(),
+                bytes_max: taken.bytes_max(&spec()).0,
+                early: false,
+            }],
             returns: vec![spec(); if self.everywhere { above } else { above.min(1) }],
+            answers_in: Duration::ZERO,
         };
-        Share { contract, stage, answers, onward: self.nodes.get(hop + 1).map(peer), emulation: Emulation::NONE }
+        let onward = self.nodes.get(hop + 1).map(peer);
+        Share { contract, takes: vec![taken], stage, answers, onward, emulation: Emulation::NONE }
     }
 
     pub(super) async fn request(&self, input: Tensor, time: Duration) -> Result<Answered, RequestError> {

@@ -10,14 +10,22 @@ use crate::{Coded, PlanId, Slot};
 const DEADLINE: Duration = Duration::from_micros(1000);
 const SIZE: u64 = 6;
 
+/// Time that the hop needs for the rest.
+const ANSWERS_IN: Duration = Duration::from_micros(400);
+
 fn request(course: Course) -> Request {
+    request_with(course, false)
+}
+
+fn request_with(course: Course, early: bool) -> Request {
     let spec = TensorSpec::new(DType::U8, [SIZE as usize]);
     let contract = Contract {
         plan: PlanId([0; 32]),
         epoch: 1,
         hop: 1,
-        takes: vec![Slot { spec, codec: "raw".into(), bytes_max: SIZE }],
+        takes: vec![Slot { spec, codec: "raw".into(), bytes_max: SIZE, early }],
         returns: vec![],
+        answers_in: ANSWERS_IN,
     };
     let remaining_us = DEADLINE.as_micros() as u64;
     let open = Open {
@@ -48,6 +56,7 @@ fn events() -> impl Strategy<Value = Vec<(Event<'static>, u64)>> {
         1 => Just(Event::UpstreamRefused(Refusal { hop: 2, reason: Reason::Stopping })),
         1 => Just(Event::UpstreamUnreachable("no route".into())),
         1 => Just(Event::UpstreamLost("reset".into())),
+        1 => Just(Event::TimeIsShort),
         1 => Just(Event::DeadlinePassed),
         1 => Just(Event::Stopping),
     ];
@@ -65,8 +74,8 @@ fn ends(action: &Action) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
-    fn it_ends_once_by_its_deadline_whatever_happens(course in courses(), events in events()) {
-        let mut request = request(course);
+    fn it_ends_once_by_its_deadline_whatever_happens(course in courses(), early in any::<bool>(), events in events()) {
+        let mut request = request_with(course, early);
         let mut now = Duration::ZERO;
         let mut actions = Vec::new();
         for (event, wait) in events {
@@ -77,6 +86,14 @@ proptest! {
             let too_late = now >= DEADLINE && open;
             prop_assert!(!too_late || action.as_ref().is_some_and(ends), "still open at {now:?}");
             prop_assert!(now < DEADLINE || action != Some(Action::Answer), "answered at {now:?}");
+            if let Some(Action::Compute(payload) | Action::Relay(payload)) = &action {
+                let hurries = early && course != Course::Relay && now >= DEADLINE - ANSWERS_IN;
+                prop_assert!(payload.total() > 0);
+                prop_assert_eq!(payload.is_cut(), payload.total() < SIZE);
+                prop_assert!(!payload.is_cut() || hurries, "cut at {now:?} on the course {course:?}");
+            }
+            let waits = early && course != Course::Relay && request.missing() > 0 && now >= DEADLINE - ANSWERS_IN;
+            prop_assert!(!waits || request.missing() == SIZE as usize, "still waits at {now:?}");
             actions.extend(action);
         }
         actions.extend(request.handle(Event::DeadlinePassed, now.max(DEADLINE)));
@@ -141,4 +158,42 @@ fn a_refusal_from_above_keeps_the_name_of_its_hop() {
     let mut request = request(Course::Relay);
     assert!(request.handle(Event::Payload(b"abcdef"), Duration::ZERO).is_some());
     assert_eq!(request.handle(Event::UpstreamRefused(above.clone()), Duration::ZERO), Some(Action::Refuse(above)));
+}
+
+#[test]
+fn a_hop_in_a_hurry_goes_on_with_what_has_come() {
+    let late = DEADLINE - ANSWERS_IN;
+    let mut request = request_with(Course::Forward, true);
+    assert_eq!(request.hurries(), late);
+    assert_eq!(request.handle(Event::Payload(b"abc"), Duration::ZERO), None);
+    assert_eq!(request.handle(Event::TimeIsShort, late - Duration::from_nanos(1)), None);
+    let Some(Action::Compute(payload)) = request.handle(Event::TimeIsShort, late) else {
+        panic!("it waits although three bytes are there");
+    };
+    assert!(payload.is_cut());
+    assert_eq!(payload.into_bytes(), b"abc");
+    assert_eq!(request.missing(), 0);
+    assert_eq!(request.handle(Event::Payload(b"def"), late), None);
+    assert_eq!(request.handle(Event::Computed, late), Some(Action::Forward));
+}
+
+#[test]
+fn a_hop_in_a_hurry_waits_for_the_first_byte() {
+    let late = DEADLINE - ANSWERS_IN;
+    let mut request = request_with(Course::Answer, true);
+    assert_eq!(request.handle(Event::TimeIsShort, late), None);
+    let action = request.handle(Event::Payload(b"a"), late);
+    assert!(matches!(&action, Some(Action::Compute(payload)) if payload.is_cut()), "{action:?}");
+}
+
+#[test]
+fn what_must_be_whole_is_awaited_until_the_deadline() {
+    let late = DEADLINE - ANSWERS_IN;
+    for (course, early) in [(Course::Answer, false), (Course::Forward, false), (Course::Relay, true)] {
+        let mut request = request_with(course, early);
+        assert_eq!(request.hurries(), DEADLINE);
+        assert_eq!(request.handle(Event::Payload(b"abc"), Duration::ZERO), None);
+        assert_eq!(request.handle(Event::TimeIsShort, late), None);
+        assert_eq!(request.handle(Event::DeadlinePassed, DEADLINE), refusal(Reason::DeadlinePassed));
+    }
 }

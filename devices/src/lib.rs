@@ -25,4 +25,4 @@ pub use figure::InvalidFigure;
 pub use machine::this_machine;
 pub use model::{Model, Port};
 pub use onnx::Shapes;
-pub use split::{CutCheck, Split, check_cut, cuts};
+pub use split::{Below, CutCheck, Split, check_cut, cuts};

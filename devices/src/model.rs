@@ -117,6 +117,11 @@ impl Model {
         self.wires[tensor].spec.as_ref()
     }
 
+    /// The same for a number that may come from a file: also `None` when there is no such wire.
+    pub fn tensor(&self, tensor: TensorId) -> Option<&TensorSpec> {
+        self.wires.get(tensor)?.spec.as_ref()
+    }
+
     pub(crate) fn node(&self, layer: usize) -> &TypedNode {
         self.typed.node(self.layers[layer].node)
     }

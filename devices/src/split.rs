@@ -46,12 +46,38 @@ impl Split {
         inputs: &[Tensor],
         mut carry: impl FnMut(usize, Tensor) -> Result<Tensor, E>,
     ) -> Result<Vec<Tensor>, E> {
-        let made = self.head.run(inputs)?;
-        let live = made.iter().take(self.separator.live.len()).cloned().enumerate();
+        let below = self.below(inputs)?;
+        let live = below.live.iter().cloned().enumerate();
         let carried = live.map(|(place, tensor)| carry(place, tensor)).collect::<Result<Vec<_>, E>>()?;
-        let rest = self.tail.run(&carried)?;
-        Ok(self.outputs.iter().map(|(below, at)| if *below { made[*at].clone() } else { rest[*at].clone() }).collect())
+        Ok(self.above(&below, &carried)?)
     }
+
+    /// Runs the part below the cut.
+    pub fn below(&self, inputs: &[Tensor]) -> Result<Below, StageError> {
+        let mut live = self.head.run(inputs)?;
+        let answers = live.split_off(self.separator.live.len());
+        Ok(Below { live, answers })
+    }
+
+    /// Runs the part above the cut on `carried`, which stand for the live tensors of `below`: the model's outputs, in
+    /// its order.
+    pub fn above(&self, below: &Below, carried: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
+        let rest = self.tail.run(carried)?;
+        let made = |at: usize| match below.live.get(at) {
+            Some(tensor) => tensor.clone(),
+            None => below.answers[at - below.live.len()].clone(),
+        };
+        Ok(self.outputs.iter().map(|(head, at)| if *head { made(*at) } else { rest[*at].clone() }).collect())
+    }
+}
+
+/// What the part below a cut makes of an input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Below {
+    /// What crosses, in the order of [`Separator::live`].
+    pub live: Vec<Tensor>,
+    /// Outputs of the model that do not cross.
+    answers: Vec<Tensor>,
 }
 
 /// What cutting at one place showed.

@@ -5,7 +5,9 @@
 
 pub mod command;
 pub mod config;
+pub mod codebook;
 pub mod run;
+pub mod calibrate;
 pub mod node;
 pub mod share;
 pub mod stage;

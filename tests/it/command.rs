@@ -7,6 +7,7 @@ mod refused_model;
 mod refused_file;
 mod refused_run;
 mod onnx;
+mod calibrate;
 mod hostile;
 
 use std::ffi::OsString;

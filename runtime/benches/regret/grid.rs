@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thalweg::config;
-use thalweg::run::{Speed, Subject, priced_graph, priced_topology};
+use thalweg::run::{Speed, Subject, codecs, priced_graph, priced_topology};
 use thalweg_codec::Codec;
 use thalweg_devices::catalogue;
 use thalweg_devices::device::DeviceProfile;
@@ -52,7 +52,11 @@ impl<'a> World<'a> {
         link: GridLink,
         inputs_stay: bool,
     ) -> Result<Self, Failure> {
-        let codecs = CODECS.map(str::parse::<Codec>).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut names = CODECS.map(str::to_owned).to_vec();
+        // Levels of codebooks, where the pipeline names a file of them.
+        let levels = subject.pipeline.iter().flat_map(|pipeline| codecs(subject, pipeline));
+        names.extend(levels.map(|codec| codec.to_string()).filter(|name| !CODECS.contains(&name.as_str())));
+        let codecs = names.iter().map(|name| name.parse()).collect::<Result<Vec<Codec>, _>>()?;
         let shape = Shape::new(Bandwidth(link.1), Duration::from_micros(link.2));
         let profile = LinkProfile { title: link.0.to_owned(), up: shape.clone(), down: shape, source: Vec::new() };
         let tier = |name: &str, profile: Option<DeviceProfile>| config::Tier {
@@ -83,7 +87,7 @@ impl<'a> World<'a> {
             link,
             graph: priced_graph(subject, prefixes, &codecs),
             topology: priced_topology(&places, reference, Speed::Shown),
-            objective: Objective { codecs: CODECS.map(str::to_owned).to_vec(), inputs_stay, ..Objective::default() },
+            objective: Objective { codecs: names, inputs_stay, ..Objective::default() },
             places,
         })
     }

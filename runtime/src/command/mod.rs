@@ -1,4 +1,4 @@
-//! The command line: `thalweg run`, `plan`, `profile` and `verify`.
+//! The command line: `thalweg run`, `plan`, `profile`, `calibrate` and `verify`.
 //!
 //! Results go to standard output, errors and progress to standard error. The exit code is 0 for success, 2 when what
 //! the user gave cannot be used, and 1 when something failed.
@@ -8,6 +8,7 @@ mod given;
 mod run;
 mod plan;
 mod profile;
+mod calibrate;
 mod verify;
 
 use std::ffi::OsString;
@@ -37,6 +38,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Measure this machine with a model and write a device profile.
     Profile(profile::ProfileArgs),
+    /// Fit codebooks to samples of a model's inputs: a crossing then takes as few bits as the answer needs.
+    Calibrate(Box<calibrate::CalibrateArgs>),
     /// Cut a model at every place with few live tensors and prove that both parts together equal the whole.
     Verify(verify::VerifyArgs),
 }
@@ -81,6 +84,7 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Writ
         Command::Run(args) => run::run(args, out),
         Command::Plan(args) => plan::plan(args, out),
         Command::Profile(args) => profile::profile(args, out),
+        Command::Calibrate(args) => calibrate::calibrate(args, out),
         Command::Verify(args) => verify::verify(args, out),
     };
     match result {

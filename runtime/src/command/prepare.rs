@@ -10,7 +10,9 @@ use thalweg_planner::{Graph, Objective, Topology};
 
 use super::Target;
 use crate::config;
-use crate::run::{RunError, Speed, Subject, measure_prefixes, pin, priced_graph, priced_topology, scale_codings};
+use crate::run::{
+    RunError, Speed, Subject, codecs, measure_prefixes, pin, priced_graph, priced_topology, scale_codings,
+};
 use crate::show::Progress;
 
 /// A subject and all that the planner has to know of it and its surroundings.
@@ -40,7 +42,8 @@ pub(super) fn prepare(
     let own = subject.pipeline.as_ref().map(|pipeline| pipeline.topology.as_path());
     let file = topology.or(own).ok_or(RunError::NoTopology)?;
     let places = config::Topology::read(file)?;
-    let codecs = subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| pipeline.codecs.clone());
+    let codecs =
+        subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| codecs(&subject, pipeline));
     let prefixes = prefixes(&subject, &reference, target.live_max, Effort::QUICK)?;
     let mut graph = priced_graph(&subject, &prefixes, &codecs);
     // Codecs were timed here, whatever machine the profile is of.

@@ -32,6 +32,8 @@ pub struct Pipeline {
     /// Accuracy that each codec loses when a tensor crosses in it, as somebody has measured it for this model, by its
     /// name.
     pub losses: BTreeMap<String, Loss>,
+    /// The file of the model's codebooks, which need not exist.
+    pub codebooks: Option<PathBuf>,
     /// Whether the inputs may not leave the first tier as they are.
     pub inputs_stay: bool,
     /// Names of layers that run on the first tier only, and of layers that need a tier with a GPU.
@@ -120,6 +122,7 @@ impl Pipeline {
             topology: document.resolve(&keys.topology),
             codecs: codecs(&document, &keys.codecs)?,
             losses: losses(&document, keys.losses)?,
+            codebooks: keys.codebooks.map(|file| document.resolve(&file)),
             inputs_stay: keys.inputs_stay,
             pins: keys.pins,
             goal: goal(&document, keys.goal)?,
@@ -144,6 +147,7 @@ pub(super) struct PipelineKeys {
     codecs: Vec<String>,
     #[serde(default)]
     losses: BTreeMap<String, Loss>,
+    codebooks: Option<PathBuf>,
     #[serde(default)]
     inputs_stay: bool,
     #[serde(default)]

@@ -14,6 +14,7 @@ use thalweg_planner::{
 };
 
 use super::error::RunError;
+use super::levels::{level_coding, measured_loss};
 use super::load::Subject;
 use crate::config::{self, Pipeline};
 
@@ -63,14 +64,18 @@ pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]
     for codec in common.iter().chain(codecs) {
         for (id, tensor) in graph.tensors.iter_mut().enumerate().filter(|(id, _)| subject.model.spec(*id).is_some()) {
             let coding = match codec {
-                Codec::Picture { .. } => as_picture(subject, id, *codec),
+                Codec::Picture { .. } => as_picture(subject, id, codec.clone()),
+                Codec::Features { level, .. } => level_coding(subject, id, *level),
                 _ => {
                     let spec = &tensor.spec;
                     let key = (codec.to_string(), spec.to_string());
-                    priced.entry(key).or_insert_with(|| any_values(*codec, spec)).clone()
+                    priced.entry(key).or_insert_with(|| any_values(codec, spec)).clone()
                 }
             };
-            tensor.codings.extend(coding);
+            tensor.codings.extend(coding.map(|coding| match measured_loss(subject, id, &coding.codec) {
+                Some(loss) if coding.loss == NOT_MEASURED => Coding { loss, ..coding },
+                _ => coding,
+            }));
         }
     }
     if let Some(pipeline) = &subject.pipeline {
@@ -94,8 +99,8 @@ pub fn pin(graph: &mut Graph, pipeline: &Pipeline) -> Result<(), RunError> {
 }
 
 /// What such a tensor takes with ordinary values. One that a codec cannot represent, such as an infinity in an
-/// attention mask, goes out exactly and takes more than this says.
-fn any_values(codec: Codec, spec: &TensorSpec) -> Option<Coding> {
+/// attention mask, goes out exactly and takes more than this says; and under `lossless` each tensor takes its own.
+fn any_values(codec: &Codec, spec: &TensorSpec) -> Option<Coding> {
     coding(codec, &random::random(spec, 1, None).ok()?)
 }
 
@@ -103,7 +108,7 @@ fn any_values(codec: Codec, spec: &TensorSpec) -> Option<Coding> {
 fn as_picture(subject: &Subject, tensor: TensorId, codec: Codec) -> Option<Coding> {
     let (_, pixels) = subject.photos.iter().find(|(photo, _)| *photo == tensor)?;
     let input = subject.graph.inputs.iter().position(|input| *input == tensor)?;
-    coding(with_pixels(codec, *pixels), subject.inputs.get(input)?)
+    coding(&with_pixels(codec, *pixels), subject.inputs.get(input)?)
 }
 
 /// Tells how long codings take on another machine, when this one takes `slowdown` times as long as that one.
@@ -124,7 +129,7 @@ pub(super) fn with_pixels(codec: Codec, pixels: Pixels) -> Codec {
 }
 
 /// Encodes and decodes a tensor several times; none when the codec cannot carry it.
-fn coding(codec: Codec, tensor: &Tensor) -> Option<Coding> {
+pub(super) fn coding(codec: &Codec, tensor: &Tensor) -> Option<Coding> {
     let mut stream = Vec::new();
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..RUNS {

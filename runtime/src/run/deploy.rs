@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_codec::Codec;
+use thalweg_devices::Stage;
 use thalweg_devices::link::Shape;
-use thalweg_devices::{Model, Stage};
 use thalweg_flow::{Contract, PlanId, Slot};
 use thalweg_planner::{Graph, Plan, Sent, Slowdown, TensorId, TensorSpec, Topology};
 
 use super::costs::with_pixels;
 use super::error::RunError;
+use super::levels::with_book;
 use super::load::{Subject, read};
 use crate::clock::Clock;
 use crate::config;
@@ -26,6 +27,10 @@ use crate::stage::Emulation;
 
 /// The epoch of plans that are never replaced while they run.
 pub const EPOCH: u32 = 1;
+
+/// What a hop that goes on with a part of its tensors leaves for threads that wake late and for packets that are sent
+/// again, beside half of what the plan predicts for the rest of the way.
+const SPARE: Duration = Duration::from_millis(10);
 
 /// Nodes that are running, one a tier, and what is prepared on them.
 pub struct Deployment<'a> {
@@ -99,7 +104,7 @@ impl<'a> Deployment<'a> {
 
     /// Prepares every part of `plan` and installs it. Parts that another plan has prepared are shared.
     pub fn install(&mut self, plan: &Plan) -> Result<PlanId, RunError> {
-        let id = plan_id(&self.subject.model, plan);
+        let id = plan_id(self.subject, plan);
         for hop in 0..plan.hops.len() {
             let share = self.share(id, plan, hop)?;
             self.nodes[plan.hops[hop].tier].install(share);
@@ -145,11 +150,13 @@ impl<'a> Deployment<'a> {
             crossing: sends.iter().map(|sent| (pick(&sent.tensor), self.codec(sent))).collect(),
         });
         let answers = answers.iter().map(pick).collect();
-        let contract = self.contract(id, plan, index);
+        let takes: Vec<Codec> = hop.takes.iter().map(|tensor| self.coming(plan, index, *tensor)).collect();
+        let contract = self.contract(id, plan, index, &takes);
         let key = (hop.layers.clone(), hop.takes.clone(), gives);
         let stage = if hop.layers.is_empty() { None } else { Some(self.stage(key)?) };
         Ok(Share {
             contract,
+            takes,
             stage: stage.map(|stage| stage as _),
             answers,
             onward,
@@ -167,21 +174,27 @@ impl<'a> Deployment<'a> {
         Ok(stage)
     }
 
-    fn contract(&self, plan_id: PlanId, plan: &Plan, index: usize) -> Contract {
+    /// How a tensor that a hop takes comes to it.
+    fn coming(&self, plan: &Plan, index: usize, tensor: TensorId) -> Codec {
         let comes = index.checked_sub(1).map_or(&[][..], |below| &plan.crossings[below].sends);
-        let slot = |tensor: &TensorId| {
+        // The caller brings the inputs of the first hop as they are.
+        comes.iter().find(|sent| sent.tensor == tensor).map_or(Codec::F32, |sent| self.codec(sent))
+    }
+
+    fn contract(&self, plan_id: PlanId, plan: &Plan, index: usize, takes: &[Codec]) -> Contract {
+        let slot = |(tensor, codec): (&TensorId, &Codec)| {
             let spec = self.spec(*tensor);
-            // The caller brings the inputs of the first hop as they are.
-            let codec = comes.iter().find(|sent| sent.tensor == *tensor).map_or(Codec::F32, |sent| self.codec(sent));
-            Slot { bytes_max: codec.bytes_max(&spec).0, codec: codec.to_string(), spec }
+            let early = codec.decodes_early(&spec);
+            Slot { bytes_max: codec.bytes_max(&spec).0, codec: codec.to_string(), early, spec }
         };
         let above = plan.hops[index + 1..].iter().flat_map(|hop| &hop.answers);
         Contract {
             plan: plan_id,
             epoch: EPOCH,
             hop: index as u8,
-            takes: plan.hops[index].takes.iter().map(slot).collect(),
+            takes: plan.hops[index].takes.iter().zip(takes).map(slot).collect(),
             returns: above.map(|tensor| self.spec(*tensor)).collect(),
+            answers_in: answers_in(plan, index),
         }
     }
 
@@ -192,8 +205,10 @@ impl<'a> Deployment<'a> {
     /// How a tensor is coded: names that the planner uses come from [`super::costs`], so they are known.
     fn codec(&self, sent: &Sent) -> Codec {
         let codec = sent.codec.parse().unwrap_or(Codec::F32);
-        let photo = self.subject.photos.iter().find(|(photo, _)| *photo == sent.tensor);
-        photo.map_or(codec, |(_, pixels)| with_pixels(codec, *pixels))
+        match self.subject.photos.iter().find(|(photo, _)| *photo == sent.tensor) {
+            Some((_, pixels)) => with_pixels(codec, *pixels),
+            None => with_book(codec, self.subject, sent.tensor),
+        }
     }
 
     /// How long a hop's work shall take: what the plan says, where its tier is slower than this machine.
@@ -209,6 +224,20 @@ impl<'a> Deployment<'a> {
             encode: above.unwrap_or_default(),
         }
     }
+}
+
+/// How long it takes by the plan from when a hop has its tensors until the caller has the answer, with something to spare.
+///
+/// A hop counts the deadline from when a request comes to it: what it took to get there is also to be made up for.
+fn answers_in(plan: &Plan, index: usize) -> Duration {
+    let below = &plan.crossings[..index];
+    let late = below.iter().map(|crossing| crossing.wire.saturating_sub(crossing.busy) + crossing.answer);
+    let decode = below.last().map(|crossing| crossing.decode).unwrap_or_default();
+    let computes = plan.hops[index..].iter().map(|hop| hop.compute);
+    let above = plan.crossings[index..].iter();
+    let above = above.map(|crossing| crossing.encode + crossing.wire + crossing.decode + crossing.answer);
+    let predicted: Duration = late.chain([decode]).chain(computes).chain(above).sum();
+    predicted + predicted / 2 + SPARE
 }
 
 fn open_socket(tier: &config::Tier) -> Result<ShapedSocket, RunError> {
@@ -248,10 +277,13 @@ fn shaper(shape: &Shape, seed: u64) -> Result<Shaper, RunError> {
     Ok(Shaper::new(shape, trace, seed))
 }
 
-/// Names a plan by what it does: the model, where it is cut, and how tensors are coded.
-pub fn plan_id(model: &Model, plan: &Plan) -> PlanId {
+/// Names a plan by what it does: the model, where it is cut, and how tensors are coded, with which codebooks.
+pub fn plan_id(subject: &Subject, plan: &Plan) -> PlanId {
     let mut hash = blake3::Hasher::new();
-    hash.update(&model.hash());
+    hash.update(&subject.model.hash());
+    if let Some(books) = &subject.codebooks {
+        hash.update(&books.hash);
+    }
     for hop in &plan.hops {
         hash.update(format!("{} {:?};", hop.tier, hop.layers).as_bytes());
     }

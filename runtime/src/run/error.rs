@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use thalweg_codec::CodecError;
 use thalweg_devices::{ModelError, StageError};
 use thalweg_modules::ModuleError;
 use thalweg_planner::{PlanError, SavedPlanError, TensorSpec, print_duration};
 
+use crate::codebook::CodebookError;
 use crate::config::ConfigError;
 use crate::emulate::TraceError;
 use crate::identity::IdentityError;
@@ -28,6 +30,8 @@ pub enum RunError {
     Module(#[from] ModuleError),
     #[error("{error}{advice}", error = .0, advice = more_memory(.0))]
     Plan(Box<PlanError>),
+    #[error(transparent)]
+    Codebook(#[from] CodebookError),
     #[error(transparent)]
     Stage(#[from] StageError),
     #[error(transparent)]
@@ -87,6 +91,56 @@ pub enum RunError {
         file.display()
     )]
     NoSuchLayer { file: PathBuf, name: String },
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    #[error("{cause}; give --fresh to replace it, or another file with -o")]
+    OtherBooks { cause: Box<CodebookError> },
+    #[error(
+        "{}: its codebooks were made with other samples or settings: give the same ones to go on, --fresh to begin \
+         anew, or another file with -o",
+        file.display()
+    )]
+    OtherSamples { file: PathBuf },
+    #[error("{}: there are no codebooks yet: give --samples FOLDER to make them", file.display())]
+    NothingKept { file: PathBuf },
+    #[error(
+        "{}: there are no samples in it: put .jpg, .png or .npy files there, or a folder for each sample",
+        folder.display()
+    )]
+    NoSamples { folder: PathBuf },
+    #[error(
+        "{}: {fitted} samples to fit to and {held} others to measure are too few: give at least one of each, three in \
+         one folder; samples of equal contents count once",
+        folder.display()
+    )]
+    TooFewSamples { folder: PathBuf, fitted: usize, held: usize },
+    #[error("{}: it has no file for the input \"{input}\": add {input}.npy", sample.display())]
+    MissingSample { sample: PathBuf, input: String },
+    #[error(
+        "{}: the model has several inputs: give a folder for each sample, with a .npy file called after each input",
+        file.display()
+    )]
+    WhichInput { file: PathBuf },
+    #[error(
+        "{}: {cause}; write {{\"photo.jpg\": [3]}}, with the classes that are right for each measured sample",
+        file.display()
+    )]
+    Labels { file: PathBuf, cause: String },
+    #[error("--labels needs a model whose first output is one list of scores, but it is {output}")]
+    NoScores { output: String },
+    #[error("--at names \"{name}\", which is no layer or tensor of the model; the most similar layer is \"{near}\"")]
+    NoSuchPlace { name: String, near: String },
+    #[error(
+        "--at names \"{name}\", but nothing crosses behind it, or something that cannot travel: name another layer"
+    )]
+    NoCutThere { name: String },
+    #[error(
+        "{model} has no cut that is worth a codebook: none of {left_out} is smaller than the inputs; name one with \
+         --at, or try --live-max"
+    )]
+    NoUsefulCut { model: String, left_out: usize },
+    #[error("no transform of {tensor} can be inverted on these samples: give more, and more varied ones")]
+    NoTransform { tensor: String },
     #[error("no topology: give one with --topology FILE, or a pipeline that names one")]
     NoTopology,
     #[error("cannot print the profile: {cause}")]
@@ -110,6 +164,7 @@ impl RunError {
             Self::Config(_)
             | Self::Model(_)
             | Self::Module(_)
+            | Self::Codebook(_)
             | Self::Plan(_)
             | Self::Trace { .. }
             | Self::Address { .. }
@@ -127,6 +182,19 @@ impl RunError {
             | Self::NoPlanFile { .. }
             | Self::SavedPlan { .. }
             | Self::Sweep(_)
+            | Self::OtherBooks { .. }
+            | Self::OtherSamples { .. }
+            | Self::NothingKept { .. }
+            | Self::NoSamples { .. }
+            | Self::TooFewSamples { .. }
+            | Self::MissingSample { .. }
+            | Self::WhichInput { .. }
+            | Self::Labels { .. }
+            | Self::NoScores { .. }
+            | Self::NoSuchPlace { .. }
+            | Self::NoCutThere { .. }
+            | Self::NoUsefulCut { .. }
+            | Self::NoTransform { .. }
             | Self::NoTopology => 2,
             Self::Stage(_)
             | Self::Identity(_)
@@ -135,6 +203,7 @@ impl RunError {
             | Self::Late { .. }
             | Self::Request { .. }
             | Self::NotExact { .. }
+            | Self::Codec(_)
             | Self::Profile { .. }
             | Self::Output(_)
             | Self::Runtime(_) => 1,

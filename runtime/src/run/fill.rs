@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg_flow::{Reason, Refusal, Span, SpanKind};
+use thalweg_flow::{Coarse, Reason, Refusal, Span, SpanKind};
 use thalweg_modules::classify::Class;
 use thalweg_planner::{Baseline, Goal, Graph, Measure, Objective, Plan, Sent, Tensor, TensorId, Topology};
 
@@ -12,8 +12,8 @@ use super::error::RunError;
 use super::load::Subject;
 use super::measure::Measured;
 use super::report::{
-    BaselineRow, BestRow, CostRow, LATENCY, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow, SentRow,
-    SpanRow, TierRow, TimesRow,
+    BaselineRow, BestRow, CoarseRow, CostRow, LATENCY, MeasuredRow, ModelRow, OutputRow, PlanRow, Report, SendsRow,
+    SentRow, SpanRow, TierRow, TimesRow,
 };
 use super::study::decision;
 use crate::memory::resident_bytes_max;
@@ -32,7 +32,7 @@ pub fn planned_report(
     let missed = objective.limits.misses(&plan.totals).into_iter();
     let tiers = plan.hops.iter().enumerate().map(|(index, _)| tier_row(graph, topology, plan, index));
     let plan_row = PlanRow {
-        id: plan_id(&subject.model, plan).to_string(),
+        id: plan_id(subject, plan).to_string(),
         epoch: EPOCH,
         tiers: tiers.collect(),
         predicted_ms: ms(plan.latency),
@@ -42,6 +42,7 @@ pub fn planned_report(
         missed: missed.map(|miss| format!("{} is missed: {}", miss.limit, miss.takes)).collect(),
         measured: None,
         spans: Vec::new(),
+        coarse: Vec::new(),
     };
     let row = |baseline| baseline_row(subject, graph, objective, baseline, plan);
     let all = 0..graph.layers.len();
@@ -92,6 +93,8 @@ pub fn run_report(
     report.outputs =
         subject.model.outputs().iter().zip(&outputs).map(|(port, output)| output_row(&port.name, output)).collect();
     report.plan.spans = best.median.spans.iter().map(|span| span_row(report, span, best.median.start)).collect();
+    let coarse = best.median.coarse.iter();
+    report.plan.coarse = coarse.filter_map(|coarse| coarse_row(report, graph, plan, coarse)).collect();
     for (hop, tier) in report.plan.tiers.iter_mut().enumerate() {
         tier.measured = Some(times(hop, &best.median.spans));
         if let Some(sends) = &mut tier.sends {
@@ -192,7 +195,7 @@ fn baseline_row(
         measured: None,
         sent_bytes: plan.map(|plan| plan.crossings.iter().map(|crossing| crossing.bytes().0).max().unwrap_or(0)),
         same_class: None,
-        is_the_plan: plan.is_some_and(|plan| plan_id(&subject.model, plan) == plan_id(&subject.model, best)),
+        is_the_plan: plan.is_some_and(|plan| plan_id(subject, plan) == plan_id(subject, best)),
         sends_inputs_that_stay: objective.inputs_stay && plan.is_some_and(|plan| plan.sends_inputs(graph)),
         refused: baseline.plan.as_ref().err().map(ToString::to_string),
     }
@@ -246,6 +249,17 @@ fn span_row(report: &Report, span: &Span, start: Duration) -> SpanRow {
         length_ms: ms(span.length),
         bytes: span.bytes,
     }
+}
+
+/// None for a tensor that the plan does not have.
+fn coarse_row(report: &Report, graph: &Graph, plan: &Plan, coarse: &Coarse) -> Option<CoarseRow> {
+    let hop = usize::from(coarse.hop);
+    let tensor = *plan.hops.get(hop)?.takes.get(usize::from(coarse.tensor))?;
+    Some(CoarseRow {
+        tier: report.plan.tiers.get(hop)?.tier.clone(),
+        tensor: graph.tensors[tensor].name.clone(),
+        share: f64::from(coarse.share_ppm) / 1e6,
+    })
 }
 
 fn kind_name(kind: SpanKind) -> &'static str {

@@ -11,6 +11,7 @@ use thalweg_planner::{Graph, Tensor, TensorId};
 
 use super::answer::Scores;
 use super::error::RunError;
+use crate::codebook::Codebooks;
 use crate::config::{DEADLINE_DEFAULT, Input, Origin, Pipeline};
 
 /// The seed of inputs that nobody has given.
@@ -27,6 +28,8 @@ pub struct Subject {
     pub model: Model,
     /// Its description, without times and codings.
     pub graph: Graph,
+    /// The model's codebooks; none where the pipeline names no file, or one that is not there.
+    pub codebooks: Option<Codebooks>,
     /// What the answer means; none where no pipeline says it.
     pub(super) scores: Option<Scores>,
     /// One tensor for each input of the model.
@@ -78,13 +81,15 @@ impl Subject {
     ) -> Result<Self, RunError> {
         let model = Model::load(path, &shapes)?;
         let scores = pipeline.as_ref().map(|pipeline| Scores::of(pipeline, &model)).transpose()?.flatten();
+        let file = pipeline.as_ref().and_then(|pipeline| pipeline.codebooks.as_ref()).filter(|file| file.exists());
+        let codebooks = file.map(|file| Codebooks::read(file, &model)).transpose()?;
         let names: Vec<String> = model.inputs().iter().map(|port| port.name.clone()).collect();
         let started = Instant::now();
         let inputs = model.inputs().iter().map(|port| make(&names, port)).collect::<Result<_, _>>()?;
         let input_time = started.elapsed();
         let photos = pipeline.as_ref().map_or_else(Vec::new, |pipeline| photos(pipeline, &model));
         let graph = model.describe();
-        Ok(Self { name, pipeline, model, graph, scores, inputs, photos, input_time })
+        Ok(Self { name, pipeline, model, graph, codebooks, scores, inputs, photos, input_time })
     }
 }
 

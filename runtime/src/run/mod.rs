@@ -3,6 +3,7 @@
 mod load;
 mod answer;
 mod costs;
+mod levels;
 mod choose;
 mod deploy;
 mod measure;
@@ -18,5 +19,6 @@ pub use deploy::{Deployment, EPOCH, plan_id};
 pub use emulated::emulated;
 pub use error::RunError;
 pub use fill::{in_model_order, planned_report, run_report};
+pub use levels::codecs;
 pub use load::{Subject, read};
 pub use measure::{Measured, measure};

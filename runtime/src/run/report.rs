@@ -95,6 +95,20 @@ pub struct PlanRow {
     pub measured: Option<MeasuredRow>,
     /// Where the time of the median request went, in the order of its beginning; empty when nothing was run.
     pub spans: Vec<SpanRow>,
+    /// What tiers did not await all of in the median request, to answer in time; empty where everything was awaited.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub coarse: Vec<CoarseRow>,
+}
+
+/// A tensor of which a tier used what had come.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CoarseRow {
+    /// The tier that went on.
+    pub tier: String,
+    /// The tensor's name.
+    pub tensor: String,
+    /// The share of its numbers that was there, 0 to 1.
+    pub share: f64,
 }
 
 /// What is to be least, of one placement, by prediction.

@@ -21,6 +21,10 @@ pub(super) fn headline(report: &Report) -> Vec<String> {
         format!("with the times that were measured the planner would choose {decision}, {time}")
     });
     let missed = plan.missed.iter().map(|missed| short(missed, 100));
+    let coarse = plan.coarse.iter().map(|row| {
+        let (tier, tensor, share) = (short(&row.tier, 20), short(&row.tensor, 40), per_cent(row.share));
+        format!("to be in time {tier} went on with {share} of {tensor}: its answer is coarser than the plan's")
+    });
     let gain = if plan.goal == LATENCY { gain(report) } else { saving(report) };
     let given = report.best.as_ref().map(|best| {
         let (ratio, decision) = (number(best.ratio, 2), short(&best.decision, 100));
@@ -30,7 +34,7 @@ pub(super) fn headline(report: &Report) -> Vec<String> {
         )
     });
     let sentences: Vec<String> =
-        std::iter::once(first).chain(given).chain(replanned).chain(missed).chain(gain).collect();
+        std::iter::once(first).chain(given).chain(replanned).chain(missed).chain(coarse).chain(gain).collect();
     sentences.iter().flat_map(|sentence| wrapped(sentence, WIDTH - INDENT.len())).collect()
 }
 
@@ -100,6 +104,7 @@ fn single_place(plan: &PlanRow) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::report::CoarseRow;
     use crate::show::sample;
 
     /// The second line of a report whose plan takes `plan_ms`.
@@ -129,6 +134,15 @@ mod tests {
         report.plan.missed = vec!["the deadline of 50 ms is missed: 117 ms".to_owned()];
         let text = headline(&report).join(" ");
         assert!(text.contains("117 ms predicted, within 1.2 % of the best possible the deadline of 50 ms"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_awaited_is_told() {
+        let mut report = sample::report(3, true);
+        let (tier, tensor) = ("edge".to_owned(), "blocks.3".to_owned());
+        report.plan.coarse = vec![CoarseRow { tier, tensor, share: 0.37 }];
+        let text = headline(&report).join(" ");
+        assert!(text.contains("to be in time edge went on with 37.0 % of blocks.3:"), "{text}");
     }
 
     #[test]

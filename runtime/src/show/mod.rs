@@ -1,7 +1,7 @@
 //! How people see what a run has shown: tables on a terminal, a picture, and bars while they wait.
 //!
-//! All of it is text made from a [`Report`](crate::run::report::Report), a sweep or a frontier. Names come from files:
-//! whatever they contain, they are cleaned and shortened before they are shown.
+//! All of it is text made from a [`Report`](crate::run::report::Report), a sweep, a frontier or codebooks. Names come
+//! from files: whatever they contain, they are cleaned and shortened before they are shown.
 
 mod figures;
 mod grid;
@@ -9,12 +9,14 @@ mod headline;
 mod times;
 mod table;
 mod study;
+mod books;
 mod plot;
 mod progress;
 #[cfg(test)]
 mod sample;
 
-pub use plot::{frontier_chart, sweep_chart, timeline};
+pub use books::books_table;
+pub use plot::{frontier_chart, rate_chart, sweep_chart, timeline};
 pub use progress::Progress;
 pub use study::{frontier_table, sweep_table};
 pub use table::table;

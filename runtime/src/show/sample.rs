@@ -1,7 +1,10 @@
-//! A made-up report for the tests of this folder.
+//! A made-up report, and made-up codebooks, for the tests of this folder.
 
 use thalweg_modules::classify::Class;
 
+use thalweg_planner::{DType, Graph, Layer, Macs, OpClass, Pin, TensorSpec};
+
+use crate::codebook::{Codebooks, CodecFigures, CutBooks, RivalFigures, TensorBook, TensorFigures};
 use crate::run::report::*;
 
 /// Names of up to eight tiers.
@@ -45,6 +48,7 @@ pub(super) fn report(tiers: usize, measured: bool) -> Report {
             missed: Vec::new(),
             measured: measured.then_some(timed),
             spans: if measured { spans(&rows) } else { Vec::new() },
+            coarse: Vec::new(),
             tiers: rows,
         },
         best: None,
@@ -53,6 +57,51 @@ pub(super) fn report(tiers: usize, measured: bool) -> Report {
         explanation: None,
         resident_bytes_max: measured.then_some(131_000_000),
     }
+}
+
+/// Codebooks of a graph of one layer: one cut with two levels, and two pictures.
+pub(super) fn books() -> (Codebooks, Graph) {
+    let spec = TensorSpec::new(DType::F32, [1, 80, 14, 14]);
+    let tensor = TensorBook { id: 1, name: "Conv_1".to_owned(), spec, len: 0, book: None };
+    let figures = |codec: &str, bytes, disagreement, accuracy_loss| CodecFigures {
+        codec: codec.to_owned(),
+        tensors: vec![TensorFigures { bytes, encode_ms: 0.31, decode_ms: 0.27, distortion: 0.0625 }],
+        disagreement,
+        accuracy_loss: Some(accuracy_loss),
+    };
+    let rival = |codec: &str, bytes, disagreement| RivalFigures {
+        codec: codec.to_owned(),
+        bytes,
+        disagreement,
+        accuracy_loss: Some(0.0),
+    };
+    let layer = Layer {
+        name: "Conv_1".to_owned(),
+        op: "Conv".to_owned(),
+        class: OpClass::Convolution,
+        macs: Macs(1),
+        weights: thalweg_planner::Bytes(1),
+        reference: std::time::Duration::ZERO,
+        reads: vec![0],
+        writes: vec![1],
+        pin: Pin::Anywhere,
+    };
+    let books = Codebooks {
+        model: "4a1f".to_owned(),
+        samples: "77".to_owned(),
+        fitted: 700,
+        measured: 1,
+        judge: "argmax".to_owned(),
+        accuracy: Some(0.754),
+        rivals: vec![rival("jpeg/50", 6_100.0, 0.2), rival("webp/90", 14_800.0, 0.09)],
+        cuts: vec![CutBooks {
+            at: 1,
+            tensors: vec![tensor],
+            codecs: vec![figures("features/1", 490.0, 0.4, 0.21), figures("features/7", 2_912.25, 0.1, -0.0012)],
+        }],
+        hash: [0; 32],
+    };
+    (books, Graph { layers: vec![layer], ..Graph::default() })
 }
 
 fn tier(index: usize, tiers: usize, measured: bool) -> TierRow {

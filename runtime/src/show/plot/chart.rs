@@ -1,4 +1,4 @@
-//! A chart with two logarithmic axes: lines over coloured bands.
+//! A chart with a logarithmic axis and another: lines over coloured bands.
 
 use super::WIDTH;
 use super::svg::{Anchor, FAINT_INK, Font, INK, RULE, Svg};
@@ -30,6 +30,15 @@ pub(super) struct Axes<'a> {
     pub(super) y: [f64; 2],
     pub(super) titles: [&'a str; 2],
     pub(super) print: [&'a dyn Fn(f64) -> String; 2],
+    /// Of the vertical axis; the horizontal one is logarithmic.
+    pub(super) scale: Scale,
+}
+
+/// Where on an axis a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    Logarithmic,
+    Linear,
 }
 
 /// Where the chart stands: left, top, right and bottom of its field, in pixels.
@@ -40,16 +49,33 @@ pub(super) fn band_colour(kind: usize) -> &'static str {
 }
 
 impl Axes<'_> {
-    /// None where a value has no place: zero, negative, or not finite.
+    /// None where a value has no place: not finite, and on a logarithmic axis zero or negative.
     pub(super) fn place(&self, [left, top, right, bottom]: Frame, [x, y]: [f64; 2]) -> Option<[f64; 2]> {
-        let share = |value: f64, [low, high]: [f64; 2]| {
-            let share = (value / low).ln() / (high / low).ln();
+        let share = |value: f64, [low, high]: [f64; 2], scale: Scale| {
+            let share = match scale {
+                Scale::Logarithmic => (value / low).ln() / (high / low).ln(),
+                Scale::Linear => (value - low) / (high - low),
+            };
             share.is_finite().then(|| share.clamp(0.0, 1.0))
         };
-        Some([left + share(x, self.x)? * (right - left), bottom - share(y, self.y)? * (bottom - top)])
+        let (x, y) = (share(x, self.x, Scale::Logarithmic)?, share(y, self.y, self.scale)?);
+        Some([left + x * (right - left), bottom - y * (bottom - top)])
     }
 
-    /// Round values between the ends of an axis: powers of ten, and multiples of them where there are few.
+    /// Round values between the ends of a linear axis: ten or fewer, at multiples of 1, 2 or 5.
+    fn even_ticks([low, high]: [f64; 2]) -> Vec<f64> {
+        let wanted = (high - low) / 10.0;
+        if !(wanted > 0.0 && wanted.is_finite()) {
+            return Vec::new();
+        }
+        let ten = 10_f64.powf(wanted.log10().floor());
+        let step = [1.0, 2.0, 5.0].map(|factor| factor * ten).into_iter().find(|step| *step >= wanted * 0.999);
+        let step = step.unwrap_or(10.0 * ten);
+        let first = (low / step - 0.001).ceil() as i64;
+        (first..first + 12).map(|at| at as f64 * step).take_while(|tick| *tick <= high + 0.001 * step).collect()
+    }
+
+    /// Round values between the ends of a logarithmic axis: powers of ten, and multiples of them where there are few.
     fn ticks([low, high]: [f64; 2]) -> Vec<f64> {
         if !(low > 0.0 && high > low && high.is_finite()) {
             return Vec::new();
@@ -81,7 +107,11 @@ pub(super) fn draw(svg: &mut Svg, frame: Frame, axes: &Axes<'_>, bands: &[Band<'
             svg.text([x, bottom + 17.0], Anchor::Middle, font, &(axes.print[0])(tick));
         }
     }
-    for tick in Axes::ticks(axes.y) {
+    let ticks = match axes.scale {
+        Scale::Logarithmic => Axes::ticks(axes.y),
+        Scale::Linear => Axes::even_ticks(axes.y),
+    };
+    for tick in ticks {
         if let Some([_, y]) = axes.place(frame, [axes.x[0], tick]) {
             svg.line([left, y], [right, y], RULE, 1.0);
             svg.text([left - 8.0, y + 4.0], Anchor::End, font, &(axes.print[1])(tick));
@@ -132,6 +162,15 @@ mod tests {
         assert_eq!(Axes::ticks([10.0, 20.0]), [10.0, 15.0, 20.0]);
         assert_eq!(Axes::ticks([100.0, 1e6]), [100.0, 1e3, 1e4, 1e5, 1e6]);
         assert!(Axes::ticks([0.0, 10.0]).is_empty());
+        assert_eq!(
+            Axes::even_ticks([50.0, 100.0]),
+            [50.0, 55.0, 60.0, 65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0, 100.0]
+        );
+        assert_eq!(
+            Axes::even_ticks([0.0, 1.7]),
+            [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0, 1.2000000000000002, 1.4000000000000001, 1.6]
+        );
+        assert!(Axes::even_ticks([1.0, 1.0]).is_empty());
     }
 
     #[test]
@@ -143,7 +182,13 @@ mod tests {
     #[test]
     fn what_has_no_logarithm_is_left_out() {
         let print: &dyn Fn(f64) -> String = &|value| value.to_string();
-        let axes = Axes { x: [1.0, 100.0], y: [1.0, 100.0], titles: ["x", "y"], print: [print, print] };
+        let axes = Axes {
+            x: [1.0, 100.0],
+            y: [1.0, 100.0],
+            titles: ["x", "y"],
+            print: [print, print],
+            scale: Scale::Logarithmic,
+        };
         let frame = [0.0, 0.0, 100.0, 100.0];
         assert_eq!(axes.place(frame, [10.0, 10.0]), Some([50.0, 50.0]));
         for point in [[0.0, 10.0], [10.0, -1.0], [f64::NAN, 10.0]] {

@@ -6,7 +6,9 @@ mod lanes;
 mod bars;
 mod chart;
 mod study;
+mod rate;
 
+pub use rate::rate_chart;
 pub use study::{frontier_chart, sweep_chart};
 use svg::{Anchor, FAINT_INK, Font, INK, Svg};
 

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use thalweg_planner::{Bandwidth, Measure, print_duration};
 
-use super::chart::{Axes, Band, Curve, band_colour, draw};
+use super::chart::{Axes, Band, Curve, Scale, band_colour, draw};
 use super::svg::{Anchor, FAINT_INK, Font, INK, Svg};
 use super::{LEFT, WIDTH};
 use crate::run::study::{FrontierRow, SweepRow};
 
 /// Left, top, right and bottom of the field in which curves are drawn.
-const FIELD: [f64; 4] = [90.0, 96.0, 800.0, 440.0];
+pub(super) const FIELD: [f64; 4] = [90.0, 96.0, 800.0, 440.0];
 
 /// The plan's colour.
-const PLAN: &str = "#0072b2";
+pub(super) const PLAN: &str = "#0072b2";
 
 /// Colours of what else could be done, in the order of their names.
 const OTHERS: [&str; 6] = ["#5c6773", "#8a5a00", "#3d7a3a", "#8c3d73", "#7a2e2e", "#2e6b7a"];
@@ -53,7 +53,13 @@ pub fn sweep_chart(name: &str, row: &SweepRow) -> String {
         _ => &|value| format!("{value} x"),
     };
     let y = ends(curves.iter().flat_map(|curve| &curve.points).map(|point| point[1]));
-    let axes = Axes { x, y, titles: [&row.setting, "predicted latency"], print: [print_x, &print_ms] };
+    let axes = Axes {
+        x,
+        y,
+        titles: [&row.setting, "predicted latency"],
+        print: [print_x, &print_ms],
+        scale: Scale::Logarithmic,
+    };
     draw(&mut svg, FIELD, &axes, &bands, &curves);
     let mut y = FIELD[3] + 66.0;
     for (index, region) in row.regions.iter().enumerate() {
@@ -76,7 +82,7 @@ pub fn frontier_chart(name: &str, row: &FrontierRow) -> String {
         row.plans.iter().map(|plan| [plan.values[0].max(x[0]), plan.values[1].max(y[0])]).collect();
     let [print_x, print_y] = row.measures.map(|measure| move |value: f64| measure.print(value));
     let titles = row.measures.map(Measure::name);
-    let axes = Axes { x, y, titles, print: [&print_x, &print_y] };
+    let axes = Axes { x, y, titles, print: [&print_x, &print_y], scale: Scale::Logarithmic };
     // Between two plans nothing is better than the first one.
     let steps = points.windows(2).flat_map(|pair| [pair[0], [pair[1][0], pair[0][1]]]).chain(points.last().copied());
     let curve = Curve { name: "", points: steps.collect(), colour: PLAN, width: 2.0 };
@@ -93,7 +99,7 @@ fn print_ms(value: f64) -> String {
     Duration::try_from_secs_f64(value / 1e3).map_or_else(|_| String::new(), print_duration)
 }
 
-fn title(svg: &mut Svg, name: &str, what: &str) {
+pub(super) fn title(svg: &mut Svg, name: &str, what: &str) {
     let font = Font::new(22.0, INK).bold();
     svg.text([LEFT, 38.0], Anchor::Start, font, &font.fit(name, WIDTH - 2.0 * LEFT));
     let font = Font::new(14.0, FAINT_INK);
@@ -101,7 +107,7 @@ fn title(svg: &mut Svg, name: &str, what: &str) {
 }
 
 /// The least and the largest of positive values, with a little room.
-fn ends(values: impl Iterator<Item = f64>) -> [f64; 2] {
+pub(super) fn ends(values: impl Iterator<Item = f64>) -> [f64; 2] {
     let positive = values.filter(|value| value.is_finite() && *value > 0.0);
     let [low, high] =
         positive.fold([f64::INFINITY, 0.0], |[low, high], value| [f64::min(low, value), f64::max(high, value)]);

@@ -1,0 +1,98 @@
+//! Levels of codebooks as choices of the planner: which ones a plan may take, and what they cost; and what calibration
+//! has seen other codecs cost.
+
+use thalweg_codec::{Codec, LEVELS};
+use thalweg_planner::{Bytes, Coding, Loss, TensorId};
+
+use super::costs::coding;
+use super::load::Subject;
+use crate::codebook::{CodecFigures, CutBooks};
+use crate::config::Pipeline;
+
+/// Where no limit of the loss is set, a level may cost at most this share of right answers, as labels have shown…
+const ACCURACY_LOSS_MAX: f64 = 0.01;
+/// … and change at most this share of answers, if labels have shown that, …
+const LABELLED_DISAGREEMENT_MAX: f64 = 0.1;
+/// … or this share, if there were none: most answers that change were unsure or wrong before.
+const DISAGREEMENT_MAX: f64 = 0.05;
+
+/// The names of the levels that a plan may use: those that the pipeline lists, or all, where the pipeline has codebooks.
+///
+/// Where it has none although it asks for levels, `int8` stands in for them, with a warning.
+pub fn codecs(subject: &Subject, pipeline: &Pipeline) -> Vec<Codec> {
+    let (levels, mut codecs): (Vec<_>, Vec<_>) =
+        pipeline.codecs.iter().cloned().partition(|codec| matches!(codec, Codec::Features { .. }));
+    if subject.codebooks.is_some() {
+        let all = (1..=LEVELS).map(|level| Codec::Features { level, book: None });
+        codecs.extend(if levels.is_empty() { all.collect() } else { levels });
+    } else if pipeline.codebooks.is_some() || !levels.is_empty() {
+        let file = pipeline.codebooks.as_ref().map_or("none is named".to_owned(), |file| file.display().to_string());
+        let target = pipeline.file.display();
+        tracing::warn!(
+            "there are no codebooks ({file}), so features travel as int8: run `thalweg calibrate {target} --samples \
+             FOLDER` and name its file as `codebooks` in the pipeline"
+        );
+        if !codecs.contains(&Codec::Int8) {
+            codecs.push(Codec::Int8);
+        }
+    }
+    codecs
+}
+
+/// What a level makes of a tensor; none where it has no book, or loses more than the pipeline allows.
+///
+/// Bytes and loss are those that calibration has measured; times are measured here, on a tensor that the book calls
+/// typical. A cut's loss is shared by its tensors as they share its bytes.
+pub(super) fn level_coding(subject: &Subject, tensor: TensorId, level: u8) -> Option<Coding> {
+    let (cut, place) = subject.codebooks.as_ref()?.of(tensor)?;
+    let codec = Codec::Features { level, book: None };
+    let figures = figures_of(cut, &codec)?;
+    let limited = subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.limits.loss.is_some());
+    if !limited && !tolerable(figures) {
+        return None;
+    }
+    let book = cut.tensors[place].book.as_ref()?;
+    let timed = coding(&codec.with_book(book), &book.typical().ok()?)?;
+    let bytes = Bytes(figures.tensors[place].bytes.round() as u64);
+    Some(Coding { bytes, loss: share_of_loss(figures, place), ..timed })
+}
+
+/// What calibration has seen any other codec lose when this tensor crosses in it; none where it has not measured that.
+pub(super) fn measured_loss(subject: &Subject, tensor: TensorId, codec: &str) -> Option<Loss> {
+    let books = subject.codebooks.as_ref()?;
+    if subject.photos.iter().any(|(photo, _)| *photo == tensor) {
+        let rival = books.rivals.iter().find(|rival| rival.codec == codec)?;
+        return Some(share(rival.accuracy_loss.unwrap_or(rival.disagreement)));
+    }
+    let (cut, place) = books.of(tensor)?;
+    let figures = cut.codecs.iter().find(|figures| figures.codec == codec)?;
+    Some(share_of_loss(figures, place))
+}
+
+fn figures_of<'a>(cut: &'a CutBooks, codec: &Codec) -> Option<&'a CodecFigures> {
+    let name = codec.to_string();
+    cut.codecs.iter().find(|figures| figures.codec == name)
+}
+
+/// A tensor's share of what its cut loses, as it has a share of its bytes.
+fn share_of_loss(figures: &CodecFigures, place: usize) -> Loss {
+    share(figures.loss() * figures.tensors[place].bytes / figures.bytes().max(1.0))
+}
+
+fn share(loss: f64) -> Loss {
+    Loss((loss.max(0.0) * 1e6).ceil() as u64)
+}
+
+fn tolerable(figures: &CodecFigures) -> bool {
+    match figures.accuracy_loss {
+        Some(loss) => loss <= ACCURACY_LOSS_MAX && figures.disagreement <= LABELLED_DISAGREEMENT_MAX,
+        None => figures.disagreement <= DISAGREEMENT_MAX,
+    }
+}
+
+/// The codec with the book that a tensor has.
+pub(super) fn with_book(codec: Codec, subject: &Subject, tensor: TensorId) -> Codec {
+    let found = subject.codebooks.as_ref().and_then(|books| books.of(tensor));
+    let book = found.and_then(|(cut, place): (&CutBooks, usize)| cut.tensors[place].book.as_ref());
+    book.map_or(codec.clone(), |book| codec.with_book(book))
+}

@@ -1,0 +1,116 @@
+//! YOLOv3-tiny on photos: the boxes of the cut model beside those of the uncut one.
+
+use thalweg_codec::Pixels;
+use thalweg_codec::features::fit::Options;
+use thalweg_devices::Model;
+use thalweg_modules::{Layout, Normalise};
+use thalweg_planner::Tensor;
+
+use crate::cut::{self, Cut};
+use crate::detect::{Found, average_precision, boxes};
+use crate::fitting::{Probes, Shown};
+use crate::measure::{levels, send, times, uncoded};
+use crate::neighbours::Way;
+use crate::table::{self, Table};
+use crate::{Failure, data};
+
+/// darknet divides by 255.
+const PIXELS: Pixels = Pixels { mean: [0.0; 3], scale: [255.0; 3] };
+const NORMALISE: Normalise = Normalise { mean: PIXELS.mean, scale: PIXELS.scale, layout: Layout::Nchw };
+/// The layers before a cut: one tensor with more numbers than the picture holds, of leaky rectifiers or pools of them.
+const CUTS: [&str; 3] = ["MaxPool_12", "LeakyRelu_14", "MaxPool_9"];
+/// Each third photo is fitted to, each second labelled one is measured on.
+const FITTING_EVERY: usize = 3;
+const MEASURED_EVERY: usize = 2;
+/// Boxes of the uncut model with more confidence are the truth.
+const TRUE_FROM: f32 = 0.3;
+/// What is asked for: bits an element at most, and points of mean average precision that may be lost.
+const BITS_MAX: f64 = 0.8;
+const LOSS_MAX: f64 = 1.0;
+/// A run takes a tenth of a second: fewer probes than of a classifier.
+const PROBES: Probes = Probes { samples: 4, directions: 32 };
+
+/// Prints the tables.
+pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
+    println!("## Boxes: YOLOv3-tiny\n");
+    let Some(file) = data::shared("models/yolov3_tiny/yolov3_tiny_op13_w16.onnx") else { return Ok(()) };
+    let model = data::load(&file, &[])?;
+    if only_cuts {
+        cut::list(&model, &model.describe(), 2).iter().for_each(|line| println!("{line}"));
+        return Ok(());
+    }
+    let (Some(natural), Some(labelled)) = (data::shared("data/natural"), data::shared("data/labelled/img")) else {
+        return Ok(());
+    };
+    let spec = &model.inputs()[0].spec;
+    let fitting = data::inputs(&data::pictures(&natural, FITTING_EVERY)?, &NORMALISE, spec)?;
+    let photos = data::inputs(&data::pictures(&labelled, MEASURED_EVERY)?, &NORMALISE, spec)?;
+    let found = uncoded(&Cut::at_input(&model)?, &photos, boxes)?;
+    let truth: Vec<Vec<Found>> = found
+        .iter()
+        .map(|found| found.iter().filter(|found| found.confidence > TRUE_FROM).copied().collect())
+        .collect();
+    let classes: std::collections::BTreeSet<usize> = truth.iter().flatten().map(|found| found.class).collect();
+    println!(
+        "Fitted to {} photos, measured on {} others. The truth are the {} boxes of {} classes that the uncut model \
+         is more than {TRUE_FROM} sure of; against itself it has a mean average precision of {:.2} %.\n",
+        fitting.len(),
+        photos.len(),
+        truth.iter().map(Vec::len).sum::<usize>(),
+        classes.len(),
+        100.0 * average_precision(&truth, &found)
+    );
+    for layer in CUTS {
+        at(&model, layer, &fitting, &photos, &truth)?;
+    }
+    Ok(())
+}
+
+fn at(
+    model: &Model,
+    layer: &str,
+    fitting: &[Vec<Tensor>],
+    photos: &[Vec<Tensor>],
+    truth: &[Vec<Found>],
+) -> Result<(), Failure> {
+    let cut = Cut::after(model, &model.describe(), layer)?;
+    println!("### {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
+    let live = cut.live(photos)?;
+    let books = Shown::of(&cut, &cut.live(fitting)?, PROBES)?.books(Options::DEFAULT)?;
+    let features = |level| Way::Features(books.clone(), level);
+    let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
+    let mut table = Table::new(&["", "bytes", "bits an element", "mAP at IoU 0.5", "encode ms", "decode ms"]);
+    let mut least: Option<f64> = None;
+    let mut row = |cut: &Cut, live: &[Vec<Tensor>], way: &Way| -> Result<(), Failure> {
+        let sent = send(cut, live, way, boxes)?;
+        let precision = 100.0 * average_precision(truth, &sent.answers);
+        let [encode, decode] = times(live, way)?;
+        let bits = 8.0 * sent.bytes / cut.elements() as f64;
+        if matches!(way, Way::Features(..)) && precision >= 100.0 - LOSS_MAX {
+            least = Some(least.map_or(bits, |least| least.min(bits)));
+        }
+        table.row(&[
+            way.title(),
+            table::bytes(sent.bytes),
+            format!("{bits:.3}"),
+            format!("{precision:.2} %"),
+            table::ms(encode),
+            table::ms(decode),
+        ]);
+        Ok(())
+    };
+    row(&cut, &live, &Way::named("f16", PIXELS)?)?;
+    row(&cut, &live, &Way::named("int8", PIXELS)?)?;
+    for level in levels(&live, features, bytes(0.5), bytes(1.8))?.iter().rev().step_by(2) {
+        row(&cut, &live, &features(*level))?;
+    }
+    let whole = Cut::at_input(model)?;
+    for name in ["jpeg/95", "jpeg/75", "webp/95", "webp/75"] {
+        row(&whole, photos, &Way::named(name, PIXELS)?)?;
+    }
+    println!("{}", table.text());
+    let found =
+        least.map_or("at no level that was measured".to_owned(), |bits| format!("from {bits:.2} bits an element"));
+    println!("At most {LOSS_MAX} point lost: {found} (wanted: {BITS_MAX}).\n");
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! What the feature codec keeps of four models' answers, beside its neighbours: `cargo bench --workspace --bench marks`
+//!
+//! `-- [PART]...` measures only these parts, `-- --cuts` lists where the models of the parts can be cut. Codebooks are
+//! fitted to some samples and everything is measured on others. The tables are Markdown; `docs/codec.md` holds them.
+//! What is not in the repository is looked for in a folder `shared` beside it, and a part that lacks it says so.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod boxes;
+mod cut;
+mod data;
+mod detect;
+mod embeddings;
+mod fitting;
+mod measure;
+mod neighbours;
+mod photos;
+mod regions;
+mod scenes;
+mod table;
+mod text;
+mod wordpiece;
+
+use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Measures one part, or lists its cuts.
+type Part = fn(bool) -> Result<(), Failure>;
+
+const PARTS: [(&str, Part); 4] = [
+    ("photos", photos::measure),
+    ("boxes", boxes::measure),
+    ("text", text::measure),
+    ("embeddings", embeddings::measure),
+];
+
+fn main() -> Result<(), Failure> {
+    // Cargo adds `--bench`.
+    let given: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let only_cuts = given.iter().any(|argument| argument == "--cuts");
+    let named: Vec<&String> = given.iter().filter(|argument| *argument != "--cuts").collect();
+    if let Some(unknown) = named.iter().find(|name| PARTS.iter().all(|(part, _)| part != **name)) {
+        let parts: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
+        return Err(format!("there is no part {unknown}: write {} or nothing for all", parts.join(", ")).into());
+    }
+    for (name, part) in PARTS {
+        if named.is_empty() || named.iter().any(|named| *named == name) {
+            part(only_cuts)?;
+        }
+    }
+    Ok(())
+}
+
+/// Does the same to everything on two threads; the results stand in the order of what they are of.
+fn both_cores<T: Sync, R: Send>(
+    all: &[T],
+    make: impl Fn(usize, &T) -> Result<R, Failure> + Sync,
+) -> Result<Vec<R>, Failure> {
+    let next = AtomicUsize::new(0);
+    let some = || -> Result<Vec<(usize, R)>, Failure> {
+        let mut made = Vec::new();
+        while let Some((at, one)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, all.get(at)?))) {
+            made.push((at, make(at, one)?));
+        }
+        Ok(made)
+    };
+    let parts = thread::scope(|scope| {
+        let threads = [scope.spawn(some), scope.spawn(some)];
+        threads.map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+    });
+    let mut made = Vec::new();
+    for part in parts {
+        made.extend(part?);
+    }
+    made.sort_by_key(|(at, _)| *at);
+    Ok(made.into_iter().map(|(_, one)| one).collect())
+}

@@ -1,0 +1,173 @@
+//! PP-OCR on rendered lines: the recogniser's characters, and the detector's map.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use thalweg_codec::features::fit::Options;
+use thalweg_devices::Model;
+use thalweg_modules::{Layout, Normalise};
+use thalweg_planner::{DType, Tensor, TensorSpec};
+
+use crate::cut::{self, Cut};
+use crate::fitting::{Probes, Shown};
+use crate::measure::{levels, mean, send, times, uncoded};
+use crate::neighbours::Way;
+use crate::table::{self, Table};
+use crate::{Failure, both_cores, data, scenes};
+
+/// The recogniser's input: a codebook belongs to one shape, so lines are filled up to this width. Three quarters of the
+/// lines are no longer.
+const HEIGHT: usize = 48;
+const WIDTH: usize = 736;
+/// (level / 255 - 0.5) / 0.5; PaddleOCR has blue first.
+const NORMALISE: Normalise = Normalise { mean: [127.5; 3], scale: [127.5; 3], layout: Layout::Nchw };
+/// The layers before a cut.
+const CUTS: [&str; 3] = ["p2o.AveragePool.0", "p2o.Add.166", "p2o.Conv.11"];
+/// What is asked for: this share of lines reads the same, at a tenth of the bits of f32.
+const SAME_MIN: f64 = 99.0;
+const BITS_MAX: f64 = 3.2;
+/// Coarser levels than so many that are too coarse are not measured.
+const MISSES_MAX: usize = 2;
+const PROBES: Probes = Probes { samples: 4, directions: 32 };
+
+/// Lines to fit to, lines to measure on, and what is written on those.
+struct Lines {
+    fitting: Vec<Vec<Tensor>>,
+    measured: Vec<Vec<Tensor>>,
+    texts: Vec<String>,
+}
+
+/// Prints the tables.
+pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
+    println!("## Text: PP-OCR\n");
+    let model = data::example("ppocr/ch_PP-OCRv4_rec_infer.onnx", &[("x", &[1, 3, HEIGHT, WIDTH])])?;
+    if only_cuts {
+        cut::list(&model, &model.describe(), 3).iter().for_each(|line| println!("{line}"));
+        return scenes::measure(true);
+    }
+    let Some(folder) = data::shared("data/ocr_lines") else { return Ok(()) };
+    let keys = Keys::read(&data::example_file("ppocr/rec_keys.txt"))?;
+    let lines = Lines::read(&folder)?;
+    let read = uncoded(&Cut::at_input(&model)?, &lines.measured, |outputs| keys.read_line(outputs))?;
+    let spaceless = |text: &str| text.chars().filter(|letter| *letter != ' ').collect::<String>();
+    let right = read.iter().zip(&lines.texts).filter(|(read, text)| spaceless(read) == spaceless(text)).count();
+    println!(
+        "Recogniser, lines of up to {WIDTH} pixels: fitted to {}, measured on {} others. Without coding {:.1} % of \
+         them are read without a fault, spaces aside.\n",
+        lines.fitting.len(),
+        lines.measured.len(),
+        100.0 * right as f64 / lines.measured.len().max(1) as f64
+    );
+    for layer in CUTS {
+        at(&model, layer, &lines, &keys, &read)?;
+    }
+    scenes::measure(false)
+}
+
+fn at(model: &Model, layer: &str, lines: &Lines, keys: &Keys, read: &[String]) -> Result<(), Failure> {
+    let cut = Cut::after(model, &model.describe(), layer)?;
+    println!("### Recogniser {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
+    let live = cut.live(&lines.measured)?;
+    let books = Shown::of(&cut, &cut.live(&lines.fitting)?, PROBES)?.books(Options::DEFAULT)?;
+    let features = |level| Way::Features(books.clone(), level);
+    let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
+    let mut ways = vec![Way::Codec("f16".parse()?), Way::Codec("int8".parse()?)];
+    let near = levels(&live, features, bytes(0.2), bytes(BITS_MAX))?;
+    ways.extend(near.iter().rev().step_by(2).map(|level| features(*level)));
+    let mut table = Table::new(&["", "bytes", "bits an element", "lines read the same", "encode ms", "decode ms"]);
+    let (mut least, mut misses): (Option<f64>, usize) = (None, 0);
+    for way in ways {
+        let sent = send(&cut, &live, &way, |outputs| keys.read_line(outputs))?;
+        let same = 100.0 * mean(sent.answers.iter().zip(read).map(|(one, other)| f64::from(u8::from(one == other))));
+        let bits = 8.0 * sent.bytes / cut.elements() as f64;
+        if matches!(way, Way::Features(..)) {
+            if same >= SAME_MIN {
+                least = Some(bits);
+            } else {
+                misses += 1;
+            }
+        }
+        let [encode, decode] = times(&live, &way)?;
+        table.row(&[
+            way.title(),
+            table::bytes(sent.bytes),
+            format!("{bits:.2}"),
+            format!("{same:.1} %"),
+            table::ms(encode),
+            table::ms(decode),
+        ]);
+        if misses == MISSES_MAX {
+            break;
+        }
+    }
+    println!("{}", table.text());
+    let found =
+        least.map_or("at no level that was measured".to_owned(), |bits| format!("from {bits:.2} bits an element"));
+    println!("At least {SAME_MIN} % of lines read the same: {found} (wanted: {BITS_MAX}, a tenth of f32).\n");
+    Ok(())
+}
+
+impl Lines {
+    /// The lines that fit, every other one to fit to.
+    fn read(folder: &Path) -> Result<Self, Failure> {
+        let labels: BTreeMap<String, String> = serde_json::from_str(&fs::read_to_string(folder.join("labels.json"))?)?;
+        let files: Vec<(PathBuf, String)> =
+            labels.into_iter().map(|(file, text)| (folder.join("img").join(file), text)).collect();
+        let all = both_cores(&files, |_, (file, text)| Ok((line(file)?, text.clone())))?;
+        let fits = all.into_iter().filter_map(|(line, text)| Some((vec![line?], text)));
+        let mut lines = Self { fitting: Vec::new(), measured: Vec::new(), texts: Vec::new() };
+        for (at, (line, text)) in fits.enumerate() {
+            if at % 2 == 0 {
+                lines.fitting.push(line);
+            } else {
+                lines.measured.push(line);
+                lines.texts.push(text);
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// A line at the recogniser's height, filled up with zeros as PaddleOCR does; none where it is too long.
+fn line(file: &Path) -> Result<Option<Tensor>, Failure> {
+    let photo = data::photo(file)?;
+    let wide = (HEIGHT as f64 * f64::from(photo.width()) / f64::from(photo.height())).ceil() as usize;
+    if wide > WIDTH {
+        return Ok(None);
+    }
+    let spec = TensorSpec::new(DType::F32, [1, 3, HEIGHT, wide]);
+    let values = NORMALISE.tensor(&photo, &spec)?.to_f32().ok_or("a picture that is not f32")?;
+    let mut filled = vec![0.0; 3 * HEIGHT * WIDTH];
+    for (at, row) in values.chunks_exact(wide).enumerate() {
+        let (channel, row_at) = (2 - at / HEIGHT, at % HEIGHT);
+        let start = (channel * HEIGHT + row_at) * WIDTH;
+        filled[start..start + wide].copy_from_slice(row);
+    }
+    Ok(Some(Tensor::from_f32([1, 3, HEIGHT, WIDTH], &filled)?))
+}
+
+/// The characters of the recogniser's outputs.
+struct Keys(Vec<String>);
+
+impl Keys {
+    /// A line a character; before them comes the blank, behind them the space.
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let text = fs::read_to_string(file)?;
+        let keys = std::iter::once("").chain(text.lines()).chain(std::iter::once(" "));
+        Ok(Self(keys.map(str::to_owned).collect()))
+    }
+
+    /// The likeliest character of each step, repetitions and blanks left out (Graves et al., "Connectionist Temporal
+    /// Classification", 2006).
+    fn read_line(&self, outputs: &[Tensor]) -> Result<String, Failure> {
+        let steps = outputs[0].to_f32().ok_or("an output that is not f32")?;
+        if outputs[0].spec().shape.last() != Some(&self.0.len()) {
+            return Err(format!("{} does not fit {} characters", outputs[0].spec(), self.0.len()).into());
+        }
+        let best = |step: &[f32]| (0..step.len()).max_by(|a, b| step[*a].total_cmp(&step[*b])).unwrap_or_default();
+        let mut classes: Vec<usize> = steps.chunks_exact(self.0.len()).map(best).collect();
+        classes.dedup();
+        Ok(classes.iter().map(|class| self.0[*class].as_str()).collect())
+    }
+}

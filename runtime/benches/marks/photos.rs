@@ -116,15 +116,15 @@ fn at(
 
 /// The ideas, each on top of those before it where it does not say otherwise.
 fn settings() -> [(&'static str, Options); 7] {
-    let base = Options { restore: Restore::Plain, ..Options::DEFAULT };
+    let base = Options::DEFAULT;
     [
         ("channels as they are", Options { rotation: Rotation::Identity, spatial: false, ..base }),
         ("principal components", Options { rotation: Rotation::Principal, spatial: false, ..base }),
         ("and neighbouring positions as frequencies", Options { rotation: Rotation::Principal, ..base }),
-        ("and weighted by sensitivity", base),
-        ("and rate-distortion-optimised rounding, λ = 0.05", Options { lambda: 0.05, ..base }),
+        ("and weighted by sensitivity (the default)", base),
+        ("the default and rate-distortion-optimised rounding, λ = 0.05", Options { lambda: 0.05, ..base }),
         ("the same and centroids", Options { lambda: 0.05, restore: Restore::Centroid, ..base }),
-        ("weighted and restored without bias (the default)", Options::DEFAULT),
+        ("the default, restored without bias", Options { restore: Restore::Unbiased, ..base }),
     ]
 }
 

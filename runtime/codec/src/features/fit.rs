@@ -67,7 +67,7 @@ pub struct Options {
 impl Options {
     /// What saved most bytes at the same agreement on two cuts of EfficientNet-Lite0 (`docs/codec.md`).
     pub const DEFAULT: Self =
-        Self { rotation: Rotation::Weighted, spatial: true, lambda: 0.0, restore: Restore::Unbiased, bits_min: 0.25 };
+        Self { rotation: Rotation::Weighted, spatial: true, lambda: 0.0, restore: Restore::Plain, bits_min: 0.25 };
 }
 
 /// Fits a book for each tensor of a cut; all have the same steps, in units of the output's error.

@@ -231,8 +231,8 @@ mod tests {
         refused(
             "losses = { int9 = \"0.1 %\" }",
             &expect![[r#"
-            pipeline.toml:4:10: `losses`: "int9" is not a codec
-              help: write f32, f16, int8, lossless, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90""#]],
+                pipeline.toml:4:10: `losses`: "int9" is not a codec
+                  help: write f32, f16, int8, lossless, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90", or features/L with a level L from 1 to 24"#]],
         );
     }
 

@@ -75,7 +75,7 @@ fn values_of_another_type_are_named() {
         "codecs = [\"f32\", \"zip\"]",
         expect![[r#"
             pipeline.toml:4:18: `codecs`: "zip" is not a codec
-              help: write f32, f16, int8, lossless, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90""#]],
+              help: write f32, f16, int8, lossless, jpeg/Q or webp/Q with a quality Q from 1 to 100, such as "jpeg/90", or features/L with a level L from 1 to 24"#]],
     );
     refused_pipeline(
         "codecs = [\n  \"f32\",\n  \"f32\",\n]",

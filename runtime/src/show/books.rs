@@ -84,9 +84,9 @@ mod tests {
               fitted to 700 samples, measured on 1 other, 75.4 % right without; agreement by argmax
 
               after Conv_1: 1x80x14x14, 15680 elements
-              level  bytes  bits an element  agreement  accuracy  distortion  to encode  to decode
-                  1    490             0.25     60.0 %    -21.00      0.0625    0.31 ms    0.27 ms
-                  7   2912             1.49     90.0 %     +0.12      0.0625    0.31 ms    0.27 ms
+              codec       bytes  bits an element  agreement  accuracy  distortion  to encode  to decode
+              features/1    490             0.25     60.0 %    -21.00      0.0625    0.31 ms    0.27 ms
+              features/7   2912             1.49     90.0 %     +0.12      0.0625    0.31 ms    0.27 ms
 
               the input as  bytes  agreement  accuracy
               jpeg/50        6100     80.0 %      0.00

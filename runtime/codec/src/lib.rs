@@ -158,9 +158,8 @@ impl Codec {
         let float = matches!(spec.dtype, DType::F32 | DType::F16 | DType::Bf16 | DType::F64);
         match self {
             Self::Picture { format, .. } => !float || spec.is_empty() || format.size_of(spec).is_some(),
-            Self::Features { book, .. } => {
-                let has_book = book.as_ref().is_some_and(|features| features.book().spec() == spec);
-                !float || spec.is_empty() || spec.dtype == DType::F64 || has_book
+            Self::Features { .. } => {
+                !float || spec.is_empty() || spec.dtype == DType::F64 || self.features(spec).is_some()
             }
             _ => true,
         }
@@ -194,21 +193,21 @@ impl Codec {
         }
         let start = out.len();
         out.push(CODED);
-        let mut coded = match self {
+        let coded = match self {
             Self::F32 => Ok(false),
             Self::F16 => Ok(half::encode(tensor, out)),
             Self::Int8 => Ok(int8::encode(tensor, out)),
             Self::Lossless => Ok(lossless::encode(tensor, out)),
             Self::Picture { format, quality, pixels } => format.encode(tensor, *quality, pixels, out),
-            Self::Features { .. } => Ok(self.features(spec).is_some_and(|features| features.encode(tensor, out))),
+            Self::Features { .. } if self.features(spec).is_some_and(|features| features.encode(tensor, out)) => {
+                Ok(true)
+            }
+            Self::Features { .. } => {
+                out[start] = LOSSLESS;
+                Ok(lossless::encode(tensor, out))
+            }
         };
-        let mut saves = ((out.len() - start) as u64) < self.bytes_max(spec).0;
-        if matches!((self, &coded), (Self::Features { .. }, Ok(false))) {
-            out.truncate(start);
-            out.push(LOSSLESS);
-            saves = lossless::encode(tensor, out) && ((out.len() - start) as u64) < self.bytes_max(spec).0;
-            coded = Ok(true);
-        }
+        let saves = ((out.len() - start) as u64) < self.bytes_max(spec).0;
         if !(saves && matches!(coded, Ok(true))) {
             out.truncate(start);
             coded?;
@@ -274,16 +273,12 @@ impl Codec {
             [CODED, body @ ..] => body,
             _ => return Ok((self.decode(spec, bytes)?, 1.0)),
         };
-        match self {
-            Self::Features { book: Some(features), .. }
-                if self.codes(spec) && bytes.len() as u64 <= self.bytes_max(spec).0 =>
-            {
-                match features.decode(spec, body)? {
-                    (tensor, Extent::Whole) => Ok((tensor, 1.0)),
-                    (tensor, Extent::Beginning(share)) => Ok((tensor, share)),
-                    (_, Extent::Damaged) => Err(CodecError::Damaged { spec: spec.clone() }),
-                }
-            }
+        match self.features(spec) {
+            Some(features) if bytes.len() as u64 <= self.bytes_max(spec).0 => match features.decode(spec, body)? {
+                (tensor, Extent::Whole) => Ok((tensor, 1.0)),
+                (tensor, Extent::Beginning(share)) => Ok((tensor, share)),
+                (_, Extent::Damaged) => Err(CodecError::Damaged { spec: spec.clone() }),
+            },
             _ => Ok((self.decode(spec, bytes)?, 1.0)),
         }
     }

@@ -7,21 +7,6 @@ use thalweg_codec::{Bound, Codec};
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 const CODECS: [&str; 6] = ["f32", "f16", "int8", "lossless", "jpeg/90", "webp/90"];
-const DTYPES: [DType; 13] = [
-    DType::F32,
-    DType::F16,
-    DType::Bf16,
-    DType::F64,
-    DType::I8,
-    DType::U8,
-    DType::I16,
-    DType::U16,
-    DType::I32,
-    DType::U32,
-    DType::I64,
-    DType::U64,
-    DType::Bool,
-];
 const AXES_MAX: u8 = 5;
 /// Larger tensors find nothing that these do not, only later.
 const ELEMENTS_MAX: usize = 1 << 14;
@@ -41,7 +26,7 @@ pub(crate) fn decode(bytes: &[u8]) {
 fn parse(bytes: &[u8]) -> Option<(Codec, TensorSpec, &[u8])> {
     let ([codec, dtype, axes], rest) = bytes.split_first_chunk()?;
     let codec = CODECS[usize::from(*codec) % CODECS.len()].parse().expect("a codec's name");
-    let dtype = DTYPES[usize::from(*dtype) % DTYPES.len()];
+    let dtype = DType::ALL[usize::from(*dtype) % DType::ALL.len()];
     let (sizes, stream) = rest.split_at_checked(usize::from(axes % (AXES_MAX + 1)))?;
     let mut shape: Vec<usize> = Vec::new();
     for size in sizes.iter().map(|size| usize::from(*size)) {

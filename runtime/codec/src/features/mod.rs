@@ -110,14 +110,8 @@ impl Features {
     fn elements(&self, spec: &TensorSpec, scratch: &mut Scratch) -> Result<Tensor, CodecError> {
         scratch.elements.resize(spec.len(), 0.0);
         self.book.transform.inverse(&mut scratch.planes, &mut scratch.elements);
-        let data = match spec.dtype {
-            DType::F16 => store::<f16>(&scratch.elements),
-            DType::Bf16 => store::<bf16>(&scratch.elements),
-            _ => store::<f32>(&scratch.elements),
-        };
-        let got = data.len();
-        let wrong = |_| CodecError::WrongLength { spec: spec.clone(), expected: spec.bytes().0, got };
-        Tensor::new(spec.clone(), data).map_err(wrong)
+        let (expected, got) = (spec.bytes().0, scratch.elements.len());
+        tensor(spec, &scratch.elements).ok_or_else(|| CodecError::WrongLength { spec: spec.clone(), expected, got })
     }
 
     /// How far a decoded tensor can be from `original`, an element; `None` where it travels exactly.

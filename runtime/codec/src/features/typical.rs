@@ -1,15 +1,16 @@
 //! A tensor that looks to the codec like those that a book was fitted to, where there is none at hand.
 
-use half::{bf16, f16};
-use thalweg_planner::{DType, Tensor, WrongLength};
+use thalweg_planner::Tensor;
 
 use super::book::{Book, magnitude_of};
-use super::store;
+use super::tensor;
 use super::transform::Planes;
 
 impl Book {
     /// A reproducible tensor whose coefficients are as large as the book expects them: good for timing, no real features.
-    pub fn typical(&self) -> Result<Tensor, WrongLength> {
+    ///
+    /// Never `None`: a book is of floats.
+    pub fn typical(&self) -> Option<Tensor> {
         let (blocks, components) = (self.transform.grid.blocks(), self.transform.components);
         let mut state = 1;
         let coefficient = |at: usize| {
@@ -19,12 +20,7 @@ impl Book {
         let mut planes = Planes::of((0..blocks * self.scales.len()).map(coefficient).collect());
         let mut elements = vec![0.0; self.spec.len()];
         self.transform.inverse(&mut planes, &mut elements);
-        let data = match self.spec.dtype {
-            DType::F16 => store::<f16>(&elements),
-            DType::Bf16 => store::<bf16>(&elements),
-            _ => store::<f32>(&elements),
-        };
-        Tensor::new(self.spec.clone(), data)
+        tensor(&self.spec, &elements)
     }
 }
 

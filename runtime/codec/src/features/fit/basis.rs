@@ -100,7 +100,8 @@ impl Basis {
     /// `sample` with one direction changed at the frequencies of one band, by random signs that follow from `seed`. The
     /// change has a mean square of `size`² a position.
     pub fn probe(&self, sample: &[f32], band: usize, direction: usize, size: f32, seed: u64) -> Vec<f32> {
-        let transform = self.transform(true);
+        let mut transform = self.transform(true);
+        transform.mean.fill(0.0);
         let (blocks, components) = (self.grid.blocks(), self.components());
         let lengths = band_lengths(&self.grid);
         let first: usize = lengths[..band].iter().sum();
@@ -117,12 +118,6 @@ impl Basis {
         }
         let mut change = vec![0.0; sample.len()];
         transform.inverse(&mut planes, &mut change);
-        let flat = self.grid.with_blocks(1, 1);
-        for (channel, mean) in self.mean.iter().enumerate() {
-            for place in flat.places() {
-                change[place as usize + channel * self.grid.channel_stride()] -= mean;
-            }
-        }
         sample.iter().zip(change).map(|(element, change)| element + change).collect()
     }
 }

@@ -14,7 +14,7 @@ use thalweg_planner::{
 };
 
 use super::error::RunError;
-use super::levels::{level_coding, measured_loss};
+use super::levels::{level_codings, measured_loss};
 use super::load::Subject;
 use crate::config::{self, Pipeline};
 
@@ -61,11 +61,12 @@ pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]
     let common = COMMON.iter().filter_map(|name| name.parse().ok()).filter(|codec| !codecs.contains(codec));
     let common: Vec<Codec> = common.collect();
     let mut priced: BTreeMap<(String, String), Option<Coding>> = BTreeMap::new();
-    for codec in common.iter().chain(codecs) {
+    let (levels, others): (Vec<&Codec>, Vec<&Codec>) =
+        common.iter().chain(codecs).partition(|codec| matches!(codec, Codec::Features { .. }));
+    for codec in others {
         for (id, tensor) in graph.tensors.iter_mut().enumerate().filter(|(id, _)| subject.model.spec(*id).is_some()) {
             let coding = match codec {
                 Codec::Picture { .. } => as_picture(subject, id, codec.clone()),
-                Codec::Features { level, .. } => level_coding(subject, id, *level),
                 _ => {
                     let spec = &tensor.spec;
                     let key = (codec.to_string(), spec.to_string());
@@ -77,6 +78,9 @@ pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]
                 _ => coding,
             }));
         }
+    }
+    for (id, tensor) in graph.tensors.iter_mut().enumerate() {
+        tensor.codings.extend(level_codings(subject, id, &levels));
     }
     if let Some(pipeline) = &subject.pipeline {
         for coding in graph.tensors.iter_mut().flat_map(|tensor| &mut tensor.codings) {

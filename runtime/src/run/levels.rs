@@ -1,7 +1,9 @@
 //! Levels of codebooks as choices of the planner: which ones a plan may take, and what they cost; and what calibration
 //! has seen other codecs cost.
 
-use thalweg_codec::{Codec, LEVELS};
+use std::sync::Arc;
+
+use thalweg_codec::{Book, Codec, LEVELS};
 use thalweg_planner::{Bytes, Coding, Loss, TensorId};
 
 use super::costs::coding;
@@ -39,22 +41,28 @@ pub fn codecs(subject: &Subject, pipeline: &Pipeline) -> Vec<Codec> {
     codecs
 }
 
-/// What a level makes of a tensor; none where it has no book, or loses more than the pipeline allows.
+/// What levels make of a tensor; those are left out that lose more than the pipeline allows, and all where it has no book.
 ///
 /// Bytes and loss are those that calibration has measured; times are measured here, on a tensor that the book calls
 /// typical. A cut's loss is shared by its tensors as they share its bytes.
-pub(super) fn level_coding(subject: &Subject, tensor: TensorId, level: u8) -> Option<Coding> {
-    let (cut, place) = subject.codebooks.as_ref()?.of(tensor)?;
-    let codec = Codec::Features { level, book: None };
-    let figures = figures_of(cut, &codec)?;
+pub(super) fn level_codings(subject: &Subject, tensor: TensorId, levels: &[&Codec]) -> Vec<Coding> {
+    let Some((cut, place, book)) = found(subject, tensor) else { return Vec::new() };
     let limited = subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.limits.loss.is_some());
-    if !limited && !tolerable(figures) {
-        return None;
-    }
-    let book = cut.tensors[place].book.as_ref()?;
-    let timed = coding(&codec.with_book(book), &book.typical().ok()?)?;
-    let bytes = Bytes(figures.tensors[place].bytes.round() as u64);
-    Some(Coding { bytes, loss: share_of_loss(figures, place), ..timed })
+    let offered = levels.iter().filter_map(|codec| Some((*codec, figures_of(cut, &codec.to_string())?)));
+    let offered: Vec<_> = offered.filter(|(_, figures)| limited || tolerable(figures)).collect();
+    let Some(typical) = book.typical().filter(|_| !offered.is_empty()) else { return Vec::new() };
+    let priced = |(codec, figures): (&Codec, &CodecFigures)| {
+        let timed = coding(&codec.clone().with_book(book), &typical)?;
+        let bytes = Bytes(figures.tensors[place].bytes.round() as u64);
+        Some(Coding { bytes, loss: share_of_loss(figures, place), ..timed })
+    };
+    offered.into_iter().filter_map(priced).collect()
+}
+
+/// The cut whose book of a tensor is used, the tensor's place in it, and the book.
+fn found(subject: &Subject, tensor: TensorId) -> Option<(&CutBooks, usize, &Arc<Book>)> {
+    let (cut, place) = subject.codebooks.as_ref()?.of(tensor)?;
+    Some((cut, place, cut.tensors[place].book.as_ref()?))
 }
 
 /// What calibration has seen any other codec lose when this tensor crosses in it; none where it has not measured that.
@@ -65,13 +73,11 @@ pub(super) fn measured_loss(subject: &Subject, tensor: TensorId, codec: &str) ->
         return Some(share(rival.accuracy_loss.unwrap_or(rival.disagreement)));
     }
     let (cut, place) = books.of(tensor)?;
-    let figures = cut.codecs.iter().find(|figures| figures.codec == codec)?;
-    Some(share_of_loss(figures, place))
+    Some(share_of_loss(figures_of(cut, codec)?, place))
 }
 
-fn figures_of<'a>(cut: &'a CutBooks, codec: &Codec) -> Option<&'a CodecFigures> {
-    let name = codec.to_string();
-    cut.codecs.iter().find(|figures| figures.codec == name)
+fn figures_of<'a>(cut: &'a CutBooks, codec: &str) -> Option<&'a CodecFigures> {
+    cut.codecs.iter().find(|figures| figures.codec == codec)
 }
 
 /// A tensor's share of what its cut loses, as it has a share of its bytes.
@@ -92,7 +98,8 @@ fn tolerable(figures: &CodecFigures) -> bool {
 
 /// The codec with the book that a tensor has.
 pub(super) fn with_book(codec: Codec, subject: &Subject, tensor: TensorId) -> Codec {
-    let found = subject.codebooks.as_ref().and_then(|books| books.of(tensor));
-    let book = found.and_then(|(cut, place): (&CutBooks, usize)| cut.tensors[place].book.as_ref());
-    book.map_or(codec.clone(), |book| codec.with_book(book))
+    match found(subject, tensor) {
+        Some((_, _, book)) => codec.with_book(book),
+        None => codec,
+    }
 }

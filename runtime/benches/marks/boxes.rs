@@ -77,7 +77,7 @@ fn at(
     println!("### {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
     let live = cut.live(photos)?;
     let books = Shown::of(&cut, &cut.live(fitting)?, PROBES)?.books(Options::DEFAULT)?;
-    let features = |level| Way::Features(books.clone(), level);
+    let features = |level| Way::features(&books, level);
     let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
     let mut table = Table::new(&["", "bytes", "bits an element", "mAP at IoU 0.5", "encode ms", "decode ms"]);
     let mut least: Option<f64> = None;
@@ -109,8 +109,7 @@ fn at(
         row(&whole, photos, &Way::named(name, PIXELS)?)?;
     }
     println!("{}", table.text());
-    let found =
-        least.map_or("at no level that was measured".to_owned(), |bits| format!("from {bits:.2} bits an element"));
+    let found = table::found(least);
     println!("At most {LOSS_MAX} point lost: {found} (wanted: {BITS_MAX}).\n");
     Ok(())
 }

@@ -4,15 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use thalweg_codec::features::fit::Options;
 use thalweg_devices::Model;
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::cut::{self, Cut};
-use crate::fitting::{Probes, Shown};
-use crate::measure::{levels, mean, send, times, uncoded};
-use crate::neighbours::Way;
-use crate::table::{self, Table};
+use crate::descent::Descent;
+use crate::fitting::Probes;
+use crate::measure::{mean, uncoded};
 use crate::wordpiece::Vocabulary;
 use crate::{Failure, data};
 
@@ -25,8 +23,6 @@ const EVERY: usize = 2;
 /// What is asked for.
 const COSINE_MIN: f64 = 0.995;
 const BITS_MAX: f64 = 4.0;
-/// Coarser levels than so many that are too coarse are not measured.
-const MISSES_MAX: usize = 2;
 const PROBES: Probes = Probes { samples: 8, directions: 48 };
 
 /// Prints the tables.
@@ -63,18 +59,11 @@ fn at(model: &Model, layer: &str, fitting: &[Vec<Tensor>], measured: &[Vec<Tenso
     println!("### {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
     let live = cut.live(measured)?;
     let whole = uncoded(&cut, &live, states)?;
-    let books = Shown::of(&cut, &cut.live(fitting)?, PROBES)?.books(Options::DEFAULT)?;
-    let features = |level| Way::Features(books.clone(), level);
-    let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
-    let mut ways = vec![Way::Codec("f16".parse()?), Way::Codec("int8".parse()?)];
-    let near = levels(&live, features, bytes(0.2), bytes(BITS_MAX))?;
-    ways.extend(near.iter().rev().step_by(2).map(|level| features(*level)));
-    let head = ["", "bytes", "bits an element", "mean cosine", "1st percentile", "encode ms", "decode ms"];
-    let mut table = Table::new(&head);
-    let (mut least, mut misses): (Option<f64>, usize) = (None, 0);
-    for way in ways {
-        let sent = send(&cut, &live, &way, states)?;
-        let pairs = sent.answers.iter().zip(&whole).zip(measured);
+    let columns = ["mean cosine", "1st percentile"];
+    let (fitting, bits_max) = (&cut.live(fitting)?, BITS_MAX);
+    let descent = Descent { cut: &cut, fitting, live: &live, probes: PROBES, bits_max, columns: &columns };
+    let found = descent.print(states, |answers| {
+        let pairs = answers.iter().zip(&whole).zip(measured);
         let cosine = |((one, other), inputs): ((&Vec<f32>, &Vec<f32>), &Vec<Tensor>)| {
             let kept = kept(model, inputs);
             cosine(&pooled(one, &kept), &pooled(other, &kept))
@@ -82,31 +71,8 @@ fn at(model: &Model, layer: &str, fitting: &[Vec<Tensor>], measured: &[Vec<Tenso
         let mut cosines: Vec<f64> = pairs.map(cosine).collect();
         cosines.sort_by(f64::total_cmp);
         let (middle, low) = (mean(cosines.iter().copied()), cosines.get(cosines.len() / 100).copied().unwrap_or(0.0));
-        let bits = 8.0 * sent.bytes / cut.elements() as f64;
-        if matches!(way, Way::Features(..)) {
-            if middle >= COSINE_MIN {
-                least = Some(bits);
-            } else {
-                misses += 1;
-            }
-        }
-        let [encode, decode] = times(&live, &way)?;
-        table.row(&[
-            way.title(),
-            table::bytes(sent.bytes),
-            format!("{bits:.2}"),
-            format!("{middle:.5}"),
-            format!("{low:.5}"),
-            table::ms(encode),
-            table::ms(decode),
-        ]);
-        if misses == MISSES_MAX {
-            break;
-        }
-    }
-    println!("{}", table.text());
-    let found =
-        least.map_or("at no level that was measured".to_owned(), |bits| format!("from {bits:.2} bits an element"));
+        (vec![format!("{middle:.5}"), format!("{low:.5}")], middle >= COSINE_MIN)
+    })?;
     println!("Mean cosine of at least {COSINE_MIN}: {found} (wanted: {BITS_MAX}).\n");
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod boxes;
 mod cut;
 mod data;
+mod descent;
 mod detect;
 mod embeddings;
 mod fitting;
@@ -21,8 +22,8 @@ mod text;
 mod wordpiece;
 
 use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+
+use thalweg::calibrate::in_parallel;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -58,22 +59,5 @@ fn both_cores<T: Sync, R: Send>(
     all: &[T],
     make: impl Fn(usize, &T) -> Result<R, Failure> + Sync,
 ) -> Result<Vec<R>, Failure> {
-    let next = AtomicUsize::new(0);
-    let some = || -> Result<Vec<(usize, R)>, Failure> {
-        let mut made = Vec::new();
-        while let Some((at, one)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, all.get(at)?))) {
-            made.push((at, make(at, one)?));
-        }
-        Ok(made)
-    };
-    let parts = thread::scope(|scope| {
-        let threads = [scope.spawn(some), scope.spawn(some)];
-        threads.map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
-    });
-    let mut made = Vec::new();
-    for part in parts {
-        made.extend(part?);
-    }
-    made.sort_by_key(|(at, _)| *at);
-    Ok(made.into_iter().map(|(_, one)| one).collect())
+    in_parallel(all.len(), 2, |at| make(at, &all[at]), |_| {})
 }

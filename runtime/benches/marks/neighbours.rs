@@ -19,8 +19,8 @@ pub(crate) enum Way {
     PerTensor,
     /// `int8`, and its stream through zstd.
     Zstd,
-    /// A level of the books; a tensor without one travels as it is, under `lossless`.
-    Features(Vec<Option<Arc<Book>>>, u8),
+    /// A level of the books, as a codec for each tensor; one without a book travels as it is, under `lossless`.
+    Features(Vec<Codec>, u8),
 }
 
 impl Way {
@@ -31,6 +31,15 @@ impl Way {
             *of = pixels;
         }
         Ok(Self::Codec(codec))
+    }
+
+    /// A level of these books. What the level makes of them is worked out here, so that no tensor's time has it.
+    pub(crate) fn features(books: &[Option<Arc<Book>>], level: u8) -> Self {
+        let codec = |book: &Option<Arc<Book>>| match book {
+            Some(book) => Codec::Features { level, book: None }.with_book(book),
+            None => Codec::Lossless,
+        };
+        Self::Features(books.iter().map(codec).collect(), level)
     }
 
     /// What the tables call it.
@@ -73,14 +82,11 @@ impl Way {
         }
     }
 
-    fn codec(&self, place: usize) -> Codec {
+    fn codec(&self, place: usize) -> &Codec {
         match self {
-            Self::Codec(codec) => codec.clone(),
-            Self::Features(books, level) => match &books[place] {
-                Some(book) => Codec::Features { level: *level, book: None }.with_book(book),
-                None => Codec::Lossless,
-            },
-            _ => Codec::F32,
+            Self::Codec(codec) => codec,
+            Self::Features(codecs, _) => &codecs[place],
+            Self::PerTensor | Self::Zstd => &Codec::F32,
         }
     }
 }

@@ -86,7 +86,7 @@ fn at(
     let live = cut.live(&photos.inputs)?;
     let shown = Shown::of(&cut, &cut.live(fitting)?, PROBES)?;
     let books = shown.books(Options::DEFAULT)?;
-    let features = |level| Way::Features(books.clone(), level);
+    let features = |level| Way::features(&books, level);
     let near = levels(&live, features, 0.85 * better, 1.2 * wanted)?;
 
     let mut table =
@@ -133,7 +133,7 @@ fn ideas(cut: &Cut, live: &[Vec<Tensor>], shown: &Shown, photos: &Photos, from: 
     let few: Vec<Vec<Tensor>> = live.iter().step_by(IDEAS_EVERY).cloned().collect();
     let curve = |options: Options, from: f64, enough: &dyn Fn(&[Point]) -> bool| -> Result<Vec<Point>, Failure> {
         let books = shown.books(options)?;
-        let features = |level| Way::Features(books.clone(), level);
+        let features = |level| Way::features(&books, level);
         let mut points = Vec::new();
         for level in levels(&few, features, from, f64::INFINITY)? {
             let sent = send(cut, &few, &features(level), logits)?;

@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 
-use thalweg_codec::features::fit::Options;
 use thalweg_devices::Model;
 use thalweg_modules::{Layout, Normalise};
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::cut::{self, Cut};
-use crate::fitting::{Probes, Shown};
-use crate::measure::{levels, mean, send, times, uncoded};
-use crate::neighbours::Way;
+use crate::descent::Descent;
+use crate::fitting::Probes;
+use crate::measure::{mean, uncoded};
 use crate::regions::{Regions, alike, regions};
-use crate::table::{self, Table};
 use crate::{Failure, both_cores, data};
 
 /// Pixels of a side.
@@ -31,8 +29,6 @@ const CUTS: [&str; 2] = ["p2o.Add.42", "p2o.Mul.124"];
 /// What is asked for, as of the recogniser.
 const SAME_MIN: f64 = 0.99;
 const BITS_MAX: f64 = 3.2;
-/// Coarser levels than so many that are too coarse are not measured.
-const MISSES_MAX: usize = 2;
 const PROBES: Probes = Probes { samples: 4, directions: 16 };
 
 /// Prints the tables.
@@ -73,45 +69,15 @@ fn at(
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### Detector {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
     let live = cut.live(measured)?;
-    let books = Shown::of(&cut, &cut.live(fitting)?, PROBES)?.books(Options::DEFAULT)?;
-    let features = |level| Way::Features(books.clone(), level);
-    let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
-    let mut ways = vec![Way::Codec("f16".parse()?), Way::Codec("int8".parse()?)];
-    let near = levels(&live, features, bytes(0.2), bytes(BITS_MAX))?;
-    ways.extend(near.iter().rev().step_by(2).map(|level| features(*level)));
-    let head = ["", "bytes", "bits an element", "IoU of the map", "regions alike", "encode ms", "decode ms"];
-    let mut table = Table::new(&head);
-    let (mut least, mut misses): (Option<f64>, usize) = (None, 0);
-    for way in ways {
-        let sent = send(&cut, &live, &way, regions)?;
-        let pairs = || sent.answers.iter().zip(whole);
+    let (fitting, bits_max) = (&cut.live(fitting)?, BITS_MAX);
+    let columns = ["IoU of the map", "regions alike"];
+    let descent = Descent { cut: &cut, fitting, live: &live, probes: PROBES, bits_max, columns: &columns };
+    let found = descent.print(regions, |answers| {
+        let pairs = || answers.iter().zip(whole);
         let overlap = mean(pairs().map(|(one, other)| one.overlap(other)));
         let same = mean(pairs().map(|(one, other)| f64::from(u8::from(alike(one, other)))));
-        let bits = 8.0 * sent.bytes / cut.elements() as f64;
-        if matches!(way, Way::Features(..)) {
-            if same >= SAME_MIN {
-                least = Some(bits);
-            } else {
-                misses += 1;
-            }
-        }
-        let [encode, decode] = times(&live, &way)?;
-        table.row(&[
-            way.title(),
-            table::bytes(sent.bytes),
-            format!("{bits:.2}"),
-            format!("{overlap:.4}"),
-            format!("{:.1} %", 100.0 * same),
-            table::ms(encode),
-            table::ms(decode),
-        ]);
-        if misses == MISSES_MAX {
-            break;
-        }
-    }
-    println!("{}", table.text());
-    let found =
-        least.map_or("at no level that was measured".to_owned(), |bits| format!("from {bits:.2} bits an element"));
+        (vec![format!("{overlap:.4}"), format!("{:.1} %", 100.0 * same)], same >= SAME_MIN)
+    })?;
     println!(
         "All regions alike (one to one, at IoU 0.5) in at least {:.0} % of pictures: {found} (wanted: {BITS_MAX}).\n",
         100.0 * SAME_MIN

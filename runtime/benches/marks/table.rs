@@ -31,6 +31,11 @@ pub(crate) fn bytes(bytes: f64) -> String {
     groups.join(",")
 }
 
+/// From how many bits an element on a mark is kept.
+pub(crate) fn found(least: Option<f64>) -> String {
+    least.map_or("at no level that was measured".to_owned(), |bits| format!("from {bits:.2} bits an element"))
+}
+
 /// Milliseconds.
 pub(crate) fn ms(time: std::time::Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1e3)

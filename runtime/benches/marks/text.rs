@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use thalweg_codec::features::fit::Options;
 use thalweg_devices::Model;
 use thalweg_modules::{Layout, Normalise};
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::cut::{self, Cut};
-use crate::fitting::{Probes, Shown};
-use crate::measure::{levels, mean, send, times, uncoded};
-use crate::neighbours::Way;
-use crate::table::{self, Table};
+use crate::descent::Descent;
+use crate::fitting::Probes;
+use crate::measure::{mean, uncoded};
 use crate::{Failure, both_cores, data, scenes};
 
 /// The recogniser's input: a codebook belongs to one shape, so lines are filled up to this width. Three quarters of the
@@ -27,8 +25,6 @@ const CUTS: [&str; 3] = ["p2o.AveragePool.0", "p2o.Add.166", "p2o.Conv.11"];
 /// What is asked for: this share of lines reads the same, at a tenth of the bits of f32.
 const SAME_MIN: f64 = 99.0;
 const BITS_MAX: f64 = 3.2;
-/// Coarser levels than so many that are too coarse are not measured.
-const MISSES_MAX: usize = 2;
 const PROBES: Probes = Probes { samples: 4, directions: 32 };
 
 /// Lines to fit to, lines to measure on, and what is written on those.
@@ -69,41 +65,16 @@ fn at(model: &Model, layer: &str, lines: &Lines, keys: &Keys, read: &[String]) -
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### Recogniser {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
     let live = cut.live(&lines.measured)?;
-    let books = Shown::of(&cut, &cut.live(&lines.fitting)?, PROBES)?.books(Options::DEFAULT)?;
-    let features = |level| Way::Features(books.clone(), level);
-    let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
-    let mut ways = vec![Way::Codec("f16".parse()?), Way::Codec("int8".parse()?)];
-    let near = levels(&live, features, bytes(0.2), bytes(BITS_MAX))?;
-    ways.extend(near.iter().rev().step_by(2).map(|level| features(*level)));
-    let mut table = Table::new(&["", "bytes", "bits an element", "lines read the same", "encode ms", "decode ms"]);
-    let (mut least, mut misses): (Option<f64>, usize) = (None, 0);
-    for way in ways {
-        let sent = send(&cut, &live, &way, |outputs| keys.read_line(outputs))?;
-        let same = 100.0 * mean(sent.answers.iter().zip(read).map(|(one, other)| f64::from(u8::from(one == other))));
-        let bits = 8.0 * sent.bytes / cut.elements() as f64;
-        if matches!(way, Way::Features(..)) {
-            if same >= SAME_MIN {
-                least = Some(bits);
-            } else {
-                misses += 1;
-            }
-        }
-        let [encode, decode] = times(&live, &way)?;
-        table.row(&[
-            way.title(),
-            table::bytes(sent.bytes),
-            format!("{bits:.2}"),
-            format!("{same:.1} %"),
-            table::ms(encode),
-            table::ms(decode),
-        ]);
-        if misses == MISSES_MAX {
-            break;
-        }
-    }
-    println!("{}", table.text());
-    let found =
-        least.map_or("at no level that was measured".to_owned(), |bits| format!("from {bits:.2} bits an element"));
+    let (fitting, bits_max) = (&cut.live(&lines.fitting)?, BITS_MAX);
+    let columns = ["lines read the same"];
+    let descent = Descent { cut: &cut, fitting, live: &live, probes: PROBES, bits_max, columns: &columns };
+    let found = descent.print(
+        |outputs| keys.read_line(outputs),
+        |answers| {
+            let same = 100.0 * mean(answers.iter().zip(read).map(|(one, other)| f64::from(u8::from(one == other))));
+            (vec![format!("{same:.1} %")], same >= SAME_MIN)
+        },
+    )?;
     println!("At least {SAME_MIN} % of lines read the same: {found} (wanted: {BITS_MAX}, a tenth of f32).\n");
     Ok(())
 }

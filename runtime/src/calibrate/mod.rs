@@ -40,7 +40,7 @@ pub use files::{SampleFile, sample_files};
 pub use judge::{Argmax, Cosine, Judge, Judged, SquaredError, judge_for};
 pub use kept::Kept;
 pub use labels::{Labelled, Labels};
-use parallel::in_parallel;
+pub use parallel::in_parallel;
 pub use places::{Places, named, worthwhile};
 pub use rivals::rivals;
 pub use split::{Fitting, Held, Split};
@@ -158,9 +158,9 @@ fn features<S: Sample>(
 ) -> Result<Vec<Option<Vec<Vec<f32>>>>, RunError> {
     let bytes: usize = tensors.iter().map(|tensor| tensor.spec.len().saturating_mul(size_of::<f32>())).sum();
     let chosen = spread(fitting.all().len(), (KEPT_BYTES_MAX / bytes.max(1)).max(1));
-    let run = |at: usize| {
+    let run = |at: usize| -> Result<Vec<_>, RunError> {
         let below = parts.below(&fitting.all()[chosen[at]].inputs()?)?;
-        Ok(below.live.iter().map(elements).collect::<Vec<_>>())
+        Ok(below.live.iter().map(elements).collect())
     };
     let made = in_parallel(chosen.len(), options.threads, run, |done| watch(Step::Features, done, chosen.len()))?;
     let mut features: Vec<Option<Vec<Vec<f32>>>> = vec![Some(Vec::with_capacity(made.len())); tensors.len()];

@@ -4,17 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::run::RunError;
-
 /// What `each` makes of `0..count`, in this order, on so many threads; `done` hears how many are ready.
 ///
 /// After an error no other begins. Of several errors it is the one of the lowest index.
-pub(super) fn in_parallel<T: Send>(
+pub fn in_parallel<T: Send, E: Send>(
     count: usize,
     threads: usize,
-    each: impl Fn(usize) -> Result<T, RunError> + Sync,
+    each: impl Fn(usize) -> Result<T, E> + Sync,
     done: impl Fn(usize) + Sync,
-) -> Result<Vec<T>, RunError> {
+) -> Result<Vec<T>, E> {
     let (next, ready, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let made = Mutex::new(Vec::with_capacity(count));
     let one_after_the_other = || {
@@ -44,13 +42,14 @@ pub(super) fn in_parallel<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::RunError;
 
     #[test]
     fn results_stand_in_order_and_each_is_made_once() {
         let runs = AtomicUsize::new(0);
         let square = |index: usize| {
             runs.fetch_add(1, Ordering::Relaxed);
-            Ok(index * index)
+            Ok::<_, RunError>(index * index)
         };
         let squares = in_parallel(100, 3, square, |_| {}).expect("no error");
         assert_eq!(squares, (0..100).map(|index| index * index).collect::<Vec<_>>());

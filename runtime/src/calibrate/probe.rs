@@ -61,7 +61,7 @@ pub(super) fn sensitivities<S: Sample>(
     let bands: Vec<(usize, usize)> = probed.iter().map(|it| (it.basis.bands(), it.basis.components())).collect();
     let extent = Extent::within(options.effort * options.threads as u32, tail, &bands);
     let chosen = spread(samples.len(), extent.samples);
-    let undisturbed = |at: usize| {
+    let undisturbed = |at: usize| -> Result<Undisturbed, RunError> {
         let below = parts.below(&samples[chosen[at]].inputs()?)?;
         let outputs = parts.above(&below, &below.live)?;
         Ok(Undisturbed { below, outputs })

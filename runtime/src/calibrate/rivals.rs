@@ -33,7 +33,7 @@ pub fn rivals<S: Sample>(
             .collect(),
     };
     let chosen = spread(held.all().len(), options.measured_max);
-    let reference = |at: usize| Ok(whole.run(&held.all()[chosen[at]].inputs()?)?);
+    let reference = |at: usize| -> Result<_, RunError> { Ok(whole.run(&held.all()[chosen[at]].inputs()?)?) };
     let references = in_parallel(chosen.len(), options.threads, reference, |_| {})?;
     let variances = variances(references.iter().map(Vec::as_slice));
     let run = |at: usize| {
@@ -59,7 +59,7 @@ pub fn rivals<S: Sample>(
             let right = judge.rightness(chosen[at], &outputs);
             shown.push((bytes as f64, judge.disagreement(reference, &outputs, &variances), right));
         }
-        Ok((judge.rightness(chosen[at], reference), shown))
+        Ok::<_, RunError>((judge.rightness(chosen[at], reference), shown))
     };
     let shown = in_parallel(chosen.len(), options.threads, run, |done| progress(done, chosen.len()))?;
     let accuracy = mean(shown.iter().filter_map(|(right, _)| *right));

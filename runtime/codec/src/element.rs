@@ -10,6 +10,8 @@ pub(crate) trait Element {
     const ROUNDING: f64;
     /// … and by at most this among them.
     const ROUNDING_MIN: f64;
+    /// The largest finite number.
+    const LARGEST: f32;
 
     /// The number in `SIZE` little-endian bytes.
     fn read(bytes: &[u8]) -> f32;
@@ -22,6 +24,7 @@ impl Element for f32 {
     const SIZE: usize = 4;
     const ROUNDING: f64 = 0.0;
     const ROUNDING_MIN: f64 = 0.0;
+    const LARGEST: f32 = f32::MAX;
 
     fn read(bytes: &[u8]) -> f32 {
         Self::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
@@ -36,6 +39,7 @@ impl Element for f16 {
     const SIZE: usize = 2;
     const ROUNDING: f64 = power_of_half(11);
     const ROUNDING_MIN: f64 = power_of_half(25);
+    const LARGEST: f32 = f16::MAX.to_f32_const();
 
     fn read(bytes: &[u8]) -> f32 {
         Self::from_le_bytes([bytes[0], bytes[1]]).to_f32()
@@ -50,6 +54,7 @@ impl Element for bf16 {
     const SIZE: usize = 2;
     const ROUNDING: f64 = power_of_half(8);
     const ROUNDING_MIN: f64 = power_of_half(134);
+    const LARGEST: f32 = bf16::MAX.to_f32_const();
 
     fn read(bytes: &[u8]) -> f32 {
         Self::from_le_bytes([bytes[0], bytes[1]]).to_f32()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use thalweg_codec::features;
 use thalweg_codec::features::fit::{Basis, Options, Rotation, fit};
 use thalweg_codec::{Book, BookError, Bound, Codec, CodecError, LEVELS};
 use thalweg_planner::{DType, Tensor, TensorSpec};
@@ -118,6 +119,17 @@ fn a_tensor_that_is_larger_than_all_samples_stays_within_the_bound() {
             }
             Bound::Measured => panic!("a bound is declared"),
         }
+    }
+}
+
+#[test]
+fn what_is_beyond_the_range_of_a_type_becomes_its_largest_number() {
+    for (dtype, largest) in
+        [(DType::F16, 65_504.0), (DType::Bf16, 255.0 / 128.0 * 2.0_f32.powi(127)), (DType::F32, f32::MAX)]
+    {
+        let made =
+            features::tensor(&TensorSpec::new(dtype, [2]), &[f32::INFINITY, -1.5 * largest]).expect("two floats");
+        assert_eq!(features::elements(&made), Some(vec![largest, -largest]), "{dtype}");
     }
 }
 

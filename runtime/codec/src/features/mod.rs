@@ -129,8 +129,8 @@ pub fn elements(tensor: &Tensor) -> Option<Vec<f32>> {
     Some(elements)
 }
 
-/// A tensor of f32, f16 or bf16 from its elements, rounded to its type; `None` for another type, and where there are not
-/// as many as it has.
+/// A tensor of f32, f16 or bf16 from its elements, rounded to its type, where what is beyond its range becomes its largest
+/// number; `None` for another type, and where there are not as many as it has.
 pub fn tensor(spec: &TensorSpec, elements: &[f32]) -> Option<Tensor> {
     let data = match spec.dtype {
         DType::F32 => store::<f32>(elements),
@@ -154,7 +154,7 @@ pub(crate) fn load(tensor: &Tensor, elements: &mut Vec<f32>) {
 fn store<E: Element>(elements: &[f32]) -> Vec<u8> {
     let mut data = vec![0; E::SIZE * elements.len()];
     for (bytes, element) in data.chunks_exact_mut(E::SIZE).zip(elements) {
-        E::write(*element, bytes);
+        E::write(element.clamp(-E::LARGEST, E::LARGEST), bytes);
     }
     data
 }

@@ -1,10 +1,12 @@
-//! The engine can panic on a malformed model or input; here a panic becomes an error.
+//! The engine can panic on a malformed model or input; here a panic becomes an error. And whoever comes after it finds the
+//! registers clean.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 use crate::reason::panic_reason;
+use crate::registers::clear_upper_halves;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -28,6 +30,7 @@ pub(crate) fn guard<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     });
     let outer = GUARDED.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(call));
+    clear_upper_halves();
     GUARDED.set(outer);
     result.map_err(|_| MESSAGE.take())
 }

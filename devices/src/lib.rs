@@ -6,6 +6,7 @@ pub mod link;
 pub mod catalogue;
 mod onnx;
 mod bounds;
+mod registers;
 mod guard;
 mod reason;
 mod model;

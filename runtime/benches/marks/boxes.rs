@@ -8,7 +8,7 @@ use thalweg_planner::Tensor;
 
 use crate::cut::{self, Cut};
 use crate::detect::{Found, average_precision, boxes};
-use crate::fitting::{Probes, Shown};
+use crate::fitting;
 use crate::measure::{levels, send, times, uncoded};
 use crate::neighbours::Way;
 use crate::table::{self, Table};
@@ -19,16 +19,13 @@ const PIXELS: Pixels = Pixels { mean: [0.0; 3], scale: [255.0; 3] };
 const NORMALISE: Normalise = Normalise { mean: PIXELS.mean, scale: PIXELS.scale, layout: Layout::Nchw };
 /// The layers before a cut: one tensor with more numbers than the picture holds, of leaky rectifiers or pools of them.
 const CUTS: [&str; 3] = ["MaxPool_12", "LeakyRelu_14", "MaxPool_9"];
-/// Each third photo is fitted to, each second labelled one is measured on.
+/// Each third photo is fitted to; all labelled ones are measured.
 const FITTING_EVERY: usize = 3;
-const MEASURED_EVERY: usize = 2;
-/// Boxes of the uncut model with more confidence are the truth.
-const TRUE_FROM: f32 = 0.3;
+/// Boxes of the uncut model with more confidence are the truth: darknet shows those.
+const TRUE_FROM: f32 = 0.25;
 /// What is asked for: bits an element at most, and points of mean average precision that may be lost.
 const BITS_MAX: f64 = 0.8;
 const LOSS_MAX: f64 = 1.0;
-/// A run takes a tenth of a second: fewer probes than of a classifier.
-const PROBES: Probes = Probes { samples: 4, directions: 32 };
 
 /// Prints the tables.
 pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
@@ -44,7 +41,7 @@ pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
     };
     let spec = &model.inputs()[0].spec;
     let fitting = data::inputs(&data::pictures(&natural, FITTING_EVERY)?, &NORMALISE, spec)?;
-    let photos = data::inputs(&data::pictures(&labelled, MEASURED_EVERY)?, &NORMALISE, spec)?;
+    let photos = data::inputs(&data::pictures(&labelled, 1)?, &NORMALISE, spec)?;
     let found = uncoded(&Cut::at_input(&model)?, &photos, boxes)?;
     let truth: Vec<Vec<Found>> = found
         .iter()
@@ -76,7 +73,7 @@ fn at(
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
     let live = cut.live(photos)?;
-    let books = Shown::of(&cut, &cut.live(fitting)?, PROBES)?.books(Options::DEFAULT)?;
+    let books = fitting::shown(model, &cut, fitting, photos)?.books(Options::DEFAULT)?;
     let features = |level| Way::features(&books, level);
     let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
     let mut table = Table::new(&["", "bytes", "bits an element", "mAP at IoU 0.5", "encode ms", "decode ms"]);

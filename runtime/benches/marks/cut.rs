@@ -1,14 +1,18 @@
 //! A model cut at one place: what crosses there, and what its upper part makes of it.
 
 use thalweg_devices::{Model, Stage};
-use thalweg_planner::{Graph, Separator, Tensor, TensorSpec};
+use thalweg_planner::{DType, Graph, Separator, Tensor, TensorSpec};
 
-use crate::{Failure, both_cores, fitting};
+use crate::{Failure, both_cores};
+
+/// Smaller tensors, such as masks, do not count where bits an element are told; their bytes do.
+const ELEMENTS_MIN: usize = 2048;
 
 /// A model in two parts; the lower one is missing where the cut is before the first layer.
 pub(crate) struct Cut {
     /// The layer before the cut.
     pub(crate) after: String,
+    pub(crate) separator: Separator,
     /// What crosses.
     pub(crate) specs: Vec<TensorSpec>,
     /// Which share of the multiply-adds comes before it.
@@ -21,7 +25,8 @@ impl Cut {
     /// The cut before the first layer: what crosses is the input.
     pub(crate) fn at_input(model: &Model) -> Result<Self, Failure> {
         let specs = model.inputs().iter().map(|port| port.spec.clone()).collect();
-        Ok(Self { after: "the input".to_owned(), specs, before: 0.0, head: None, tail: model.whole()? })
+        let separator = Separator { at: 0, live: Vec::new() };
+        Ok(Self { after: "the input".to_owned(), separator, specs, before: 0.0, head: None, tail: model.whole()? })
     }
 
     /// The cut behind the layer of this name, where no output of the model is made before it.
@@ -41,6 +46,7 @@ impl Cut {
             before: graph.macs(below.iter().copied()).0 as f64 / all as f64,
             head: Some(model.partition(below, &graph.inputs, &live)?.prepare()?),
             tail: model.partition(above, &live, &graph.outputs)?.prepare()?,
+            separator: Separator { at, live },
         })
     }
 
@@ -50,9 +56,10 @@ impl Cut {
         format!("after {}: {}", self.after, shapes.join(" and "))
     }
 
-    /// How many elements of floats cross, masks and other small tensors left out: their bytes count, they do not.
+    /// How many elements of floats cross, in tensors of at least [`ELEMENTS_MIN`].
     pub(crate) fn elements(&self) -> usize {
-        self.specs.iter().filter(|spec| fitting::has_book(spec)).map(TensorSpec::len).sum()
+        let counts = |spec: &&TensorSpec| spec.dtype == DType::F32 && spec.len() >= ELEMENTS_MIN;
+        self.specs.iter().filter(counts).map(TensorSpec::len).sum()
     }
 
     /// What crosses for each of these inputs.

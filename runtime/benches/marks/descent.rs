@@ -1,11 +1,12 @@
 //! What is kept of a model's answers where what crosses a cut gets coarser and coarser.
 
 use thalweg_codec::features::fit::Options;
+use thalweg_devices::Model;
 use thalweg_planner::Tensor;
 
 use crate::Failure;
 use crate::cut::Cut;
-use crate::fitting::{Probes, Shown};
+use crate::fitting;
 use crate::measure::{levels, send, times};
 use crate::neighbours::Way;
 use crate::table::{self, Table};
@@ -17,11 +18,11 @@ const MISSES_MAX: usize = 2;
 
 /// What is measured at a cut.
 pub(crate) struct Descent<'a> {
+    pub(crate) model: &'a Model,
     pub(crate) cut: &'a Cut,
-    /// What crosses for the samples that are fitted to, and for those that are measured.
+    /// The inputs that are fitted to, and those that are measured.
     pub(crate) fitting: &'a [Vec<Tensor>],
-    pub(crate) live: &'a [Vec<Tensor>],
-    pub(crate) probes: Probes,
+    pub(crate) measured: &'a [Vec<Tensor>],
     /// Bits an element of the finest level.
     pub(crate) bits_max: f64,
     /// What the columns say between bits and times.
@@ -37,8 +38,9 @@ impl Descent<'_> {
         read: impl Fn(&[Tensor]) -> Result<A, Failure> + Sync,
         judge: impl Fn(&[A]) -> (Vec<String>, bool),
     ) -> Result<String, Failure> {
-        let Self { cut, live, .. } = self;
-        let books = Shown::of(cut, self.fitting, self.probes)?.books(Options::DEFAULT)?;
+        let Self { cut, .. } = self;
+        let live = &cut.live(self.measured)?;
+        let books = fitting::shown(self.model, cut, self.fitting, self.measured)?.books(Options::DEFAULT)?;
         let features = |level| Way::features(&books, level);
         let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
         let mut ways = vec![Way::Codec("f16".parse()?), Way::Codec("int8".parse()?)];

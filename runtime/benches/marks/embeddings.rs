@@ -9,7 +9,6 @@ use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::cut::{self, Cut};
 use crate::descent::Descent;
-use crate::fitting::Probes;
 use crate::measure::{mean, uncoded};
 use crate::wordpiece::Vocabulary;
 use crate::{Failure, data};
@@ -23,7 +22,6 @@ const EVERY: usize = 2;
 /// What is asked for.
 const COSINE_MIN: f64 = 0.995;
 const BITS_MAX: f64 = 4.0;
-const PROBES: Probes = Probes { samples: 8, directions: 48 };
 
 /// Prints the tables.
 pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
@@ -57,11 +55,9 @@ pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
 fn at(model: &Model, layer: &str, fitting: &[Vec<Tensor>], measured: &[Vec<Tensor>]) -> Result<(), Failure> {
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
-    let live = cut.live(measured)?;
-    let whole = uncoded(&cut, &live, states)?;
+    let whole = uncoded(&Cut::at_input(model)?, measured, states)?;
     let columns = ["mean cosine", "1st percentile"];
-    let (fitting, bits_max) = (&cut.live(fitting)?, BITS_MAX);
-    let descent = Descent { cut: &cut, fitting, live: &live, probes: PROBES, bits_max, columns: &columns };
+    let descent = Descent { model, cut: &cut, fitting, measured, bits_max: BITS_MAX, columns: &columns };
     let found = descent.print(states, |answers| {
         let pairs = answers.iter().zip(&whole).zip(measured);
         let cosine = |((one, other), inputs): ((&Vec<f32>, &Vec<f32>), &Vec<Tensor>)| {

@@ -54,10 +54,13 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Does the same to everything on two threads; the results stand in the order of what they are of.
+/// The machine that the tables in `docs` are from has two cores.
+const THREADS: usize = 2;
+
+/// Does the same to everything on [`THREADS`] threads; the results stand in the order of what they are of.
 fn both_cores<T: Sync, R: Send>(
     all: &[T],
     make: impl Fn(usize, &T) -> Result<R, Failure> + Sync,
 ) -> Result<Vec<R>, Failure> {
-    in_parallel(all.len(), 2, |at| make(at, &all[at]), |_| {})
+    in_parallel(all.len(), THREADS, |at| make(at, &all[at]), |_| {})
 }

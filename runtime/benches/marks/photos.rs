@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use thalweg::calibrate::Shown;
 use thalweg_codec::Pixels;
 use thalweg_codec::features::fit::{Options, Restore, Rotation};
 use thalweg_devices::Model;
@@ -12,7 +13,7 @@ use thalweg_modules::{Layout, Normalise};
 use thalweg_planner::Tensor;
 
 use crate::cut::{self, Cut};
-use crate::fitting::{Probes, Shown};
+use crate::fitting;
 use crate::measure::{Sent, levels, mean, send, times, uncoded};
 use crate::neighbours::Way;
 use crate::table::{self, Table};
@@ -29,15 +30,21 @@ const LOSS_MAX: f64 = 1.0;
 const AGREEMENT_MIN: f64 = 90.0;
 /// Ideas are compared on each second photo: a mean of divergences needs fewer than a share of agreements.
 const IDEAS_EVERY: usize = 2;
-const PROBES: Probes = Probes { samples: 16, directions: 96 };
 
 /// The photos that are measured on.
 struct Photos {
     inputs: Vec<Vec<Tensor>>,
-    /// The classes that are right.
-    classes: Vec<Vec<usize>>,
+    labels: Vec<Label>,
     /// What the uncut model says.
     logits: Vec<Vec<f32>>,
+}
+
+/// What is known of a photo.
+struct Label {
+    /// What it shows; photos of the same object follow each other.
+    object: String,
+    /// The classes that are right.
+    classes: Vec<usize>,
 }
 
 /// Prints the tables.
@@ -84,7 +91,7 @@ fn at(
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
     let live = cut.live(&photos.inputs)?;
-    let shown = Shown::of(&cut, &cut.live(fitting)?, PROBES)?;
+    let shown = fitting::shown(model, &cut, fitting, &photos.inputs)?;
     let books = shown.books(Options::DEFAULT)?;
     let features = |level| Way::features(&books, level);
     let near = levels(&live, features, 0.85 * better, 1.2 * wanted)?;
@@ -197,12 +204,17 @@ impl Photos {
         let files: Vec<PathBuf> = labels.keys().map(|file| folder.join("img").join(file)).collect();
         let inputs = data::inputs(&files, &NORMALISE, &model.inputs()[0].spec)?;
         let logits = uncoded(&Cut::at_input(model)?, &inputs, logits)?;
-        Ok(Self { inputs, classes: labels.into_values().collect(), logits })
+        Ok(Self { inputs, labels: labels.into_values().collect(), logits })
     }
 
     /// The share of photos that are read right.
     fn right(&self, answers: &[Vec<f32>]) -> f64 {
-        mean(answers.iter().zip(&self.classes).map(|(answer, classes)| share(classes.contains(&best(answer)))))
+        mean(self.rights(answers))
+    }
+
+    /// For each photo 1 where it is read right, 0 where not.
+    fn rights<'a>(&'a self, answers: &'a [Vec<f32>]) -> impl Iterator<Item = f64> + 'a {
+        answers.iter().zip(&self.labels).map(|(answer, label)| share(label.classes.contains(&best(answer))))
     }
 
     /// A row of the table beside the neighbours.
@@ -210,12 +222,12 @@ impl Photos {
         let sent = send(cut, live, way, logits)?;
         let [encode, decode] = times(live, way)?;
         let bits = 8.0 * sent.bytes / cut.elements() as f64;
-        let (gain, agreement) = (self.gain(&sent), self.agreement(&sent));
+        let ([gain, error], agreement) = (self.gain(&sent), self.agreement(&sent));
         let cells = [
             way.title(),
             table::bytes(sent.bytes),
             format!("{bits:.2}"),
-            format!("{gain:+.2}"),
+            format!("{gain:+.2} ± {error:.2}"),
             format!("{agreement:.1} %"),
             table::ms(encode),
             table::ms(decode),
@@ -223,9 +235,20 @@ impl Photos {
         Ok(Row { cells, bytes: sent.bytes, gain, agreement })
     }
 
-    /// By how many percentage points more photos are read right than without coding.
-    fn gain(&self, sent: &Sent<Vec<f32>>) -> f64 {
-        100.0 * (self.right(&sent.answers) - self.right(&self.logits))
+    /// By how many percentage points more photos are read right than without coding, and the standard error of that: over
+    /// objects, because photos of the same one are not independent.
+    fn gain(&self, sent: &Sent<Vec<f32>>) -> [f64; 2] {
+        let gains: Vec<f64> =
+            self.rights(&sent.answers).zip(self.rights(&self.logits)).map(|(with, without)| with - without).collect();
+        let photos: Vec<(&Label, f64)> = self.labels.iter().zip(gains.iter().copied()).collect();
+        let objects: Vec<f64> = photos
+            .chunk_by(|(one, _), (other, _)| one.object == other.object)
+            .map(|photos| photos.iter().map(|(_, gain)| gain).sum())
+            .collect();
+        let (middle, count) = (mean(objects.iter().copied()), objects.len() as f64);
+        let squares: f64 = objects.iter().map(|gain| (gain - middle).powi(2)).sum();
+        let error = (squares * count / (count - 1.0).max(1.0)).sqrt() / photos.len().max(1) as f64;
+        [100.0 * mean(gains), 100.0 * error]
     }
 
     /// How many of a hundred photos have the class that they have without coding.
@@ -261,15 +284,16 @@ fn share(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-/// File names with the classes that are right for each.
-fn labels(file: &Path) -> Result<BTreeMap<String, Vec<usize>>, Failure> {
+/// File names with what is known of each.
+fn labels(file: &Path) -> Result<BTreeMap<String, Label>, Failure> {
     let photos: BTreeMap<String, Value> = serde_json::from_str(&fs::read_to_string(file)?)?;
-    let classes = |photo: &Value| -> Option<Vec<usize>> {
-        photo["classes"].as_array()?.iter().map(|class| Some(class.as_u64()? as usize)).collect()
+    let label = |photo: &Value| -> Option<Label> {
+        let classes = photo["classes"].as_array()?.iter().map(|class| Some(class.as_u64()? as usize));
+        Some(Label { object: photo["stamp"].as_str()?.to_owned(), classes: classes.collect::<Option<_>>()? })
     };
-    let read = |(file, photo): (String, Value)| match classes(&photo) {
-        Some(classes) => Ok((file, classes)),
-        None => Err(format!("labels.json says nothing of the classes of {file}").into()),
+    let read = |(file, photo): (String, Value)| match label(&photo) {
+        Some(label) => Ok((file, label)),
+        None => Err(format!("labels.json says nothing of the object and the classes of {file}").into()),
     };
     photos.into_iter().map(read).collect()
 }

@@ -8,7 +8,6 @@ use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::cut::{self, Cut};
 use crate::descent::Descent;
-use crate::fitting::Probes;
 use crate::measure::{mean, uncoded};
 use crate::regions::{Regions, alike, regions};
 use crate::{Failure, both_cores, data};
@@ -29,7 +28,6 @@ const CUTS: [&str; 2] = ["p2o.Add.42", "p2o.Mul.124"];
 /// What is asked for, as of the recogniser.
 const SAME_MIN: f64 = 0.99;
 const BITS_MAX: f64 = 3.2;
-const PROBES: Probes = Probes { samples: 4, directions: 16 };
 
 /// Prints the tables.
 pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
@@ -68,10 +66,8 @@ fn at(
 ) -> Result<(), Failure> {
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### Detector {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
-    let live = cut.live(measured)?;
-    let (fitting, bits_max) = (&cut.live(fitting)?, BITS_MAX);
     let columns = ["IoU of the map", "regions alike"];
-    let descent = Descent { cut: &cut, fitting, live: &live, probes: PROBES, bits_max, columns: &columns };
+    let descent = Descent { model, cut: &cut, fitting, measured, bits_max: BITS_MAX, columns: &columns };
     let found = descent.print(regions, |answers| {
         let pairs = || answers.iter().zip(whole);
         let overlap = mean(pairs().map(|(one, other)| one.overlap(other)));

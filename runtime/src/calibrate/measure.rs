@@ -82,10 +82,10 @@ pub(super) fn codecs<S: Sample>(
     Ok(measured)
 }
 
-/// The codec with the book of a tensor; exact where it needs one and there is none.
+/// The codec with the book of a tensor; `lossless` where it needs one and there is none.
 fn of_tensor(codec: &Codec, tensor: &TensorBook) -> Codec {
     match (codec, &tensor.book) {
-        (Codec::Features { .. }, None) => Codec::F32,
+        (Codec::Features { .. }, None) => Codec::Lossless,
         (_, Some(book)) => codec.clone().with_book(book),
         (_, None) => codec.clone(),
     }

@@ -7,32 +7,33 @@
 //! | `split.rs`    | which samples are fitted to, and which others are measured: never the same      |
 //! | `places.rs`   | the cuts that are worth a book                                                  |
 //! | `parallel.rs` | the same for all samples, on all cores                                          |
+//! | `shown.rs`    | what samples show of the tensors of a cut, and books from that                  |
 //! | `probe.rs`    | how far the answer moves when features do                                       |
 //! | `judge.rs`    | how much an answer differs from another                                         |
 //! | `measure.rs`  | bytes, times and disagreement of each level                                     |
 //! | `rivals.rs`   | the same of the input as a picture                                              |
 //! | `kept.rs`     | the file, which is complete after each cut                                      |
 //!
-//! Whoever has samples, a judge and cuts calls [`cut()`]; `thalweg calibrate` does no more than that.
+//! Whoever has samples, a judge and cuts calls [`cut()`]; `thalweg calibrate` does no more than that. Whoever wants to fit
+//! books of several kinds to the same samples keeps what [`Shown`] has seen.
 
 mod files;
 mod labels;
 mod split;
 mod places;
 mod parallel;
+mod shown;
 mod probe;
 mod judge;
 mod measure;
 mod rivals;
 mod kept;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_codec::features::elements;
-use thalweg_codec::features::fit::{self, Basis};
+use thalweg_codec::features::fit;
 use thalweg_devices::{Model, Split as Parts};
-use thalweg_planner::{Graph, Separator, Tensor};
+use thalweg_planner::{Graph, Separator, Tensor, TensorSpec};
 
 use crate::codebook::{CutBooks, TensorBook};
 use crate::run::RunError;
@@ -43,6 +44,7 @@ pub use labels::{Labelled, Labels};
 pub use parallel::in_parallel;
 pub use places::{Places, named, worthwhile};
 pub use rivals::rivals;
+pub use shown::Shown;
 pub use split::{Fitting, Held, Split};
 
 /// Features and answers of more than this are not kept at a time: fewer samples are taken then, evenly spread.
@@ -103,7 +105,13 @@ pub fn cut<S: Sample, H: Sample>(
 ) -> Result<CutBooks, RunError> {
     let parts = Parts::new(model, graph, separator.clone())?;
     let mut tensors: Vec<TensorBook> = separator.live.iter().filter_map(|id| tensor_book(model, graph, *id)).collect();
-    fit_books(&parts, &mut tensors, fitting, options, watch)?;
+    let specs: Vec<TensorSpec> = tensors.iter().map(|tensor| tensor.spec.clone()).collect();
+    let shown = Shown::of(&parts, &specs, fitting, options, watch)?;
+    watch(Step::Fitting, 0, 1);
+    for (tensor, book) in tensors.iter_mut().zip(shown.books(options.fit)?) {
+        tensor.book = book;
+    }
+    watch(Step::Fitting, 1, 1);
     let codecs = measure::codecs(&parts, &tensors, held, judge, options, watch)?;
     Ok(CutBooks { at: separator.at, tensors, codecs })
 }
@@ -111,68 +119,6 @@ pub fn cut<S: Sample, H: Sample>(
 fn tensor_book(model: &Model, graph: &Graph, id: usize) -> Option<TensorBook> {
     let spec = model.spec(id)?.clone();
     Some(TensorBook { id, name: graph.tensors[id].name.clone(), spec, len: 0, book: None })
-}
-
-/// Fits a book to each tensor that can have one; all of them have the same steps in units of the answer's movement.
-fn fit_books<S: Sample>(
-    parts: &Parts,
-    tensors: &mut [TensorBook],
-    fitting: &Fitting<S>,
-    options: &Options,
-    watch: Watch<'_>,
-) -> Result<(), RunError> {
-    let features = features(parts, tensors, fitting, options, watch)?;
-    let fitted = tensors.iter().zip(&features).enumerate();
-    let fitted = fitted.filter_map(|(at, (tensor, samples))| Some((at, Basis::fit(&tensor.spec, samples.as_ref()?)?)));
-    let (places, bases): (Vec<usize>, Vec<Basis>) = fitted.unzip();
-    if places.is_empty() {
-        return Ok(());
-    }
-    let samples: Vec<Vec<Vec<f32>>> =
-        features.into_iter().enumerate().filter(|(at, _)| places.contains(at)).filter_map(|(_, it)| it).collect();
-    let sizes: Vec<f32> = samples.iter().map(|samples| probe::SIZE * deviation(samples.iter().flatten())).collect();
-    let probed: Vec<probe::Probed<'_>> = places
-        .iter()
-        .zip(&bases)
-        .zip(sizes)
-        .map(|((at, basis), size)| probe::Probed { at: *at, basis, size })
-        .collect();
-    let sensitivities = probe::sensitivities(parts, &probed, fitting, options, watch)?;
-    watch(Step::Fitting, 0, 1);
-    let books = fit::fit(&bases, &sensitivities, &samples, options.fit);
-    let books = books.ok_or_else(|| RunError::NoTransform { tensor: tensors[places[0]].name.clone() })?;
-    for (at, book) in places.into_iter().zip(books) {
-        tensors[at].book = Some(Arc::new(book));
-    }
-    watch(Step::Fitting, 1, 1);
-    Ok(())
-}
-
-/// The features of each tensor, a sample each; `None` for a tensor that is not of floats.
-fn features<S: Sample>(
-    parts: &Parts,
-    tensors: &[TensorBook],
-    fitting: &Fitting<S>,
-    options: &Options,
-    watch: Watch<'_>,
-) -> Result<Vec<Option<Vec<Vec<f32>>>>, RunError> {
-    let bytes: usize = tensors.iter().map(|tensor| tensor.spec.len().saturating_mul(size_of::<f32>())).sum();
-    let chosen = spread(fitting.all().len(), (KEPT_BYTES_MAX / bytes.max(1)).max(1));
-    let run = |at: usize| -> Result<Vec<_>, RunError> {
-        let below = parts.below(&fitting.all()[chosen[at]].inputs()?)?;
-        Ok(below.live.iter().map(elements).collect())
-    };
-    let made = in_parallel(chosen.len(), options.threads, run, |done| watch(Step::Features, done, chosen.len()))?;
-    let mut features: Vec<Option<Vec<Vec<f32>>>> = vec![Some(Vec::with_capacity(made.len())); tensors.len()];
-    for sample in made {
-        for (all, one) in features.iter_mut().zip(sample) {
-            match (all.as_mut(), one) {
-                (Some(all), Some(one)) => all.push(one),
-                _ => *all = None,
-            }
-        }
-    }
-    Ok(features)
 }
 
 /// `kept` of `count` indices, or all, evenly spread.

@@ -2,7 +2,7 @@
 //!
 //! The first byte of the input says which of these the rest is, the second at which level.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use thalweg_codec::features::FrameDecoder;
 use thalweg_codec::{Book, Codec, Features, LEVELS};
@@ -11,6 +11,15 @@ use thalweg_planner::{DType, Tensor, TensorSpec};
 /// The book of the codec's test vectors, and the tensors that it is of.
 const BOOK: &[u8] = include_bytes!("../../tests/vectors/book.bin");
 const SHAPE: [usize; 4] = [1, 12, 9, 14];
+static VECTORS: LazyLock<Arc<Book>> = LazyLock::new(|| {
+    let book = Book::from_bytes(BOOK, &TensorSpec::new(DType::F32, SHAPE));
+    Arc::new(book.expect("the book of the vectors"))
+});
+/// Each level of it, from the coarsest.
+static CODECS: LazyLock<Vec<Codec>> = LazyLock::new(|| {
+    let codec = |level| Codec::Features { level, book: None }.with_book(&VECTORS);
+    (1..=LEVELS).map(codec).collect()
+});
 
 /// A panic is a fault: of a decoder, or because what it gives is not what was asked for, or because a book that was read
 /// cannot code.
@@ -39,7 +48,7 @@ fn book(body: &[u8], spec: &TensorSpec, level: u8) {
 }
 
 fn stream(bytes: &[u8], spec: &TensorSpec, level: u8) {
-    let codec = Codec::Features { level, book: None }.with_book(&vectors(spec));
+    let codec = &CODECS[usize::from(level) - 1];
     if let Ok(tensor) = codec.decode(spec, bytes) {
         assert_eq!(tensor.spec(), spec);
     }
@@ -50,7 +59,7 @@ fn stream(bytes: &[u8], spec: &TensorSpec, level: u8) {
 
 /// Each frame is a byte with its length, and so many bytes.
 fn frames(mut bytes: &[u8], spec: &TensorSpec, level: u8) {
-    let features = Features::new(vectors(spec), level).expect("a level of a book");
+    let features = Features::new(VECTORS.clone(), level).expect("a level of a book");
     let mut decoder = FrameDecoder::new(Arc::new(features));
     while let Some((len, rest)) = bytes.split_first() {
         let (frame, rest) = rest.split_at(rest.len().min(usize::from(*len)));
@@ -59,8 +68,4 @@ fn frames(mut bytes: &[u8], spec: &TensorSpec, level: u8) {
         }
         bytes = rest;
     }
-}
-
-fn vectors(spec: &TensorSpec) -> Arc<Book> {
-    Arc::new(Book::from_bytes(BOOK, spec).expect("the book of the vectors"))
 }

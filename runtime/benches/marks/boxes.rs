@@ -57,10 +57,20 @@ pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
         classes.len(),
         100.0 * average_precision(&truth, &found)
     );
+    let whole = Cut::at_input(&model)?;
+    let ways = ["jpeg/95", "jpeg/75", "webp/95", "webp/75"].map(|name| Way::named(name, PIXELS));
+    let pictures = ways.into_iter().map(|way| row(&whole, &photos, &way?, &truth)).collect::<Result<Vec<Row>, _>>()?;
     for layer in CUTS {
-        at(&model, layer, &fitting, &photos, &truth)?;
+        at(&model, layer, &fitting, &photos, &truth, &pictures)?;
     }
     Ok(())
+}
+
+/// What a way to send shows.
+struct Row {
+    cells: [String; 6],
+    bits: f64,
+    precision: f64,
 }
 
 fn at(
@@ -69,6 +79,7 @@ fn at(
     fitting: &[Vec<Tensor>],
     photos: &[Vec<Tensor>],
     truth: &[Vec<Found>],
+    pictures: &[Row],
 ) -> Result<(), Failure> {
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
@@ -77,36 +88,35 @@ fn at(
     let features = |level| Way::features(&books, level);
     let bytes = |bits: f64| bits * cut.elements() as f64 / 8.0;
     let mut table = Table::new(&["", "bytes", "bits an element", "mAP at IoU 0.5", "encode ms", "decode ms"]);
+    let mut ways = vec![Way::named("f16", PIXELS)?, Way::named("int8", PIXELS)?];
+    ways.extend(levels(&live, features, bytes(0.5), bytes(3.2))?.iter().rev().step_by(2).map(|level| features(*level)));
     let mut least: Option<f64> = None;
-    let mut row = |cut: &Cut, live: &[Vec<Tensor>], way: &Way| -> Result<(), Failure> {
-        let sent = send(cut, live, way, boxes)?;
-        let precision = 100.0 * average_precision(truth, &sent.answers);
-        let [encode, decode] = times(live, way)?;
-        let bits = 8.0 * sent.bytes / cut.elements() as f64;
-        if matches!(way, Way::Features(..)) && precision >= 100.0 - LOSS_MAX {
-            least = Some(least.map_or(bits, |least| least.min(bits)));
+    for way in ways {
+        let row = row(&cut, &live, &way, truth)?;
+        if matches!(way, Way::Features(..)) && row.precision >= 100.0 - LOSS_MAX {
+            least = Some(least.map_or(row.bits, |least| least.min(row.bits)));
         }
-        table.row(&[
-            way.title(),
-            table::bytes(sent.bytes),
-            format!("{bits:.3}"),
-            format!("{precision:.2} %"),
-            table::ms(encode),
-            table::ms(decode),
-        ]);
-        Ok(())
-    };
-    row(&cut, &live, &Way::named("f16", PIXELS)?)?;
-    row(&cut, &live, &Way::named("int8", PIXELS)?)?;
-    for level in levels(&live, features, bytes(0.5), bytes(1.8))?.iter().rev().step_by(2) {
-        row(&cut, &live, &features(*level))?;
+        table.row(&row.cells);
     }
-    let whole = Cut::at_input(model)?;
-    for name in ["jpeg/95", "jpeg/75", "webp/95", "webp/75"] {
-        row(&whole, photos, &Way::named(name, PIXELS)?)?;
-    }
+    pictures.iter().for_each(|row| table.row(&row.cells));
     println!("{}", table.text());
     let found = table::found(least);
     println!("At most {LOSS_MAX} point lost: {found} (wanted: {BITS_MAX}).\n");
     Ok(())
+}
+
+fn row(cut: &Cut, live: &[Vec<Tensor>], way: &Way, truth: &[Vec<Found>]) -> Result<Row, Failure> {
+    let sent = send(cut, live, way, boxes)?;
+    let precision = 100.0 * average_precision(truth, &sent.answers);
+    let [encode, decode] = times(live, way)?;
+    let bits = 8.0 * sent.bytes / cut.elements() as f64;
+    let cells = [
+        way.title(),
+        table::bytes(sent.bytes),
+        format!("{bits:.3}"),
+        format!("{precision:.2} %"),
+        table::ms(encode),
+        table::ms(decode),
+    ];
+    Ok(Row { cells, bits, precision })
 }

@@ -1,8 +1,8 @@
 //! Boxes of YOLOv3-tiny's outputs, and how well those of one run match those of another.
 //!
-//! Formulas: Redmon and Farhadi, "YOLOv3: An Incremental Improvement" (2018), section 2.1; anchors and which head
-//! has which: darknet's `cfg/yolov3-tiny.cfg`. Average precision: the area under the precision envelope, as PASCAL
-//! VOC has it since 2010.
+//! Formulas: Redmon and Farhadi, "YOLOv3: An Incremental Improvement" (2018), section 2.1. Anchors: darknet's
+//! `cfg/yolov3-tiny.cfg`; the finer head has numbers 1 to 3, with which both heads give the same object the same size.
+//! Average precision: the area under the precision envelope, as PASCAL VOC has it since 2010.
 
 use thalweg_planner::Tensor;
 
@@ -12,7 +12,7 @@ use crate::Failure;
 const SIDE: f32 = 416.0;
 /// Of each output: width and height of its anchors in pixels.
 const ANCHORS: [[[f32; 2]; 3]; 2] =
-    [[[81.0, 82.0], [135.0, 169.0], [344.0, 319.0]], [[10.0, 14.0], [23.0, 27.0], [37.0, 58.0]]];
+    [[[81.0, 82.0], [135.0, 169.0], [344.0, 319.0]], [[23.0, 27.0], [37.0, 58.0], [81.0, 82.0]]];
 /// Numbers of a box: its place and size, whether there is one, and its classes.
 const NUMBERS: usize = 85;
 /// Boxes with less confidence are dropped.

@@ -104,6 +104,28 @@ fn what_channels_and_positions_have_in_common_is_sent_once() {
 }
 
 #[test]
+fn what_no_sample_has_shown_is_sent_too() {
+    // The means over all positions of two samples leave ten of the twelve channels' directions out.
+    let few: Vec<Vec<f32>> = (0..2).map(|seed| sample(seed).to_f32().expect("f32")).collect();
+    let basis = Basis::fit(&spec(), &few).expect("finite samples");
+    let books = fit(&[basis], &[None], &[few], Options::DEFAULT).expect("matrices that can be inverted");
+    let book = Arc::new(books.into_iter().next().expect("a book"));
+    let other = offsets(77);
+    let silence = Tensor::from_f32([1, 12, 9, 14], &vec![0.0; spec().len()]).expect("zeros");
+    let codec = codec(&book, LEVELS);
+    let decoded = codec.decode(&spec(), &coded(&codec, &other)).expect("its own stream");
+    let lost = error(&other, &decoded) / error(&other, &silence);
+    assert!(lost < 0.01, "{lost}");
+}
+
+/// A sample that has the same offset at all positions, another one in each channel.
+fn offsets(seed: u32) -> Tensor {
+    let numbers = sample(seed).to_f32().expect("f32");
+    let values: Vec<f32> = (0..spec().len()).map(|at| 2.0 * numbers[at / 126 * 37]).collect();
+    Tensor::from_f32([1, 12, 9, 14], &values).expect("as many values as elements")
+}
+
+#[test]
 fn a_tensor_that_is_larger_than_all_samples_stays_within_the_bound() {
     let book = fitted(Options::DEFAULT);
     for factor in [3.0, 300.0, 3e6, 3e30] {

@@ -79,19 +79,19 @@ pub fn fit(
     samples: &[Vec<Vec<f32>>],
     options: Options,
 ) -> Option<Vec<Book>> {
-    let matrices: Vec<Matrices> = bases
-        .iter()
-        .zip(sensitivities)
-        .zip(samples)
-        .map(|((basis, sensitivity), samples)| matrices(basis, sensitivity.as_ref(), samples, options))
-        .collect();
+    let fitted = bases.iter().zip(sensitivities).zip(samples);
+    let (matrices, guesses): (Vec<Matrices>, Vec<Vec<Guess>>) =
+        fitted.map(|((basis, sensitivity), samples)| matrices(basis, sensitivity.as_ref(), samples, options)).unzip();
     let transforms: Vec<Transform> = bases
         .iter()
         .zip(&matrices)
         .map(|(basis, matrices)| basis.with(matrices, options.spatial))
         .collect::<Option<_>>()?;
-    let magnitudes: Vec<Vec<f64>> =
-        transforms.iter().zip(samples).map(|(transform, samples)| tables::magnitudes(transform, samples)).collect();
+    let magnitudes = transforms.iter().zip(samples).zip(&guesses).map(|((transform, samples), guesses)| {
+        let seen = tables::magnitudes(transform, samples);
+        seen.into_iter().zip(guesses).map(|(seen, guess)| guess.beside(seen)).collect()
+    });
+    let magnitudes: Vec<Vec<f64>> = magnitudes.collect();
     let step = tables::coarsest(&transforms, &magnitudes, options.bits_min);
     let scales = magnitudes.iter().map(|magnitudes| tables::scales(magnitudes, step));
     let parts = bases.iter().zip(matrices).zip(transforms).zip(scales);
@@ -105,12 +105,36 @@ pub fn fit(
     Some(books)
 }
 
-/// The matrices of a tensor: one a band.
-fn matrices(basis: &Basis, sensitivity: Option<&Sensitivity>, samples: &[Vec<f32>], options: Options) -> Matrices {
+/// How large a coefficient is thought to be where too few samples tell it.
+#[derive(Debug, Clone, Copy)]
+struct Guess {
+    variance: f64,
+    /// How much the guess counts beside what samples show, from 0 to 1.
+    doubt: f64,
+}
+
+impl Guess {
+    /// The mean magnitude of a coefficient, of which samples show `seen`. Of a Laplace variable the square of the mean
+    /// magnitude is half the variance.
+    fn beside(&self, seen: f64) -> f64 {
+        ((1.0 - self.doubt) * seen * seen + self.doubt * self.variance / 2.0).sqrt()
+    }
+}
+
+/// The matrices of a tensor, one a band, and a guess for each coefficient of a block.
+fn matrices(
+    basis: &Basis,
+    sensitivity: Option<&Sensitivity>,
+    samples: &[Vec<f32>],
+    options: Options,
+) -> (Matrices, Vec<Guess>) {
     let principal = basis.transform(options.spatial);
     let components = principal.components;
     let directions = basis.directions();
-    let core = |(at, (band, covariance)): (usize, (&Band, DMatrix<f64>))| {
+    let (mut cores, mut guesses) = (Vec::new(), Vec::new());
+    for (at, (band, Estimate { covariance, doubt })) in
+        principal.bands.iter().zip(estimates(&principal, samples)).enumerate()
+    {
         let weight = match (options.rotation, sensitivity) {
             (Rotation::Weighted, Some(sensitivity)) => sensitivity.weight(at.min(sensitivity.bands() - 1), components),
             _ => DMatrix::identity(components, components),
@@ -120,13 +144,16 @@ fn matrices(basis: &Basis, sensitivity: Option<&Sensitivity>, samples: &[Vec<f32
             Rotation::Identity if components == basis.channels() => directions.transpose(),
             _ => rotation(&weight, &covariance).transpose() * &weight,
         };
+        let variances = (&core * &covariance).component_mul(&core).column_sum();
+        let of_frequency = variances.iter().map(|variance| Guess { variance: *variance, doubt });
+        guesses.extend((0..band.frequencies).flat_map(|_| of_frequency.clone()));
         // Column by column of the transposed matrix, which is row by row.
-        Core::nearest(band.frequencies, core.transpose().iter().copied().collect::<Vec<_>>().into_iter())
-    };
-    let cores = principal.bands.iter().zip(covariances(&principal, samples)).enumerate().map(core).collect();
+        let rows: Vec<f64> = core.transpose().iter().copied().collect();
+        cores.push(Core::nearest(band.frequencies, rows.into_iter()));
+    }
     let along = directions.transpose();
     let directions = along.iter().map(|number| f16::from_f64(*number)).collect();
-    Matrices { channels: basis.channels(), components, directions, cores }
+    (Matrices { channels: basis.channels(), components, directions, cores }, guesses)
 }
 
 /// The eigenvectors of weight · covariance · weight in columns, from the largest to the smallest eigenvalue.
@@ -137,25 +164,41 @@ fn rotation(weight: &DMatrix<f64>, covariance: &DMatrix<f64>) -> DMatrix<f64> {
     eigen.eigenvectors.select_columns(&order)
 }
 
-/// Of each band, the mean product of any two components of `principal`.
-fn covariances(principal: &Transform, samples: &[Vec<f32>]) -> Vec<DMatrix<f64>> {
+/// What is thought of a band: the mean product of any two components.
+struct Estimate {
+    covariance: DMatrix<f64>,
+    /// Which share of it is that of all bands together, because samples of this one are few.
+    doubt: f64,
+}
+
+/// Of each band what samples show, shrunk towards what they show of all bands together, at the same trace (Friedman,
+/// "Regularized Discriminant Analysis", 1989): a band of few frequencies has fewer samples than components, and whatever
+/// none of them shows would never be sent.
+fn estimates(principal: &Transform, samples: &[Vec<f32>]) -> Vec<Estimate> {
     let components = principal.components;
-    let mut sums = vec![DMatrix::<f64>::zeros(components, components); principal.bands.len()];
+    let zeros = DMatrix::<f64>::zeros(components, components);
+    let mut sums = vec![zeros.clone(); principal.bands.len()];
     let mut planes = Planes::default();
     for sample in samples {
         principal.forward(sample, &mut planes);
         let mut from = planes.coefficients.as_slice();
         for (sum, band) in sums.iter_mut().zip(&principal.bands) {
-            let rows = band.frequencies * principal.grid.blocks();
-            let (these, rest) = from.split_at(rows * components);
+            let (these, rest) = from.split_at(band.frequencies * principal.grid.blocks() * components);
             from = rest;
-            let these = DMatrix::from_column_slice(components, rows, these).map(f64::from);
-            sum.gemm(1.0 / rows as f64, &these, &these.transpose(), 1.0);
+            let these = DMatrix::from_column_slice(components, these.len() / components, these).map(f64::from);
+            sum.gemm(1.0, &these, &these.transpose(), 1.0);
         }
     }
+    let all = sums.iter().fold(zeros, |all, sum| all + sum);
     // A share of the largest variance everywhere: directions without any would have no place in the order.
     let floor = |sum: &DMatrix<f64>| 1e-9 * sum.trace().max(f64::MIN_POSITIVE) / components as f64;
-    sums.iter()
-        .map(|sum| sum / samples.len().max(1) as f64 + DMatrix::identity(components, components) * floor(sum))
-        .collect()
+    let estimate = |(sum, band): (DMatrix<f64>, &Band)| {
+        let count = (samples.len() * band.frequencies * principal.grid.blocks()).max(1) as f64;
+        let doubt = components as f64 / (components as f64 + count);
+        let share = doubt * sum.trace() / all.trace().max(f64::MIN_POSITIVE);
+        let shrunk =
+            (&sum * (1.0 - doubt) + &all * share + DMatrix::identity(components, components) * floor(&sum)) / count;
+        Estimate { covariance: shrunk, doubt }
+    };
+    sums.into_iter().zip(&principal.bands).map(estimate).collect()
 }

@@ -1,6 +1,7 @@
 //! Tensors as they travel between the parts of Thalweg: little-endian, row-major, owned by nobody's engine.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,11 +101,11 @@ impl fmt::Display for TensorSpec {
     }
 }
 
-/// A tensor: as many bytes as its spec asks for, little-endian, row-major.
+/// A tensor: as many bytes as its spec asks for, little-endian, row-major. Clones share the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
     spec: TensorSpec,
-    data: Vec<u8>,
+    data: Arc<Vec<u8>>,
 }
 
 /// Bytes that are not as many as the spec asks for.
@@ -121,7 +122,7 @@ impl Tensor {
     /// A tensor of these bytes.
     pub fn new(spec: TensorSpec, data: Vec<u8>) -> Result<Self, WrongLength> {
         if spec.bytes().0 == data.len() as u64 {
-            Ok(Self { spec, data })
+            Ok(Self { spec, data: Arc::new(data) })
         } else {
             Err(WrongLength { spec, got: data.len() })
         }
@@ -149,9 +150,19 @@ impl Tensor {
         &self.data
     }
 
-    /// Gives the bytes away.
+    /// The same bytes in another shape of as many elements; nothing is copied.
+    pub fn reshape(&self, shape: impl Into<Vec<usize>>) -> Result<Self, WrongLength> {
+        let spec = TensorSpec::new(self.spec.dtype, shape);
+        if spec.bytes() == self.spec.bytes() {
+            Ok(Self { spec, data: Arc::clone(&self.data) })
+        } else {
+            Err(WrongLength { spec, got: self.data.len() })
+        }
+    }
+
+    /// Gives the bytes away; they are copied only where a clone still shares them.
     pub fn into_data(self) -> Vec<u8> {
-        self.data
+        Arc::unwrap_or_clone(self.data)
     }
 }
 
@@ -174,5 +185,15 @@ mod tests {
             "a tensor f16[2,3] takes 12 bytes, but 11 were given"
         );
         assert!(Tensor::new(spec, vec![0; 12]).is_ok());
+    }
+
+    #[test]
+    fn clones_and_other_shapes_share_the_bytes() {
+        let tensor = Tensor::from_f32([2, 3], &[1.0; 6]).expect("six numbers");
+        let flat = tensor.reshape([6]).expect("as many elements");
+        assert_eq!(flat.spec().shape, [6]);
+        assert_eq!(flat.data().as_ptr(), tensor.clone().data().as_ptr());
+        assert!(tensor.reshape([7]).is_err());
+        assert_eq!(flat.into_data(), tensor.data());
     }
 }

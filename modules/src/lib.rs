@@ -1,13 +1,15 @@
-//! Task modules that are compiled in: where a model's inputs come from and what its answer means.
+//! Task modules: where a model's inputs come from and what its answer means.
 //!
-//! Pure functions from bytes to tensors and back. This crate opens no file and no socket: the caller brings the bytes,
-//! and the name that errors should call them by.
+//! Some are compiled in: pure functions from bytes to tensors and back. They open no file and no socket: the caller
+//! brings the bytes, and the name that errors should call them by. All others are components that run in the
+//! [`sandbox`].
 
 mod photo;
 mod normalise;
 pub mod numpy;
 pub mod random;
 pub mod classify;
+pub mod sandbox;
 mod error;
 
 use thalweg_planner::{Bytes, TensorSpec};

@@ -4,10 +4,14 @@
 use super::Fault;
 
 /// A member and the members that it may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("planner", &[]),
     ("devices", &["thalweg-planner"]),
-    ("modules", &["thalweg-planner"]),
+    // Guests are written without the host. Its tests run them, natively and as components.
+    ("modules", &["thalweg-planner", "thalweg-guest", "thalweg-module-top-k", "thalweg-pack"]),
+    ("modules/guest", &[]),
+    ("modules/guests/top-k", &["thalweg-guest"]),
+    ("modules/pack", &[]),
     ("runtime/codec", &["thalweg-planner"]),
     // A workspace of its own: fuzzing takes another compiler than the rest.
     ("runtime/codec/fuzz", &["thalweg-planner", "thalweg-codec"]),

@@ -4,7 +4,7 @@ use super::scan::{Source, identifiers};
 use super::{Fault, PURE};
 
 /// A dependency, and the beginnings of the paths that may name it.
-const CONFINED: [(&str, &[&str]); 3] = [
+const CONFINED: [(&str, &[&str]); 4] = [
     ("tract", &["devices/"]),
     (
         "quinn",
@@ -17,6 +17,7 @@ const CONFINED: [(&str, &[&str]); 3] = [
         ],
     ),
     ("bincode", &["runtime/flow/src/wire.rs"]),
+    ("wasmtime", &["modules/src/sandbox"]),
 ];
 
 /// What pure crates do not name, and what they do instead.

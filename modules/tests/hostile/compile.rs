@@ -1,0 +1,44 @@
+//! Bombs at compile time: each is refused before anything compiles it, or compiles in bounded time.
+
+use thalweg_modules::sandbox::{Grants, SandboxError};
+
+use super::{limits, load, sandbox};
+use crate::written::Written;
+
+fn with(fields: String) -> Written {
+    Written { fields, ..Written::default() }
+}
+
+fn refused(written: &Written) -> String {
+    match load(written).err().expect("refused") {
+        SandboxError::TooLarge { what, got, most, .. } => format!("{got} {what} of {most}"),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_compiled() {
+    let count = 20_001;
+    let many = refused(&with("(func)".repeat(count)));
+    assert!(many.ends_with(" functions of 20000"), "{many}");
+    let body = "(drop (i32.const 1))".repeat(50_000);
+    let long = refused(&with(format!("(func {body})")));
+    assert!(long.ends_with(" bytes of code in one function of 131072"), "{long}");
+    let locals = refused(&with(format!("(func (local{}))", " i32".repeat(10_001))));
+    assert_eq!(locals, "10001 local variables in one function of 10000");
+    let types: String = (0..20_001).map(|_| "(type (func (param i32 i64)))").collect();
+    let types = refused(&with(types));
+    assert!(types.ends_with(" types of 20000"), "{types}");
+    let large = sandbox().load("hostile", &vec![0; (16 << 20) + 1], &Grants::default(), &limits()).err();
+    assert!(matches!(large, Some(SandboxError::TooLarge { what: "bytes", .. })));
+}
+
+#[test]
+fn nested_modules_and_components_are_counted() {
+    let modules = wat::parse_str(format!("(component {})", "(core module)".repeat(17))).expect("text");
+    let components = wat::parse_str(format!("(component {})", "(component)".repeat(17))).expect("text");
+    for (bytes, counted) in [(modules, "core modules"), (components, "components inside")] {
+        let error = sandbox().load("hostile", &bytes, &Grants::default(), &limits()).err();
+        assert!(matches!(error, Some(SandboxError::TooLarge { what, got: 17, most: 16, .. }) if what == counted));
+    }
+}

@@ -1,14 +1,15 @@
 //! Looks at the sections of a component before anything compiles it: what would take too long is refused.
 
-use wasmparser::{Parser, Payload};
+use wasmparser::{FunctionBody, Operator, Parser, Payload};
 
 use super::error::SandboxError;
 
-/// The largest component.
-const BYTES_MAX: u64 = 16 << 20;
+/// The largest component. The slowest code that the bounds below let through takes 4 s a megabyte on one core of a desktop
+/// machine, and 6 s for the last two of them (`compiled` in benches/sandbox.rs); compiled Rust takes 1 s a megabyte.
+const BYTES_MAX: u64 = 4 << 20;
 
 /// What a component has so much of that it counts, and how much is compiled.
-const COUNTED: [(&str, u64); 8] = [
+const COUNTED: [(&str, u64); 11] = [
     ("core modules", 16),
     ("components inside", 16),
     ("functions", 20_000),
@@ -17,6 +18,9 @@ const COUNTED: [(&str, u64); 8] = [
     ("instances", 100),
     ("bytes of code in one function", 128 << 10),
     ("local variables in one function", 10_000),
+    ("targets of jump tables in one function", 10_000),
+    ("pairs of loops in the same function", 20_000_000),
+    ("pairs of a local variable and a branch in the same function", 4_000_000),
 ];
 
 const MODULES: usize = 0;
@@ -27,6 +31,9 @@ const CANONICAL: usize = 4;
 const INSTANCES: usize = 5;
 const CODE: usize = 6;
 const LOCALS: usize = 7;
+const TARGETS: usize = 8;
+const LOOPS: usize = 9;
+const MERGES: usize = 10;
 
 /// Refuses what is too large to compile, and bytes that have no sections.
 pub(super) fn screen(module: &str, component: &[u8]) -> Result<(), SandboxError> {
@@ -58,14 +65,49 @@ fn count(payload: &Payload<'_>, counts: &mut [u64; COUNTED.len()]) -> wasmparser
         Payload::ComponentInstanceSection(instances) => counts[INSTANCES] += u64::from(instances.count()),
         Payload::FunctionSection(functions) => counts[FUNCTIONS] += u64::from(functions.count()),
         Payload::CodeSectionEntry(body) => {
-            counts[CODE] = counts[CODE].max(body.range().len() as u64);
-            let mut locals = 0;
-            for group in body.get_locals_reader()? {
-                locals += u64::from(group?.0);
-            }
-            counts[LOCALS] = counts[LOCALS].max(locals);
+            let function = Function::read(body)?;
+            let most = |count: &mut u64, got: u64| *count = got.max(*count);
+            most(&mut counts[CODE], body.range().len() as u64);
+            most(&mut counts[LOCALS], function.locals);
+            most(&mut counts[TARGETS], function.targets);
+            counts[LOOPS] += function.loops * function.loops;
+            counts[MERGES] += function.locals.saturating_mul(function.branches);
         }
         _ => {}
     }
     Ok(())
+}
+
+/// What makes one function slow to compile. Cranelift compares loops with each other, and where branches meet it merges
+/// local variables one by one: few kilobytes can take minutes.
+#[derive(Default)]
+struct Function {
+    locals: u64,
+    loops: u64,
+    targets: u64,
+    branches: u64,
+}
+
+impl Function {
+    fn read(body: &FunctionBody<'_>) -> wasmparser::Result<Self> {
+        let mut function = Self::default();
+        for group in body.get_locals_reader()? {
+            function.locals += u64::from(group?.0);
+        }
+        for operator in body.get_operators_reader()? {
+            match operator? {
+                Operator::Loop { .. } => {
+                    function.loops += 1;
+                    function.branches += 1;
+                }
+                Operator::If { .. } | Operator::Br { .. } | Operator::BrIf { .. } => function.branches += 1,
+                Operator::BrTable { targets } => {
+                    function.targets += u64::from(targets.len());
+                    function.branches += u64::from(targets.len());
+                }
+                _ => {}
+            }
+        }
+        Ok(function)
+    }
 }

@@ -29,8 +29,23 @@ fn what_is_too_large_is_refused_before_it_is_compiled() {
     let types: String = (0..20_001).map(|_| "(type (func (param i32 i64)))").collect();
     let types = refused(&with(types));
     assert!(types.ends_with(" types of 20000"), "{types}");
-    let large = sandbox().load("hostile", &vec![0; (16 << 20) + 1], &Grants::default(), &limits()).err();
+    let large = sandbox().load("hostile", &vec![0; (4 << 20) + 1], &Grants::default(), &limits()).err();
     assert!(matches!(large, Some(SandboxError::TooLarge { what: "bytes", .. })));
+}
+
+/// 16,000 loops in one function take cranelift half a minute, in 110 KB.
+#[test]
+fn functions_that_compile_slowly_for_their_size_are_refused() {
+    let looped = |count: usize| format!("(func {})", "(loop)".repeat(count));
+    let pairs = |found: &str| found.ends_with(" pairs of loops in the same function of 20000000");
+    assert!(pairs(&refused(&with(looped(4_500)))));
+    assert!(pairs(&refused(&with(looped(500).repeat(81)))));
+    assert!(load(&with(looped(500))).is_ok());
+    let table = format!("(func (block (br_table{} (i32.const 0))))", " 0".repeat(10_002));
+    assert_eq!(refused(&with(table)), "10001 targets of jump tables in one function of 10000");
+    let merges = format!("(func (local{}) {})", " i32".repeat(2_000), "(loop)".repeat(2_001));
+    let wanted = "4002000 pairs of a local variable and a branch in the same function of 4000000";
+    assert_eq!(refused(&with(merges)), wanted);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Written {
     pub(crate) fields: String,
     /// Pages of its memory.
     pub(crate) pages: u32,
+    /// The size of its output's one axis; any shape where there is none.
+    pub(crate) output: Option<u64>,
     /// What it calls itself.
     pub(crate) name: &'static str,
     /// What `run` does. `$list` and `$len` are the inputs, `$in` the first one; it ends in the address of its answer.
@@ -39,7 +41,7 @@ pub(crate) const ECHO: &str = "(call $answer (local.get $list) (local.get $len))
 impl Default for Written {
     fn default() -> Self {
         let (fields, run) = (String::new(), ECHO.to_owned());
-        Self { world: "module", imports: "", fields, pages: 1, name: "hostile", run }
+        Self { world: "module", imports: "", fields, pages: 1, output: Some(4), name: "hostile", run }
     }
 }
 
@@ -125,10 +127,11 @@ impl Written {
         // name, version, inputs, outputs, nanoseconds a byte, schema
         put(DESCRIPTION, &[&places[0][..], &places[1], &list(PORTS, 1), &list(PORTS + 24, 1)].concat());
         put(DESCRIPTION + 40, &places[4]);
-        // name, type 5 (u8), and for the output a shape of one axis of 4
+        // name, type 5 (u8), and perhaps a shape of one axis of a size
         put(PORTS, &[&places[2][..], &word(5)].concat());
-        put(PORTS + 24, &[&places[3][..], &word(5), &word(1), &list(AXES, 1)].concat());
-        put(AXES, &[1u64.to_le_bytes(), 4u64.to_le_bytes()].concat());
+        let declared = usize::from(self.output.is_some());
+        put(PORTS + 24, &[&places[3][..], &word(5), &word(declared), &list(AXES, declared)].concat());
+        put(AXES, &[1u64.to_le_bytes(), self.output.unwrap_or(0).to_le_bytes()].concat());
         bytes
     }
 }

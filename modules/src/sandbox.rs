@@ -54,6 +54,12 @@ const STACK_BYTES_MAX: usize = 512 << 10;
 /// next need not ask for it again.
 const KEPT_BYTES: usize = 64 << 10;
 
+/// Pages behind a memory that nothing may touch. Where code has checks of bounds they only catch a fault in wasmtime.
+const GUARD_BYTES: u64 = 64 << 10;
+
+/// Where it has none they catch constant offsets too: wasmtime's own default.
+const GUARD_BYTES_UNCHECKED: u64 = 32 << 20;
+
 /// Runs parts of models for modules.
 pub trait Models: Send + Sync {
     /// The outputs of the part of this name on these inputs, or what went wrong, for people. It must return within
@@ -204,6 +210,7 @@ fn config(machine: &Machine) -> Config {
         .wasm_backtrace_max_frames(None)
         .memory_reservation(machine.reserved_bytes)
         .memory_may_move(false)
+        .memory_guard_size(if machine.reserved_bytes < 4 << 30 { GUARD_BYTES } else { GUARD_BYTES_UNCHECKED })
         .wasm_relaxed_simd(false)
         .wasm_multi_memory(false)
         .wasm_memory64(false)

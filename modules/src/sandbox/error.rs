@@ -90,6 +90,14 @@ pub enum SandboxError {
         /// What is there.
         most: Bytes,
     },
+    /// More instances at a time than the machine has room for.
+    #[error("module {module} cannot start: {most} instances run, and no more fit; drop one, or wait until one ends")]
+    Full {
+        /// The module.
+        module: String,
+        /// The room there is.
+        most: u32,
+    },
     /// A component that would take too long to compile.
     #[error("module {module} has {got} {what}, more than the {most} that are compiled: split it or make it smaller")]
     TooLarge {

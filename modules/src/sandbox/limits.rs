@@ -71,9 +71,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a step between two networks: a photo of 12 megapixels fits (36 MB as RGB), and nothing takes a second.
+    /// For a step between two networks: a photo of 12 megapixels fits (36 MB as RGB), and nothing takes a second. A
+    /// board with 512 MB gives as much.
     pub const RECOMMENDED: Self = Self {
-        memory_bytes: Limit::of::<{ 128 * MIB }>(),
+        memory_bytes: Limit::of::<{ 64 * MIB }>(),
         table_elements: Limit::of::<{ 8 * KIB }>(),
         instances: Limit::of::<8>(),
         handles: Limit::of::<1024>(),

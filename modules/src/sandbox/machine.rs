@@ -5,14 +5,19 @@ use std::fs;
 /// Memory of a machine that tells nothing of itself: that of the smallest that Thalweg is for.
 const MEMORY_ASSUMED: u64 = 1 << 30;
 
-/// Of the memory, one instance gets at most an eighth: a camera's 1 GB board also runs its part of the network.
-const MEMORY_SHARE: u64 = 8;
+/// Of the memory, one instance gets at most a quarter: a camera's board also runs its part of the network.
+const MEMORY_SHARE: u64 = 4;
 
 const INSTANCE_MIN: u64 = 32 << 20;
 const INSTANCE_MAX: u64 = 1 << 30;
 
-/// Of the addresses, linear memories reserve at most a quarter.
+/// Of the addresses, instances reserve at most a quarter, and one of them a quarter of that: while one is warm, others of
+/// its kind are started and asked to describe themselves.
 const ADDRESSES_SHARE: u64 = 4;
+const ADDRESSES_SHARE_OF_ONE: u64 = 4;
+
+/// Addresses of an instance beside its memory: its tables, and pages that nothing may touch.
+const BESIDE_BYTES: u64 = 1 << 20;
 
 /// Addresses of a process: 47 bits on x86-64; on Arm 39 bits, which Raspberry Pi OS and JetPack choose.
 const ADDRESSES_ASSUMED: u64 = if cfg!(target_arch = "x86_64") { 1 << 47 } else { 1 << 39 };
@@ -48,12 +53,12 @@ impl Machine {
 
     /// What a machine of so much memory gives, whose processes have so many addresses.
     pub fn new(memory_bytes: u64, addresses_bytes: u64) -> Self {
-        let memory_bytes_max = (memory_bytes / MEMORY_SHARE).clamp(INSTANCE_MIN, INSTANCE_MAX);
-        // wasmtime wants whole pages of Wasm.
-        let memory_bytes_max = memory_bytes_max & !0xffff;
         let share = addresses_bytes / ADDRESSES_SHARE;
+        let most = (memory_bytes / MEMORY_SHARE).min(share / ADDRESSES_SHARE_OF_ONE);
+        // Whole pages of WebAssembly.
+        let memory_bytes_max = most.clamp(INSTANCE_MIN, INSTANCE_MAX) & !0xffff;
         let reserved_bytes = if share / UNCHECKED >= INSTANCES_UNCHECKED_MIN { UNCHECKED } else { memory_bytes_max };
-        let instances_max = (share / reserved_bytes).clamp(1, INSTANCES_MAX) as u32;
+        let instances_max = (share / (reserved_bytes + BESIDE_BYTES)).clamp(1, INSTANCES_MAX) as u32;
         Self { memory_bytes_max, reserved_bytes, instances_max }
     }
 }
@@ -87,10 +92,13 @@ mod tests {
     #[test]
     fn small_and_narrow_machines_get_less() {
         let board = Machine::new(931_316 * 1024, 1 << 39);
-        let (bytes, most) = (119_144_448, 1 << 30);
-        assert_eq!(board, Machine { memory_bytes_max: bytes, reserved_bytes: bytes, instances_max: 1153 });
+        let (bytes, most) = (238_354_432, 1 << 30);
+        assert_eq!(board, Machine { memory_bytes_max: bytes, reserved_bytes: bytes, instances_max: 574 });
         let server = Machine::new(64 << 30, 1 << 47);
         assert_eq!(server, Machine { memory_bytes_max: most, reserved_bytes: 4 << 30, instances_max: 2048 });
+        let narrow = Machine::new(8 << 30, 1 << 30);
+        let bytes = 64 << 20;
+        assert_eq!(narrow, Machine { memory_bytes_max: bytes, reserved_bytes: bytes, instances_max: 3 });
         let nothing = 32 << 20;
         assert_eq!(
             Machine::new(0, 0),

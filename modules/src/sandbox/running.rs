@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_planner::Bytes;
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::bindings::ModuleWithModels;
 use super::error::{Exceeded, SandboxError};
@@ -13,7 +13,7 @@ use super::host::{Host, printable};
 use super::limits::Limits;
 use super::{Loaded, STACK_BYTES_MAX};
 
-/// What is left of the fuel for lists when a module hands over one that is as long as its memory.
+/// What a module may hand over at once beside a list that is as long as its memory.
 const LIST_SLACK_BYTES: usize = 64 << 10;
 
 /// An instantiated component.
@@ -49,6 +49,10 @@ impl Running {
         };
         match exports {
             Ok(exports) => Ok(Self { loaded, store, exports, spent: false }),
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                let most = loaded.sandbox.machine.instances_max;
+                Err(SandboxError::Full { module: loaded.name.to_string(), most })
+            }
             Err(error) => Err(explain(&loaded.name, store.data(), &error)),
         }
     }

@@ -273,6 +273,20 @@ fn what_is_no_module_is_refused() {
 }
 
 #[test]
+fn more_instances_than_fit_are_refused_until_one_ends() {
+    let machine = Machine { instances_max: 2, ..Machine::probe() };
+    let sandbox = Sandbox::open(machine).unwrap();
+    let module = sandbox.load("hostile", &Written::default().component(), &Grants::default(), &limits()).unwrap();
+    let start = || module.start(&limits(), "{}");
+    let first = start().unwrap();
+    let second = start().unwrap();
+    assert_eq!(start().err(), Some(SandboxError::Full { module: "hostile".into(), most: 2 }));
+    drop(first);
+    assert!(start().is_ok());
+    drop(second);
+}
+
+#[test]
 fn limits_above_what_the_machine_gives_are_refused() {
     let most = sandbox().machine().memory_bytes_max;
     let limits = Limits { memory_bytes: Limit::new(most + 1).unwrap(), ..limits() };

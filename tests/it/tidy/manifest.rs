@@ -4,14 +4,22 @@
 use super::Fault;
 
 /// A member and the members that it may depend on.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("planner", &[]),
     ("devices", &["thalweg-planner"]),
     // Guests are written without the host. Its tests run them, natively and as components.
     ("modules", &["thalweg-planner", "thalweg-guest", "thalweg-module-top-k", "thalweg-pack"]),
     ("modules/guest", &[]),
-    ("modules/guests/top-k", &["thalweg-guest"]),
     ("modules/pack", &[]),
+    ("modules/guests/top-k", &["thalweg-guest"]),
+    ("modules/guests/ctc-decode", &["thalweg-guest"]),
+    ("modules/guests/text-boxes", &["thalweg-guest"]),
+    ("modules/guests/crop", &["thalweg-guest"]),
+    ("modules/guests/find-boxes", &["thalweg-guest"]),
+    ("modules/guests/tokenise", &["thalweg-guest"]),
+    ("modules/guests/mean-pool", &["thalweg-guest"]),
+    ("modules/guests/decode-image", &["thalweg-guest"]),
+    ("modules/guests/rules", &["thalweg-guest"]),
     ("runtime/codec", &["thalweg-planner"]),
     // A workspace of its own: fuzzing takes another compiler than the rest.
     ("runtime/codec/fuzz", &["thalweg-planner", "thalweg-codec"]),

@@ -1,0 +1,10 @@
+//! A language model's embeddings of tokens become one of the sentence: their mean, of length 1.
+//!
+//! Reimers and Gurevych, "Sentence-BERT" (2019), section 3, strategy MEAN; tokens that only fill up the input do not
+//! count.
+
+mod pool;
+mod error;
+
+pub use error::PoolError;
+pub use pool::mean;

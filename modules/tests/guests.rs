@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thalweg_guest::Module as _;
 use thalweg_module_top_k::TopK;
-use thalweg_modules::sandbox::{Failure, Grants, Limits, Machine, Module, Sandbox, SandboxError};
+use thalweg_modules::sandbox::{Failure, Grants, Instance, Limits, Machine, Module, Sandbox, SandboxError};
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 fn root() -> PathBuf {
@@ -88,4 +88,13 @@ fn what_a_module_says_and_refuses_comes_through() {
     let wrong = instance.run(&[bytes], Duration::from_secs(10)).unwrap_err();
     assert!(matches!(wrong, SandboxError::Input { .. }), "{wrong}");
     assert!(!instance.is_spent());
+}
+
+#[test]
+fn modules_and_instances_move_between_threads() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Sandbox>();
+    is_shared::<Module>();
+    moves::<Instance>();
 }

@@ -141,3 +141,59 @@ macro_rules! dtypes {
 }
 
 dtypes!(F32, F16, Bf16, F64, I8, U8, I16, U16, I32, U32, I64, U64, Bool);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(change: impl FnOnce(&mut descriptions::Description)) -> Result<Description, String> {
+        let port = |name: &str| descriptions::Port {
+            name: name.to_owned(),
+            dtype: tensors::Dtype::F32,
+            shape: Some(vec![Some(1), None]),
+        };
+        let mut description = descriptions::Description {
+            name: "top-k".into(),
+            version: "1.0.2".into(),
+            inputs: vec![port("scores")],
+            outputs: vec![port("best"), port("rest")],
+            nanoseconds_per_byte: 0.5,
+            settings_schema: "{}".into(),
+        };
+        change(&mut description);
+        Description::check(description)
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        assert!(given(|_| ()).is_ok());
+        type Change = fn(&mut descriptions::Description);
+        let wrong: [(Change, &str); 9] = [
+            (|it| it.name = "Top K".into(), "the name is \"Top K\""),
+            (|it| it.name = "a".repeat(65), "the name is"),
+            (|it| it.version = "1.0".into(), "the version is \"1.0\""),
+            (|it| it.version = "1.+0.2".into(), "the version is"),
+            (|it| it.outputs[1].name = "best".into(), "two outputs are called best"),
+            (|it| it.inputs[0].shape = Some(vec![None; 9]), "input scores has 9 axes"),
+            (|it| it.nanoseconds_per_byte = f64::NAN, "NaN nanoseconds"),
+            (|it| it.settings_schema = "[]".into(), "the schema of its settings is not a JSON object"),
+            (|it| it.settings_schema = "[".repeat(60_000), "the schema of its settings is not JSON"),
+        ];
+        for (change, expected) in wrong {
+            let error = given(change).expect_err(expected);
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_admits_its_type_and_shape() {
+        let port = |shape| Port { name: "in".into(), dtype: DType::F32, shape };
+        let spec = |shape: &[usize]| TensorSpec::new(DType::F32, shape);
+        let open = port(Some(vec![Some(1), None]));
+        assert_eq!(open.to_string(), "f32[1,?]");
+        assert!(open.admits(&spec(&[1, 1000])));
+        assert!(![&[2, 1000][..], &[1000], &[1, 1000, 1]].iter().any(|shape| open.admits(&spec(shape))));
+        assert!(!open.admits(&TensorSpec::new(DType::F16, [1, 1000])));
+        assert!(port(None).admits(&spec(&[])) && port(None).admits(&spec(&[2, 3])));
+    }
+}

@@ -10,8 +10,8 @@ use super::description::{Description, Port};
 use super::error::SandboxError;
 use super::running::Running;
 
-/// An instance of a module. It shares nothing with others, serves one call at a time and stays warm between calls. An
-/// error other than [`SandboxError::Failed`] or about inputs spends it.
+/// An instance of a module. It shares nothing with others, serves one call at a time and stays warm between calls. A call
+/// that is stopped spends it: its memory is then in no known state. What a module refuses by itself does not.
 pub struct Instance {
     running: Running,
     description: Arc<Description>,

@@ -57,3 +57,18 @@ fn nested_modules_and_components_are_counted() {
         assert!(matches!(error, Some(SandboxError::TooLarge { what, got: 17, most: 16, .. }) if what == counted));
     }
 }
+
+/// Each record has two of the one before it.
+#[test]
+fn types_that_double_are_refused() {
+    let doubled = |times: usize| {
+        let types: String = (1..=times)
+            .map(|at| format!("(type $t{at} (record (field \"a\" $t{}) (field \"b\" $t{})))", at - 1, at - 1))
+            .collect();
+        let bytes = wat::parse_str(format!("(component (type $t0 (record (field \"a\" u64))) {types})")).expect("text");
+        sandbox().load("hostile", &bytes, &Grants::default(), &limits()).err()
+    };
+    assert!(matches!(doubled(10), Some(SandboxError::World { .. })));
+    let error = doubled(40);
+    assert!(matches!(&error, Some(SandboxError::Invalid { .. })), "{error:?}");
+}

@@ -9,6 +9,7 @@ use divan::{AllocProfiler, Bencher};
 use thalweg_guest::Module as _;
 use thalweg_module_top_k::TopK;
 use thalweg_modules::sandbox::{Grants, Instance, Limit, Limits, Machine, Module, Sandbox};
+use thalweg_modules::signature::Trust;
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -32,7 +33,7 @@ fn limits() -> Limits {
 }
 
 fn load(component: &[u8]) -> Module {
-    let sandbox = Sandbox::open(Machine::probe()).expect("a sandbox");
+    let sandbox = Sandbox::open(Machine::probe(), Trust::Everyone).expect("a sandbox");
     sandbox.load("bench", component, &Grants::default(), &limits()).expect("a module")
 }
 
@@ -136,7 +137,7 @@ fn killed_after_10_ms(bencher: Bencher<'_, '_>) {
 /// Components that are as slow to compile as may be, each by other instructions; and a guest.
 #[divan::bench(sample_count = 3, sample_size = 1, args = ["top-k", "adds", "branches", "loops", "merges", "calls", "table", "locals", "functions"])]
 fn compiled(bencher: Bencher<'_, '_>, what: &str) {
-    let sandbox = Sandbox::open(Machine::probe()).expect("a sandbox");
+    let sandbox = Sandbox::open(Machine::probe(), Trust::Everyone).expect("a sandbox");
     let component = match what {
         "top-k" => include_bytes!("../guests/artifacts/top-k.wasm").to_vec(),
         what => Written { fields: largest(what), ..Written::default() }.component(),

@@ -1,7 +1,7 @@
 //! Runs task modules that nobody trusts, as WebAssembly components behind limits.
 //!
 //! ```text
-//! bytes → screen → Sandbox::load → Module → Module::start → Instance → Instance::run
+//! bytes → Trust::check → screen → Sandbox::load → Module → Module::start → Instance → Instance::run
 //! ```
 //!
 //! - One [`Sandbox`] a node: one wasmtime engine and one pool of memories, sized for the machine, and one thread, which
@@ -32,6 +32,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use crate::signature::Trust;
 use bindings::ModuleWithModelsPre;
 use bindings::thalweg::module as interface;
 use host::Host;
@@ -82,12 +83,13 @@ struct Shared {
     engine: Engine,
     ticker: Ticker,
     machine: Machine,
+    trust: Trust,
 }
 
 impl Sandbox {
-    /// The sandbox of this node, as large as the machine allows. Where the system gives fewer addresses than it says,
-    /// fewer instances fit.
-    pub fn open(machine: Machine) -> Result<Self, SandboxError> {
+    /// The sandbox of this node, as large as the machine allows, for modules that are trusted. Where the system gives fewer
+    /// addresses than it says, fewer instances fit.
+    pub fn open(machine: Machine, trust: Trust) -> Result<Self, SandboxError> {
         let fail = |reason: String| SandboxError::Machine { reason };
         let mut machine = machine;
         let engine = loop {
@@ -98,7 +100,7 @@ impl Sandbox {
             }
         };
         let ticker = Ticker::start(engine.clone()).map_err(|error| fail(format!("no thread starts: {error}")))?;
-        Ok(Self(Arc::new(Shared { engine, ticker, machine })))
+        Ok(Self(Arc::new(Shared { engine, ticker, machine, trust })))
     }
 
     /// What it takes of the machine.
@@ -106,9 +108,10 @@ impl Sandbox {
         &self.0.machine
     }
 
-    /// Checks and compiles a component, and asks it to describe itself under `limits`. `name` is what errors call it.
+    /// Checks who has signed a component, compiles it, and asks it to describe itself under `limits`. `name` is what errors call it.
     /// Compiling takes time and memory with the size of the component: never do it where a request waits.
     pub fn load(&self, name: &str, component: &[u8], grants: &Grants, limits: &Limits) -> Result<Module, SandboxError> {
+        self.0.trust.check(name, component)?;
         screen::screen(name, component)?;
         let invalid =
             |error: &wasmtime::Error| SandboxError::Invalid { module: name.to_owned(), reason: innermost(error) };

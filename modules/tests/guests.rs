@@ -10,6 +10,7 @@ use std::time::Duration;
 use thalweg_guest::Module as _;
 use thalweg_module_top_k::TopK;
 use thalweg_modules::sandbox::{Failure, Grants, Instance, Limits, Machine, Module, Sandbox, SandboxError};
+use thalweg_modules::signature::Trust;
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 fn root() -> PathBuf {
@@ -21,7 +22,7 @@ fn component(name: &str) -> Vec<u8> {
 }
 
 fn load(name: &str) -> Module {
-    let sandbox = Sandbox::open(Machine::probe()).unwrap();
+    let sandbox = Sandbox::open(Machine::probe(), Trust::Everyone).unwrap();
     sandbox.load(name, &component(name), &Grants::default(), &Limits::RECOMMENDED).unwrap()
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thalweg_planner::{Bytes, TensorSpec};
 
 use super::description::Port;
+use crate::signature::SignatureError;
 
 /// What a module took too much of, with what it was allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,9 @@ pub enum Failure {
 /// Why a module does not run, or did not. Each message says what to do.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SandboxError {
+    /// Nobody who is trusted has signed the module.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// The machine cannot run modules.
     #[error("this machine cannot run modules: {reason}; free memory or addresses (ulimit -v)")]
     Machine {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use thalweg_modules::sandbox::{
     Exceeded, Grants, Instance, Limit, Limits, Machine, Models, Module, Sandbox, SandboxError,
 };
+use thalweg_modules::signature::{SignatureError, SigningKey, Trust, sign};
 use thalweg_planner::{Bytes, DType, Tensor, TensorSpec};
 
 use written::{ECHO, Written};
@@ -24,7 +25,7 @@ fn limits() -> Limits {
 
 fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(|| Sandbox::open(Machine::probe()).unwrap())
+    SANDBOX.get_or_init(|| Sandbox::open(Machine::probe(), Trust::Everyone).unwrap())
 }
 
 fn load(written: &Written) -> Result<Module, SandboxError> {
@@ -275,7 +276,7 @@ fn what_is_no_module_is_refused() {
 #[test]
 fn more_instances_than_fit_are_refused_until_one_ends() {
     let machine = Machine { instances_max: 2, ..Machine::probe() };
-    let sandbox = Sandbox::open(machine).unwrap();
+    let sandbox = Sandbox::open(machine, Trust::Everyone).unwrap();
     let module = sandbox.load("hostile", &Written::default().component(), &Grants::default(), &limits()).unwrap();
     let start = || module.start(&limits(), "{}");
     let first = start().unwrap();
@@ -293,4 +294,16 @@ fn limits_above_what_the_machine_gives_are_refused() {
     let error = load(&Written::default()).unwrap().start(&limits, "{}").err();
     let wanted = SandboxError::MemoryOfMachine { module: "hostile".into(), asked: Bytes(most + 1), most: Bytes(most) };
     assert_eq!(error, Some(wanted));
+}
+
+#[test]
+fn what_nobody_trusted_has_signed_is_not_even_looked_at() {
+    let ours = SigningKey::generate().unwrap().0;
+    let sandbox = Sandbox::open(Machine::probe(), Trust::Keys([ours.public()].into())).unwrap();
+    let load = |component: &[u8]| sandbox.load("hostile", component, &Grants::default(), &limits()).err();
+    let component = Written::default().component();
+    let unsigned = SignatureError::Unsigned { module: "hostile".to_owned() };
+    assert_eq!(load(&component), Some(SandboxError::Signature(unsigned.clone())));
+    assert_eq!(load(b"no component"), Some(SandboxError::Signature(unsigned)));
+    assert_eq!(load(&sign(&component, &ours)), None);
 }

@@ -63,7 +63,9 @@ macro_rules! elements {
             }
 
             fn encode(numbers: &[Self]) -> Vec<u8> {
-                numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+                let mut bytes = vec![0; size_of_val(numbers)];
+                bytes.as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(to, number)| *to = number.to_le_bytes());
+                bytes
             }
         })*
     };

@@ -44,11 +44,13 @@ mod hosted;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 
+use std::fmt;
+
 pub use dtype::DType;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub use hosted::{bindings, report_panics};
-pub use tensor::Tensor;
+pub use tensor::{TEXT_BYTES_MAX, Tensor};
 
 /// Text for the operator of the node. Natively it goes nowhere.
 pub mod log {
@@ -129,6 +131,18 @@ pub enum Failure {
     /// The module itself is broken.
     #[error("{0}")]
     Inner(String),
+}
+
+impl Failure {
+    /// Settings that do not fit, for this reason.
+    pub fn settings(reason: impl fmt::Display) -> Self {
+        Self::Settings(reason.to_string())
+    }
+
+    /// Inputs that cannot be worked on, for this reason.
+    pub fn input(reason: impl fmt::Display) -> Self {
+        Self::Input(reason.to_string())
+    }
 }
 
 /// Makes a [`Module`] the one that this crate exports. Natively it does nothing.

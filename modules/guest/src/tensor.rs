@@ -12,6 +12,9 @@ use crate::native::Held;
 /// through a large tensor needs no second copy of it.
 const READ_BYTES: usize = 64 << 10;
 
+/// The longest text that [`Tensor::from_text`] fills up.
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
+
 /// A tensor: little-endian, row-major, never changed. Clones are the same tensor.
 #[derive(Debug)]
 pub struct Tensor(pub(crate) Held);
@@ -37,7 +40,23 @@ impl Tensor {
         Self::from_numbers(shape, numbers)
     }
 
-    /// Bytes as a tensor `u8[length]`: how text leaves a module.
+    /// Text as a tensor `u8[length]`; with `bytes_max`, filled up with spaces to so many bytes, at most
+    /// [`TEXT_BYTES_MAX`]. A link to another node carries only tensors whose shapes are known before.
+    ///
+    /// Text that is longer is the fault of the settings, which gave it too little room.
+    pub fn from_text(mut text: Vec<u8>, bytes_max: Option<usize>) -> Result<Self, Failure> {
+        if let Some(most) = bytes_max {
+            if text.len() > most || most > TEXT_BYTES_MAX {
+                let len = text.len();
+                let room = format!("from {len} to {TEXT_BYTES_MAX}");
+                return Err(Failure::Settings(format!("a text of {len} bytes needs `bytes_max` {room}, not {most}")));
+            }
+            text.resize(most, b' ');
+        }
+        Self::from_bytes(text)
+    }
+
+    /// Bytes as a tensor `u8[length]`.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Failure> {
         let len = bytes.len() as u64;
         Self::new(DType::U8, &[len], bytes)
@@ -51,6 +70,12 @@ impl Tensor {
     /// Sizes of the axes, outermost first. Empty for a scalar.
     pub fn shape(&self) -> Vec<u64> {
         self.0.shape()
+    }
+
+    /// The same as numbers that this module can count with; fails for larger ones.
+    pub fn sizes(&self) -> Result<Vec<usize>, Failure> {
+        let sizes = self.shape().into_iter().map(usize::try_from).collect::<Result<_, _>>();
+        sizes.map_err(|_| Failure::Input("a tensor too large for this module".into()))
     }
 
     /// Number of elements; fails where no memory holds as many.

@@ -3,12 +3,27 @@
 
 use super::Fault;
 
+/// Guests are written without the host. Its tests and benches run them, natively and as components.
+const MODULES: &[&str] = &[
+    "thalweg-planner",
+    "thalweg-guest",
+    "thalweg-module-top-k",
+    "thalweg-module-ctc-decode",
+    "thalweg-module-text-boxes",
+    "thalweg-module-crop",
+    "thalweg-module-find-boxes",
+    "thalweg-module-tokenise",
+    "thalweg-module-mean-pool",
+    "thalweg-module-decode-image",
+    "thalweg-module-rules",
+    "thalweg-pack",
+];
+
 /// A member and the members that it may depend on.
 const ARROWS: [(&str, &[&str]); 19] = [
     ("planner", &[]),
     ("devices", &["thalweg-planner"]),
-    // Guests are written without the host. Its tests run them, natively and as components.
-    ("modules", &["thalweg-planner", "thalweg-guest", "thalweg-module-top-k", "thalweg-pack"]),
+    ("modules", MODULES),
     ("modules/guest", &[]),
     ("modules/pack", &[]),
     ("modules/guests/top-k", &["thalweg-guest"]),

@@ -129,7 +129,9 @@ pub fn crop(photo: &Photo, corners: &Corners, settings: &Settings) -> Result<Pic
 }
 
 fn length(one: [f32; 2], other: [f32; 2]) -> f64 {
-    f64::from(other[0] - one[0]).hypot(f64::from(other[1] - one[1]))
+    let [x, y] = [0, 1].map(|axis| f64::from(other[axis] - one[axis]));
+    // Not `hypot`: of it the last bits depend on the machine's library.
+    (x * x + y * y).sqrt()
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@
 mod homography;
 mod crop;
 mod input;
+mod module;
 mod error;
 
 pub use crop::{PIXELS_MAX, Photo, Picture, Settings, crop};
 pub use error::CropError;
 pub use homography::Homography;
 pub use input::{Channels, input};
+pub use module::Crop;
 
 /// Corners of a quadrilateral: upper left, upper right, lower right, lower left of what is written in it.
 pub type Corners = [[f32; 2]; 4];

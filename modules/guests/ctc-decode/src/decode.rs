@@ -105,7 +105,7 @@ fn probability(scores: &[f32], class: usize, step: usize, kind: Scores) -> Resul
     let score = scores[class];
     match kind {
         Scores::Logits => {
-            let sum: f64 = scores.iter().map(|other| (f64::from(*other) - f64::from(score)).exp()).sum();
+            let sum: f64 = scores.iter().map(|other| libm::exp(f64::from(*other) - f64::from(score))).sum();
             Ok((1.0 / sum) as f32)
         }
         Scores::Probabilities if (0.0..=1.0 + TOLERANCE).contains(&score) => Ok(score.min(1.0)),

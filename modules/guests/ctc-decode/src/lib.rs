@@ -6,8 +6,10 @@
 
 mod dictionary;
 mod decode;
+mod module;
 mod error;
 
 pub use decode::{Character, Line, Scores, decode};
 pub use dictionary::Dictionary;
 pub use error::CtcError;
+pub use module::CtcDecode;

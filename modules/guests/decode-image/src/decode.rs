@@ -59,6 +59,11 @@ impl Photo {
     pub fn bytes(&self) -> &[u8] {
         self.0.as_raw()
     }
+
+    /// The same, without a copy.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_raw()
+    }
 }
 
 enum Format {

@@ -6,8 +6,10 @@ mod decode;
 mod fit;
 mod numbers;
 mod settings;
+mod module;
 mod error;
 
 pub use decode::{PIXELS_MAX, Photo};
 pub use error::ImageError;
+pub use module::DecodeImage;
 pub use settings::{Colour, Fit, Layout, SIDE_MAX, Settings};

@@ -15,6 +15,10 @@ pub struct Settings {
     pub width: u32,
     /// Pixels down, from 1 to [`SIDE_MAX`].
     pub height: u32,
+    /// Height and width of the photo that is given out beside the input, for steps that cut parts out of it. It is
+    /// fitted, and the input is stretched out of it: so the places of one are those of the other, scaled.
+    #[serde(default)]
+    pub photo: Option<[u32; 2]>,
     /// What becomes of a photo of other proportions.
     #[serde(default)]
     pub fit: Fit,
@@ -95,8 +99,11 @@ impl Settings {
     /// Whether each is in its range.
     pub fn check(&self) -> Result<(), ImageError> {
         let allowed = 1..=SIDE_MAX;
-        if !allowed.contains(&self.width) || !allowed.contains(&self.height) {
-            return Err(ImageError::Size { width: self.width, height: self.height });
+        let sizes = [Some((self.width, self.height)), self.photo.map(|[height, width]| (width, height))];
+        for (width, height) in sizes.into_iter().flatten() {
+            if !allowed.contains(&width) || !allowed.contains(&height) {
+                return Err(ImageError::Size { width, height });
+            }
         }
         let pairs = self.mean.into_iter().zip(self.scale);
         for (channel, (mean, scale)) in pairs.enumerate() {

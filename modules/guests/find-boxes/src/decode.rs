@@ -97,8 +97,8 @@ fn of_cell(
         return;
     }
     let axis = |axis: usize, cell: usize, cells: usize| {
-        let middle = (cell as f32 + sigmoid(numbers.at(axis))) / cells as f32 * settings.input[axis];
-        let half = anchor[axis] * numbers.at(2 + axis).min(EXPONENT_MAX).exp() / 2.0;
+        let middle = (cell as f32 + sigmoid(numbers.at(axis))) / cells as f32 * settings.input[1 - axis] as f32;
+        let half = anchor[axis] * libm::expf(numbers.at(2 + axis).min(EXPONENT_MAX)) / 2.0;
         (middle - half, middle + half)
     };
     let (left, right) = axis(0, numbers.cell % map.width, map.width);
@@ -112,5 +112,5 @@ fn of_cell(
 }
 
 fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+    1.0 / (1.0 + libm::expf(-x))
 }

@@ -1,5 +1,7 @@
 //! Why no boxes could be found.
 
+use thalweg_guest::TEXT_BYTES_MAX;
+
 /// What is wrong with settings or outputs. Each message says what to do. All counts begin at 0.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FindError {
@@ -19,6 +21,12 @@ pub enum FindError {
         /// The most it takes.
         max: usize,
     },
+    /// A length of the text outside its range.
+    #[error("setting `bytes_max` is {value}: it takes 2 to {TEXT_BYTES_MAX} bytes")]
+    BytesMax {
+        /// Its value.
+        value: usize,
+    },
     /// A list that must not be empty.
     #[error("setting `{name}` is empty: give those that the model was trained with")]
     Nothing {
@@ -32,14 +40,12 @@ pub enum FindError {
         grid: usize,
     },
     /// A size that nothing has.
-    #[error("setting `{place}` is {width} x {height}: each side takes more than 0 and at most 65536 pixels")]
+    #[error("setting `{place}` is {sides:?}: each side takes more than 0 and at most 65536 pixels")]
     Size {
         /// The setting.
         place: String,
-        /// Its first number.
-        width: f32,
-        /// Its second number.
-        height: f32,
+        /// Its value.
+        sides: [f32; 2],
     },
     /// Another number of outputs than of grids.
     #[error("the model gives {found} outputs, but the settings have {expected} grids: give one for each output")]

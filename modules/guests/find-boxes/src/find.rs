@@ -42,10 +42,10 @@ impl Finder {
         Ok(Self(settings))
     }
 
-    /// The objects of a photo of `photo` pixels across and down, from the most confident.
+    /// The objects of a photo, from the most confident.
     ///
     /// All numbers of the maps are finite. Takes memory for a few thousand boxes, whatever the outputs are.
-    pub fn find(&self, maps: &[Map], photo: (u32, u32)) -> Result<Vec<Found>, FindError> {
+    pub fn find(&self, maps: &[Map]) -> Result<Vec<Found>, FindError> {
         let settings = &self.0;
         if maps.len() != settings.grids.len() {
             return Err(FindError::Outputs { found: maps.len(), expected: settings.grids.len() });
@@ -54,7 +54,7 @@ impl Finder {
             self.check(grid, map)?;
         }
         let kept = suppressed(&candidates(maps, settings), settings.overlap_max, settings.boxes_max);
-        Ok(kept.iter().map(|of| self.found(of, photo)).collect())
+        Ok(kept.iter().map(|of| self.found(of)).collect())
     }
 
     fn check(&self, grid: usize, map: &Map) -> Result<(), FindError> {
@@ -72,16 +72,18 @@ impl Finder {
     }
 
     /// The candidate in pixels of the photo, cut at its edges.
-    fn found(&self, of: &Candidate, photo: (u32, u32)) -> Found {
-        let photo = [photo.0 as f32, photo.1 as f32].map(|side| side.max(1.0));
-        let ratios = [self.0.input[0] / photo[0], self.0.input[1] / photo[1]];
+    fn found(&self, of: &Candidate) -> Found {
+        // Across and down.
+        let ([height, width], [rows, columns]) = (self.0.input, self.0.photo());
+        let (input, photo) = ([width, height].map(|side| side as f32), [columns, rows].map(|side| side as f32));
+        let ratios = [0, 1].map(|axis| input[axis] / photo[axis]);
         let scale = match self.0.fit {
             Fit::Stretch => ratios,
             Fit::Letterbox => [ratios[0].min(ratios[1]); 2],
             Fit::Crop => [ratios[0].max(ratios[1]); 2],
         };
         let place = |axis: usize, at: f32| {
-            let border = (self.0.input[axis] - photo[axis] * scale[axis]) / 2.0;
+            let border = (input[axis] - photo[axis] * scale[axis]) / 2.0;
             ((at - border) / scale[axis]).clamp(0.0, photo[axis])
         };
         let edges = [place(0, of.left), place(1, of.top), place(0, of.right), place(1, of.bottom)];
@@ -98,8 +100,9 @@ mod tests {
     use crate::{Grid, Layout};
 
     fn settings() -> Settings {
-        let json = r#"{"grids": [{"anchors": [[20, 10]]}], "labels": ["cat", "dog"], "input": [40, 40]}"#;
-        serde_json::from_str(json).unwrap()
+        let grids = r#""grids": [{"anchors": [[20, 10]]}]"#;
+        let json = format!(r#"{{{grids}, "labels": ["cat", "dog"], "input": [40, 40], "photo": [40, 80]}}"#);
+        serde_json::from_str(&json).unwrap()
     }
 
     /// Two by two cells with a dog in the middle of the upper right one, 20 x 20 pixels large.
@@ -111,27 +114,27 @@ mod tests {
         values
     }
 
-    fn find(settings: Settings, photo: (u32, u32)) -> Vec<Found> {
+    fn find(settings: Settings) -> Vec<Found> {
         let map = Map { values: &dog(), height: 2, width: 2 };
-        Finder::new(settings).unwrap().find(&[map], photo).unwrap()
+        Finder::new(settings).unwrap().find(&[map]).unwrap()
     }
 
     #[test]
     fn a_box_stands_where_its_cell_is() {
-        let found = find(settings(), (80, 40));
+        let found = find(settings());
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].class, found[0].label.as_str()), (1, "dog"));
         assert!((found[0].confidence - 0.731_058_6).abs() < 1e-6, "{found:?}");
         // From (20, 0) to (40, 20) of the input.
-        let edges = |fit, photo| {
-            let found = find(Settings { fit, ..settings() }, photo);
+        let edges = |fit| {
+            let found = find(Settings { fit, ..settings() });
             found[0].edges.map(|edge| (edge * 1000.0).round() / 1000.0)
         };
-        assert_eq!(edges(Fit::Stretch, (80, 40)), [40.0, 0.0, 80.0, 20.0]);
+        assert_eq!(edges(Fit::Stretch), [40.0, 0.0, 80.0, 20.0]);
         // The photo fills rows 10 to 30, at half its size.
-        assert_eq!(edges(Fit::Letterbox, (80, 40)), [40.0, 0.0, 80.0, 20.0]);
+        assert_eq!(edges(Fit::Letterbox), [40.0, 0.0, 80.0, 20.0]);
         // Columns 20 to 60 of the photo are seen.
-        assert_eq!(edges(Fit::Crop, (80, 40)), [40.0, 0.0, 60.0, 20.0]);
+        assert_eq!(edges(Fit::Crop), [40.0, 0.0, 60.0, 20.0]);
     }
 
     #[test]
@@ -139,23 +142,22 @@ mod tests {
         let plain = dog();
         let turned: Vec<f32> = (0..28).map(|at| plain[at % 7 * 4 + at / 7]).collect();
         let finder = Finder::new(Settings { layout: Layout::Nhwc, ..settings() }).unwrap();
-        let found = finder.find(&[Map { values: &turned, height: 2, width: 2 }], (80, 40)).unwrap();
-        assert_eq!(found, find(settings(), (80, 40)));
+        let found = finder.find(&[Map { values: &turned, height: 2, width: 2 }]).unwrap();
+        assert_eq!(found, find(settings()));
     }
 
     #[test]
     fn outputs_that_lie_are_refused() {
         let finder = Finder::new(settings()).unwrap();
-        let refused = |values: &[f32], height, width| {
-            finder.find(&[Map { values, height, width }], (9, 9)).unwrap_err().to_string()
-        };
+        let refused =
+            |values: &[f32], height, width| finder.find(&[Map { values, height, width }]).unwrap_err().to_string();
         assert!(refused(&[0.0; 27], 2, 2).starts_with("output 0 has 27 numbers, which are not 1 anchors x (5 + 2"));
         assert!(refused(&[], 0, usize::MAX).starts_with("output 0 has 0 numbers"));
         assert!(refused(&[0.0; 28], usize::MAX, 4).starts_with("output 0 has 28 numbers"));
         let mut broken = dog();
         broken[9] = f32::INFINITY;
         assert!(refused(&broken, 2, 2).starts_with("number 9 of output 0 is inf"));
-        assert!(finder.find(&[], (9, 9)).unwrap_err().to_string().starts_with("the model gives 0 outputs"));
+        assert!(finder.find(&[]).unwrap_err().to_string().starts_with("the model gives 0 outputs"));
     }
 
     #[test]
@@ -170,9 +172,13 @@ mod tests {
         assert!(refused(Settings { grids: grids(vec![]), ..settings() }).starts_with("setting `grids[0].anchors` is"));
         assert_eq!(
             refused(Settings { grids: grids(vec![[5.0, 5.0], [5.0, -1.0]]), ..settings() }),
-            "setting `grids[0].anchors[1]` is 5 x -1: each side takes more than 0 and at most 65536 pixels"
+            "setting `grids[0].anchors[1]` is [5.0, -1.0]: each side takes more than 0 and at most 65536 pixels"
         );
-        assert!(refused(Settings { input: [f32::INFINITY, 1.0], ..settings() }).starts_with("setting `input` is inf"));
+        assert!(
+            refused(Settings { input: [70_000, 1], ..settings() }).starts_with("setting `input` is [70000.0, 1.0]")
+        );
+        assert!(refused(Settings { photo: Some([0, 9]), ..settings() }).starts_with("setting `photo` is [0.0, 9.0]"));
+        assert!(refused(Settings { bytes_max: Some(1), ..settings() }).starts_with("setting `bytes_max` is 1"));
         assert!(refused(Settings { boxes_max: 0, ..settings() }).starts_with("setting `boxes_max` is 0"));
     }
 
@@ -180,16 +186,16 @@ mod tests {
     fn a_flood_of_boxes_is_bounded() {
         let settings = Settings { confidence_min: 0.0, overlap_max: 1.0, boxes_max: 9, ..settings() };
         let values: Vec<f32> = (0..7 * 10_000).map(|at| (at % 13) as f32).collect();
-        let found = Finder::new(settings).unwrap().find(&[Map { values: &values, height: 100, width: 100 }], (9, 9));
+        let found = Finder::new(settings).unwrap().find(&[Map { values: &values, height: 100, width: 100 }]);
         assert_eq!(found.unwrap().len(), 9);
     }
 
     proptest! {
         #[test]
         fn arbitrary_outputs_never_panic(values in proptest::collection::vec(any::<f32>(), 28), width in any::<u32>()) {
-            let settings = Settings { confidence_min: 0.0, ..settings() };
+            let settings = Settings { confidence_min: 0.0, photo: Some([7, width]), ..settings() };
             let map = Map { values: &values, height: 2, width: 2 };
-            if let Ok(found) = Finder::new(settings).unwrap().find(&[map], (width, 7)) {
+            if let Ok(found) = Finder::new(settings).and_then(|finder| finder.find(&[map])) {
                 prop_assert!(found.iter().all(|of| of.edges.iter().all(|edge| edge.is_finite())), "{found:?}");
             }
         }

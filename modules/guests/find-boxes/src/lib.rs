@@ -13,8 +13,10 @@ mod settings;
 mod decode;
 mod suppress;
 mod find;
+mod module;
 mod error;
 
 pub use error::FindError;
 pub use find::{Finder, Found, Map};
+pub use module::FindBoxes;
 pub use settings::{Fit, Grid, Layout, Settings};

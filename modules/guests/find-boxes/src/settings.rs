@@ -1,6 +1,7 @@
 //! What a detector was trained with, and which boxes are wanted.
 
 use serde::{Deserialize, Serialize};
+use thalweg_guest::TEXT_BYTES_MAX;
 
 use crate::FindError;
 
@@ -17,11 +18,14 @@ pub struct Settings {
     pub grids: Vec<Grid>,
     /// The names of the classes, in their order.
     pub labels: Vec<String>,
-    /// Width and height of the model's input in pixels. The stride of a grid is this over its number of cells.
-    pub input: [f32; 2],
+    /// Height and width of the model's input in pixels. The stride of a grid is this over its number of cells.
+    pub input: [u32; 2],
     /// Where the numbers of a box stand.
     #[serde(default)]
     pub layout: Layout,
+    /// Height and width of the photo in pixels, where boxes are wanted in another picture than the input.
+    #[serde(default)]
+    pub photo: Option<[u32; 2]>,
     /// How the photo was brought to the input's size.
     #[serde(default)]
     pub fit: Fit,
@@ -34,6 +38,9 @@ pub struct Settings {
     /// The most boxes that are returned, from 1 to 1024: of more, the most confident.
     #[serde(default = "boxes_max")]
     pub boxes_max: usize,
+    /// The bytes that boxes take as text, filled up with spaces; without it as many as they need.
+    #[serde(default)]
+    pub bytes_max: Option<usize>,
 }
 
 /// One output.
@@ -84,6 +91,11 @@ fn boxes_max() -> usize {
 }
 
 impl Settings {
+    /// Height and width of the picture that boxes are wanted in.
+    pub(crate) fn photo(&self) -> [u32; 2] {
+        self.photo.unwrap_or(self.input)
+    }
+
     /// Whether each is in its range.
     pub(crate) fn check(&self) -> Result<(), FindError> {
         let share =
@@ -96,11 +108,15 @@ impl Settings {
         if !(1..=BOXES_MAX).contains(&self.boxes_max) {
             return Err(FindError::BoxesMax { value: self.boxes_max, max: BOXES_MAX });
         }
-        let size = |place: String, [width, height]: [f32; 2]| {
-            let allowed = |side: f32| side > 0.0 && side <= SIDE_MAX;
-            if allowed(width) && allowed(height) { Ok(()) } else { Err(FindError::Size { place, width, height }) }
+        if let Some(value) = self.bytes_max.filter(|value| !(2..=TEXT_BYTES_MAX).contains(value)) {
+            return Err(FindError::BytesMax { value });
+        }
+        let size = |place: String, sides: [f32; 2]| {
+            let allowed = |side: &f32| *side > 0.0 && *side <= SIDE_MAX;
+            if sides.iter().all(allowed) { Ok(()) } else { Err(FindError::Size { place, sides }) }
         };
-        size("input".to_owned(), self.input)?;
+        size("input".to_owned(), self.input.map(|side| side as f32))?;
+        size("photo".to_owned(), self.photo().map(|side| side as f32))?;
         for (grid, of) in self.grids.iter().enumerate() {
             if of.anchors.is_empty() {
                 return Err(FindError::NoAnchor { grid });

@@ -10,7 +10,7 @@ const OUTPUTS: &[u8] = include_bytes!("fixtures/outputs.bin");
 const FOUND: &str = include_str!("fixtures/found.json");
 const SETTINGS: &str = r#"{
     "grids": [{"anchors": [[60, 40], [30, 90]]}, {"anchors": [[25, 20]]}],
-    "labels": ["cat", "dog", "cup"], "input": [128, 96], "fit": "stretch", "confidence_min": 0.3, "overlap_max": 0.4
+    "labels": ["cat", "dog", "cup"], "input": [96, 128], "fit": "stretch", "confidence_min": 0.3, "overlap_max": 0.4
 }"#;
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ fn boxes_are_those_of_opencv() {
     let (first, second) = values.split_at(16 * 6 * 8);
     let maps = [Map { values: first, height: 6, width: 8 }, Map { values: second, height: 12, width: 16 }];
     let finder = Finder::new(serde_json::from_str(SETTINGS).expect("settings")).expect("settings");
-    let found = finder.find(&maps, (128, 96)).expect("boxes");
+    let found = finder.find(&maps).expect("boxes");
     let expected: Vec<Expected> = serde_json::from_str(FOUND).expect("boxes");
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(&expected) {

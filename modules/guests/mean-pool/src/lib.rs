@@ -4,7 +4,9 @@
 //! count.
 
 mod pool;
+mod module;
 mod error;
 
 pub use error::PoolError;
+pub use module::MeanPool;
 pub use pool::mean;

@@ -19,8 +19,10 @@ mod settings;
 mod comparison;
 mod record;
 mod rules;
+mod module;
 mod error;
 
 pub use error::RulesError;
+pub use module::RulesModule;
 pub use rules::{Alert, Outcome, Rules};
 pub use settings::{RECORDS_BYTES_MAX, SETTINGS_BYTES_MAX};

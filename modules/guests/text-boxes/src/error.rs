@@ -43,10 +43,12 @@ pub enum TextBoxError {
         /// The largest value it takes.
         max: f32,
     },
-    /// A number of areas outside its range.
-    #[error("setting `candidates` is {candidates}: it takes 1 to {CANDIDATES_MAX}")]
-    Candidates {
+    /// A number of areas or boxes outside its range.
+    #[error("setting `{name}` is {count}: it takes 1 to {CANDIDATES_MAX}")]
+    Count {
+        /// Its name.
+        name: &'static str,
         /// Its value.
-        candidates: usize,
+        count: usize,
     },
 }

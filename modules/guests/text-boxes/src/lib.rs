@@ -15,10 +15,12 @@ mod rectangle;
 mod score;
 mod find;
 mod order;
+mod module;
 mod error;
 
 pub use error::TextBoxError;
 pub use find::{TextBox, find};
+pub use module::TextBoxes;
 pub use settings::{CANDIDATES_MAX, Settings};
 
 /// A point; x grows to the right and y downwards.

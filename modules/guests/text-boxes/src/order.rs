@@ -24,7 +24,9 @@ fn middle(of: &TextBox, axis: usize) -> f32 {
 /// The length of the left side.
 fn height(of: &TextBox) -> f32 {
     let [upper, .., lower] = of.corners;
-    (lower[0] - upper[0]).hypot(lower[1] - upper[1])
+    let [x, y] = [0, 1].map(|axis| lower[axis] - upper[axis]);
+    // Not `hypot`: of it the last bits depend on the machine's library.
+    (x * x + y * y).sqrt()
 }
 
 #[cfg(test)]

@@ -10,10 +10,15 @@ pub const CANDIDATES_MAX: usize = 10_000;
 /// A growth that no detector is trained for, in shares of a box's area over its perimeter.
 const UNCLIP_MAX: f32 = 100.0;
 
-/// How boxes are found. The defaults are PaddleOCR's for PP-OCR, but for the last, which it gives as 10 pixels.
+/// How boxes are found. From the threshold on, defaults are PaddleOCR's for PP-OCR, but for the
+/// last, which it gives as 10 pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Height and width of the photo in pixels; without it, those of the map.
+    pub photo: Option<[u32; 2]>,
+    /// The most boxes that are returned, from 1 to [`CANDIDATES_MAX`]: of more, those of the highest scores.
+    pub boxes_max: usize,
     /// Cells of a higher probability are text. From 0 to 1.
     pub threshold: f32,
     /// Boxes in which the mean probability is lower are dropped. From 0 to 1.
@@ -31,7 +36,16 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { threshold: 0.3, score_min: 0.6, unclip: 1.5, side_min: 3.0, candidates: 1000, line_tolerance: 0.5 }
+        Self {
+            photo: None,
+            boxes_max: 100,
+            threshold: 0.3,
+            score_min: 0.6,
+            unclip: 1.5,
+            side_min: 3.0,
+            candidates: 1000,
+            line_tolerance: 0.5,
+        }
     }
 }
 
@@ -48,9 +62,13 @@ impl Settings {
         if let Some((name, value, max)) = ranges.into_iter().find(|(_, value, max)| !(0.0..=*max).contains(value)) {
             return Err(TextBoxError::Setting { name, value, max });
         }
-        match self.candidates {
-            1..=CANDIDATES_MAX => Ok(()),
-            candidates => Err(TextBoxError::Candidates { candidates }),
+        let counts = [("candidates", self.candidates), ("boxes_max", self.boxes_max)];
+        if let Some((name, count)) = counts.into_iter().find(|(_, count)| !(1..=CANDIDATES_MAX).contains(count)) {
+            return Err(TextBoxError::Count { name, count });
+        }
+        match self.photo {
+            Some([height, width]) if height == 0 || width == 0 => Err(TextBoxError::PhotoSize { width, height }),
+            _ => Ok(()),
         }
     }
 }

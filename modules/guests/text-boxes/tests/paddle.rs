@@ -16,7 +16,8 @@ const SCORES_APART_MAX: f32 = 0.08;
 #[test]
 fn boxes_are_those_of_paddleocr() {
     let map: Vec<f32> = MAP.iter().map(|cell| f32::from(*cell) / 255.0).collect();
-    let mut found = find(&map, 120, 160, (320, 120), &Settings::default()).expect("a map");
+    let settings = Settings { photo: Some([120, 320]), ..Settings::default() };
+    let mut found = find(&map, 120, 160, &settings).expect("a map");
     // Twice as wide, so that axes are not confused; back to cells, whose middles PaddleOCR calls 0, 1, 2 and so on.
     for corner in found.iter_mut().flat_map(|found| &mut found.corners) {
         *corner = [corner[0] / 2.0 - 0.5, corner[1] - 0.5];

@@ -8,8 +8,10 @@
 mod vocabulary;
 mod words;
 mod encode;
+mod module;
 mod error;
 
 pub use encode::{Encoding, LENGTH_MAX, Settings, TEXT_BYTES_MAX, Tokeniser};
 pub use error::TokeniseError;
+pub use module::Tokenise;
 pub use vocabulary::Vocabulary;

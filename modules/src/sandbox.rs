@@ -6,6 +6,7 @@
 //!
 //! - One [`Sandbox`] a node: one wasmtime engine and one pool of memories, sized for the machine, and one thread, which
 //!   sleeps while no module runs. A loaded module is compiled code and its checked [`Description`]; it costs no thread.
+//! - A [`Stage`] keeps instances warm for the requests of a pipeline, and changes to another version between them.
 //! - An [`Instance`] has a store of its own: a module that is stopped takes nothing else with it.
 //! - A module can call what `modules/wit/module.wit` names, and nothing else: no file, clock, socket, random source or
 //!   environment. An import that was not granted is refused by name before anything runs.
@@ -21,6 +22,7 @@ mod description;
 mod host;
 mod running;
 mod instance;
+mod stage;
 mod error;
 
 use std::fmt;
@@ -44,6 +46,7 @@ pub use error::{Exceeded, Failure, SandboxError};
 pub use instance::Instance;
 pub use limits::{Limit, Limits, NoLimit};
 pub use machine::Machine;
+pub use stage::{Setback, Stage};
 
 /// The interface that modules are built against.
 pub const WORLD: &str = "thalweg:module@0.1.0";
@@ -185,6 +188,11 @@ struct Loaded {
 }
 
 impl Module {
+    /// What errors call it.
+    pub(crate) fn name(&self) -> String {
+        self.loaded.name.to_string()
+    }
+
     /// What it says of itself.
     pub fn description(&self) -> &Description {
         &self.description

@@ -202,6 +202,19 @@ pub enum SandboxError {
         /// Its answer.
         failure: Failure,
     },
+    /// A version with other inputs or outputs than the one that runs.
+    #[error(
+        "version {to} of module {module} takes or gives something else than version {from}, which runs: deploy the \
+         pipeline anew to change both"
+    )]
+    OtherPorts {
+        /// The module.
+        module: String,
+        /// The version that runs.
+        from: String,
+        /// The one that cannot replace it.
+        to: String,
+    },
     /// Inputs that are not as many as the module has.
     #[error("module {module} takes {expected} inputs, but {got} were given: correct the pipeline file")]
     InputCount {

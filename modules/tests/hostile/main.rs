@@ -4,6 +4,7 @@
 
 mod written;
 mod compile;
+mod versions;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -85,7 +86,8 @@ fn a_request_may_have_less_time_than_the_limit() {
 #[test]
 fn endless_calls_of_the_host_end_by_number_and_by_time() {
     let written = Written::running("(loop $on (call $spec (local.get $in) (i32.const 600)) (br $on)) unreachable");
-    assert_eq!(run(&written), Err(exceeded(Exceeded::HostCalls(100_000))));
+    let few = Limits { host_calls: Limit::of::<1000>(), time_ms: Limit::of::<60_000>(), ..limits() };
+    assert_eq!(run_within(&written, &few), Err(exceeded(Exceeded::HostCalls(1000))));
     let limits = Limits { host_calls: Limit::of::<100_000_000>(), ..limits() };
     assert_eq!(run_within(&written, &limits), Err(exceeded(Exceeded::Time(Duration::from_millis(100)))));
 }

@@ -90,7 +90,8 @@ pub struct Description {
     pub settings_schema: String,
 }
 
-/// An input or output.
+/// An input or output. What a pipeline does not link comes in as a tensor without elements, and what a module does not
+/// give with its settings goes out as one: so a port of either kind has open axes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
     /// Lower-case words with `-`, unique among the inputs or outputs.

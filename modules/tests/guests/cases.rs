@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use serde_json::{Value, json};
 use thalweg_guest::{DType, Tensor};
@@ -92,6 +93,11 @@ fn decode_image() -> Vec<Case> {
     let pixels = |x: u32, y: u32| image::Rgb([(x * 5) as u8, (y * 7) as u8, (x * y) as u8]);
     let mut png = Cursor::new(Vec::new());
     RgbImage::from_fn(61, 37, pixels).write_to(&mut png, ImageFormat::Png).unwrap();
+    let mut jpeg = Vec::new();
+    let mut levels = noise(3 * 53 * 41, 6).map(|number| if number > 0.0 { 255 } else { 0 });
+    let harsh = RgbImage::from_fn(53, 41, |_, _| image::Rgb([0; 3].map(|_| levels.next().unwrap())));
+    harsh.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, 100)).unwrap();
+    let as_it_is = json!({"width": 53, "height": 41});
     let plain = json!({"width": 224, "height": 224, "mean": [127, 127, 127], "scale": [128, 128, 128]});
     let with_photo = json!({
         "width": 160, "height": 96, "photo": [480, 800], "fit": "letterbox", "border": [0, 9, 255],
@@ -101,6 +107,7 @@ fn decode_image() -> Vec<Case> {
     vec![
         Case::new("a photo", &plain, vec![bytes(photo.clone())]),
         Case::new("a photo that is kept", &with_photo, vec![bytes(photo)]),
+        Case::new("noise as harsh as can be", &as_it_is, vec![bytes(jpeg)]),
         Case::new("a drawing that grows", &enlarged, vec![bytes(png.into_inner())]),
     ]
 }

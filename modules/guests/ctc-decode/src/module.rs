@@ -63,7 +63,7 @@ impl Module for CtcDecode {
             version: "1.0.0".into(),
             inputs: vec![Port::any("scores", DType::F32), Port::new("count", DType::I64, [None])],
             outputs: vec![Port::new("text", DType::U8, [None])],
-            nanoseconds_per_byte: 0.5,
+            nanoseconds_per_byte: 1.0,
             settings_schema: SCHEMA.into(),
         }
     }

@@ -56,7 +56,7 @@ impl Module for DecodeImage {
                 Port::new("picture", DType::F32, [Some(1), None, None, None]),
                 Port::new("photo", DType::U8, [None, None, Some(3)]),
             ],
-            nanoseconds_per_byte: 60.0,
+            nanoseconds_per_byte: 50.0,
             settings_schema: SCHEMA.into(),
         }
     }

@@ -92,7 +92,7 @@ impl Module for FindBoxes {
                 Port::new("text", DType::U8, [None]),
                 Port::new("boxes", DType::F32, [None, Some(NUMBERS as u64)]),
             ],
-            nanoseconds_per_byte: 1.0,
+            nanoseconds_per_byte: 10.0,
             settings_schema: SCHEMA.into(),
         }
     }

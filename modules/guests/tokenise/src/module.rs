@@ -45,7 +45,7 @@ impl Module for Tokenise {
             version: "1.0.0".into(),
             inputs: vec![Port::new("text", DType::U8, [None])],
             outputs: ["input-ids", "attention-mask", "token-type-ids"].map(tokens).to_vec(),
-            nanoseconds_per_byte: 200.0,
+            nanoseconds_per_byte: 100.0,
             settings_schema: SCHEMA.into(),
         }
     }

@@ -68,8 +68,8 @@ pub trait Module: Sized {
     /// A module with these settings: JSON that fits the schema. Refuse with [`Failure::Settings`].
     fn configure(settings: &str) -> Result<Self, Failure>;
 
-    /// Works on one request. Inputs and outputs are as many as the description says, in its order. An input may be given
-    /// out again: clones copy nothing.
+    /// Works on one request. Inputs and outputs are as many as the description says, in its order. An input may be
+    /// given out again: clones copy nothing.
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure>;
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cases;
+mod chains;
 mod natively;
 mod refusals;
 

@@ -1,7 +1,8 @@
 //! The task module.
 //!
-//! Inputs: class scores of lines of text, `f32[lines,steps,classes]`, or `f32[steps,classes]` of one; and how many lines
-//! count, `i64[1]`, or `i64[0]` where all do. Output: a JSON list with text and confidence of each line, `u8[bytes]`.
+//! Inputs: class scores of lines of text, `f32[lines,steps,classes]`, or `f32[steps,classes]` of one; and how many
+//! lines count, `i64[1]`, or `i64[0]` where all do. Output: a JSON list with text and confidence of each line,
+//! `u8[bytes]`.
 
 use serde::{Deserialize, Serialize};
 use thalweg_guest::{DType, Description, Failure, Module, Port, TEXT_BYTES_MAX, Tensor};
@@ -19,7 +20,7 @@ const SCHEMA: &str = r#"{
     },
     "bytes_max": {
       "type": "integer", "minimum": 2, "maximum": 16777216,
-      "description": "the text is filled up with spaces to this length, so that another node can be sent it; without it, it is as long as it needs to be"
+      "description": "the text is filled up with spaces to this length, as links need it; without it nothing is"
     }
   },
   "required": ["dictionary"],

@@ -1,7 +1,7 @@
 //! The task module.
 //!
-//! Input: the bytes of a JPEG or PNG file, `u8[bytes]`. Outputs: the picture, f32 in the layout of the settings, and the
-//! photo it was made of, `u8[height,width,3]`; without the setting `photo`, `u8[0,0,3]`.
+//! Input: the bytes of a JPEG or PNG file, `u8[bytes]`. Outputs: the picture, f32 in the layout of the settings, and
+//! the photo it was made of, `u8[height,width,3]`; without the setting `photo`, `u8[0,0,3]`.
 
 use thalweg_guest::{DType, Description, Failure, Module, Port, Tensor};
 
@@ -14,7 +14,7 @@ const SCHEMA: &str = r#"{
     "height": {"type": "integer", "minimum": 1, "maximum": 4096, "description": "of the picture, in pixels"},
     "photo": {
       "type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 4096}, "minItems": 2, "maxItems": 2,
-      "description": "height and width of the photo that is given out too; `fit` and `border` then apply to it, and the picture is stretched out of it; without it the photo is empty"
+      "description": "height and width of the photo that is given out: it is fitted, the picture stretched from it"
     },
     "fit": {
       "enum": ["crop", "letterbox", "stretch"], "default": "crop",

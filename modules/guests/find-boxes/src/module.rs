@@ -2,7 +2,8 @@
 //!
 //! Inputs: the heads of a detector, f32 in the layout of the settings, as many as it has grids; the others are empty,
 //! `f32[0]`. Outputs: a JSON list with class, label, confidence and box of each object, `u8[bytes]`, from the most
-//! confident; and the same as `f32[boxes_max,6]`: left, top, right, bottom, confidence, class, with zeros behind the last.
+//! confident; and the same as `f32[boxes_max,6]`: left, top, right, bottom, confidence, class, with zeros behind the
+//! last.
 
 use thalweg_guest::{DType, Description, Failure, Module, Port, Tensor};
 
@@ -65,7 +66,7 @@ const SCHEMA: &str = r#"{
     },
     "bytes_max": {
       "type": "integer", "minimum": 2, "maximum": 16777216,
-      "description": "the text is filled up with spaces to this length, so that another node can be sent it; without it, it is as long as it needs to be"
+      "description": "the text is filled up with spaces to this length, as links need it; without it nothing is"
     }
   },
   "required": ["grids", "labels", "input"],

@@ -49,7 +49,7 @@ mod tests {
     }
 
     proptest! {
-        /// What defines the greedy choice: kept boxes of a class do not overlap, dropped ones do with a better kept one.
+        /// What defines the greedy choice: kept boxes of a class do not overlap, dropped ones do with a better one.
         #[test]
         fn each_object_keeps_its_best_box(
             boxes in proptest::collection::vec((0usize..2, 0f32..1.0, 0u8..20, 0u8..20, 0u8..20, 0u8..20), 0..30),

@@ -1,7 +1,7 @@
 //! The task module.
 //!
-//! Inputs: embeddings of tokens, `f32[1,tokens,width]`, and which of them count, `i64[1,tokens]`. Output: the embedding of
-//! the sentence, `f32[width]`.
+//! Inputs: embeddings of tokens, `f32[1,tokens,width]`, and which of them count, `i64[1,tokens]`. Output: the
+//! embedding of the sentence, `f32[width]`.
 
 use serde::Deserialize;
 use thalweg_guest::{DType, Description, Failure, Module, Port, Tensor};

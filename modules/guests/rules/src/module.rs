@@ -1,7 +1,8 @@
 //! The task module.
 //!
-//! Input: records, a JSON list of objects, `u8[bytes]`; spaces around it do not count. Outputs, as JSON of `u8[bytes]`: the
-//! records that are kept; and the alerts that are raised, each with its name and the kept records that raised it.
+//! Input: records, a JSON list of objects, `u8[bytes]`; spaces around it do not count. Outputs, as JSON of
+//! `u8[bytes]`: the records that are kept; and the alerts that are raised, each with its name and the kept records
+//! that raised it.
 
 use serde::Serialize;
 use thalweg_guest::{DType, Description, Failure, Module, Port, Tensor};
@@ -36,7 +37,7 @@ const SCHEMA: &str = r##"{
   "$defs": {
     "condition": {
       "type": "object", "minProperties": 1,
-      "description": "fields of a record, or left, top, right, bottom, width, height and area of its `box`; all must hold",
+      "description": "fields of a record, or left, top, right, bottom, width, height, area of its `box`",
       "additionalProperties": {
         "anyOf": [
           {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": "one of these texts"},

@@ -1,7 +1,7 @@
 //! The task module.
 //!
-//! Input: text in UTF-8, `u8[bytes]`. Outputs, each `i64[1,length]`: the numbers of its tokens, filled up with padding; 1
-//! where there is a token and 0 where there is padding; and zeros, the sentence that each token belongs to.
+//! Input: text in UTF-8, `u8[bytes]`. Outputs, each `i64[1,length]`: the numbers of its tokens, filled up with
+//! padding; 1 where there is a token and 0 where there is padding; and zeros, the sentence that each token belongs to.
 
 use serde::Deserialize;
 use thalweg_guest::{DType, Description, Failure, Module, Port, Tensor};

@@ -2,13 +2,14 @@
 //!
 //! Some are compiled in: pure functions from bytes to tensors and back. They open no file and no socket: the caller
 //! brings the bytes, and the name that errors should call them by. All others are components that run in the
-//! [`sandbox`].
+//! [`sandbox`]; some of those come with the program, as bytes ([`own`]).
 
 mod photo;
 mod normalise;
 pub mod numpy;
 pub mod random;
 pub mod classify;
+pub mod own;
 pub mod signature;
 pub mod sandbox;
 mod error;

@@ -32,7 +32,7 @@ pub enum SignatureError {
         key: PublicKey,
     },
     /// The text does not name a key.
-    #[error("\"{text}\" is no public key: write its 64 hexadecimal digits, as `thalweg module key` prints them")]
+    #[error("\"{text}\" is no public key: write its 64 hexadecimal digits, as `thalweg module key show` prints them")]
     NotAPublicKey {
         /// The text, or its beginning.
         text: String,

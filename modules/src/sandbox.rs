@@ -17,6 +17,7 @@ mod limits;
 mod machine;
 mod ticker;
 mod screen;
+mod surface;
 mod bindings;
 mod description;
 mod host;
@@ -43,10 +44,12 @@ use ticker::Ticker;
 
 pub use description::{Description, Port};
 pub use error::{Exceeded, Failure, SandboxError};
+pub use host::Taken;
 pub use instance::Instance;
 pub use limits::{Limit, Limits, NoLimit};
 pub use machine::Machine;
 pub use stage::{Setback, Stage};
+pub use surface::{Import, Surface};
 
 /// The interface that modules are built against.
 pub const WORLD: &str = "thalweg:module@0.1.0";
@@ -76,6 +79,13 @@ pub trait Models: Send + Sync {
 pub struct Grants {
     /// The parts of models that it may run.
     pub models: Option<Arc<dyn Models>>,
+}
+
+/// Whether a module with these grants gets the import of this name.
+fn is_granted(import: &str, grants: &Grants) -> bool {
+    let interfaces = ["failures", "tensors", "descriptions", "log", "models"];
+    let granted = if grants.models.is_some() { &interfaces[..] } else { &interfaces[..4] };
+    granted.iter().any(|interface| import == WORLD.replace('@', &format!("/{interface}@")))
 }
 
 /// What all modules of a node share. Clones are the same sandbox.
@@ -138,15 +148,11 @@ impl Sandbox {
     ) -> Result<ModuleWithModelsPre<Host>, SandboxError> {
         let wrong = |error: &wasmtime::Error| SandboxError::World { module: name.to_owned(), reason: innermost(error) };
         let linker = self.linker(grants).map_err(|error| wrong(&error))?;
-        let granted = ["failures", "tensors", "descriptions", "log", "models"];
-        let granted = &granted[..if grants.models.is_some() { 5 } else { 4 }];
-        let granted =
-            |import: &str| granted.iter().any(|interface| import == WORLD.replace('@', &format!("/{interface}@")));
         let types = component.component_type();
         // A type by itself gives nothing. One that is not of a granted interface is found when imports are resolved.
         let gives = |item: &ComponentItem| !matches!(item, ComponentItem::Type(_) | ComponentItem::Resource(_));
         let mut imports = types.imports(&self.0.engine);
-        if let Some((import, _)) = imports.find(|(import, item)| gives(&item.ty) && !granted(import)) {
+        if let Some((import, _)) = imports.find(|(import, item)| gives(&item.ty) && !is_granted(import, grants)) {
             let import = host::printable(import);
             return Err(SandboxError::NotGranted { module: name.to_owned(), import });
         }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod codebook;
 pub mod run;
 pub mod calibrate;
+pub mod module;
 pub mod node;
 pub mod share;
 pub mod stage;

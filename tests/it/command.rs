@@ -8,6 +8,7 @@ mod refused_file;
 mod refused_run;
 mod onnx;
 mod calibrate;
+mod module;
 mod hostile;
 
 use std::ffi::OsString;

@@ -20,13 +20,18 @@ pub const SECTION: &str = "thalweg.sources";
 /// The largest section whose length fits in two bytes: name and hash are far below.
 const LENGTH_MAX: usize = 0x3fff;
 
-/// A component of a core module that carries its interface, as `wit-bindgen` makes them; with the hash of its sources.
-pub fn pack(core: &[u8], sources: &blake3::Hash) -> Result<Vec<u8>, PackError> {
+/// A component of a core module that carries its interface, as `wit-bindgen` makes them.
+pub fn component(core: &[u8]) -> Result<Vec<u8>, PackError> {
     let fail = |error: &dyn std::fmt::Display| PackError::Encode { reason: format!("{error:#}") };
     let encoder = ComponentEncoder::default().module(core).map_err(|error| fail(&error))?;
-    let mut component = encoder.validate(true).encode().map_err(|error| fail(&error))?;
-    component.extend(section(sources.as_bytes()));
-    Ok(component)
+    encoder.validate(true).encode().map_err(|error| fail(&error))
+}
+
+/// A component with the hash of the sources that its core module was made of.
+pub fn pack(core: &[u8], sources: &blake3::Hash) -> Result<Vec<u8>, PackError> {
+    let mut packed = component(core)?;
+    packed.extend(section(sources.as_bytes()));
+    Ok(packed)
 }
 
 /// The hash that a component carries; none where it carries none.
@@ -57,10 +62,10 @@ fn section(content: &[u8]) -> Vec<u8> {
 }
 
 /// Reads the core module at `core`, made of the guest at `guest` in the repository at `root`, and writes the component.
-pub fn pack_file(root: &Path, guest: &Path, core: &Path, component: &Path) -> Result<blake3::Hash, PackError> {
+pub fn pack_file(root: &Path, guest: &Path, core: &Path, to: &Path) -> Result<blake3::Hash, PackError> {
     let hash = sources(root, guest)?;
     let bytes = error::read(core)?;
     let packed = pack(&bytes, &hash)?;
-    std::fs::write(component, packed).map_err(|source| PackError::file(component, &source))?;
+    std::fs::write(to, packed).map_err(|source| PackError::file(to, &source))?;
     Ok(hash)
 }

@@ -115,12 +115,22 @@ pub enum SandboxError {
         most: u64,
     },
     /// Bytes that are no valid component, or one that uses what is switched off.
-    #[error("module {module} is no component that runs here: {reason}; build it anew with modules/guests/build")]
+    #[error(
+        "module {module} is no component that runs here: {reason}; build it anew and pack it with `thalweg module pack`"
+    )]
     Invalid {
         /// The module.
         module: String,
         /// What is wrong.
         reason: String,
+    },
+    /// A core module, of which no component was made.
+    #[error(
+        "module {module} is a core module, as a compiler writes it: make a component of it with `thalweg module pack`"
+    )]
+    CoreModule {
+        /// The module.
+        module: String,
     },
     /// An import that was not granted.
     #[error("module {module} imports {import}, which was not granted: grant it in the pipeline file if you trust it")]
@@ -147,7 +157,7 @@ pub enum SandboxError {
         reason: String,
     },
     /// Settings that are not JSON.
-    #[error("the settings of module {module} are not JSON: {reason}; correct them in the pipeline file")]
+    #[error("the settings of module {module} are not JSON: {reason}; correct them")]
     SettingsText {
         /// The module.
         module: String,

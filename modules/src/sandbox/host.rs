@@ -26,6 +26,17 @@ pub(super) struct Host {
     call: Call,
 }
 
+/// What an instance has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Its linear memory, which never shrinks: the most that it has had.
+    pub memory: Bytes,
+    /// Calls of the host during the last call of the module.
+    pub host_calls: u64,
+    /// What these copied between module and host, in both directions together, as [`Limits::host_bytes`] counts it.
+    pub copied: Bytes,
+}
+
 /// What one call has taken so far.
 struct Call {
     until: Instant,
@@ -52,6 +63,12 @@ impl Host {
     /// A call begins that may take so long, though never longer than the limit.
     pub(super) fn begin(&mut self, time: Duration) {
         self.call = Call::new(time.min(self.limits.time()));
+    }
+
+    /// What was taken so far.
+    pub(super) fn taken(&self) -> Taken {
+        let Call { host_calls, host_bytes, .. } = self.call;
+        Taken { memory: Bytes(self.memory_bytes as u64), host_calls, copied: Bytes(host_bytes) }
     }
 
     /// What the call took too much of, if it did.

@@ -8,6 +8,7 @@ use wasmtime::component::Resource;
 
 use super::description::{Description, Port};
 use super::error::SandboxError;
+use super::host::Taken;
 use super::running::Running;
 
 /// An instance of a module. It shares nothing with others, serves one call at a time and stays warm between calls. A call
@@ -52,6 +53,11 @@ impl Instance {
     /// Whether an error has ended this instance.
     pub fn is_spent(&self) -> bool {
         self.running.is_spent()
+    }
+
+    /// What it has taken so far, and in its last call.
+    pub fn taken(&self) -> Taken {
+        self.running.taken()
     }
 
     fn check_inputs(&self, inputs: &[Tensor]) -> Result<(), SandboxError> {

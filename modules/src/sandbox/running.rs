@@ -9,7 +9,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::bindings::ModuleWithModels;
 use super::error::{Exceeded, SandboxError};
-use super::host::{Host, printable};
+use super::host::{Host, Taken, printable};
 use super::limits::Limits;
 use super::{Loaded, STACK_BYTES_MAX};
 
@@ -64,6 +64,10 @@ impl Running {
     /// Whether a call was stopped, so that memory and handles are in no known state.
     pub(super) fn is_spent(&self) -> bool {
         self.spent
+    }
+
+    pub(super) fn taken(&self) -> Taken {
+        self.store.data().taken()
     }
 
     /// Calls into the component, for at most `time`; an error spends it.

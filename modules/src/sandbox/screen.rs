@@ -42,6 +42,10 @@ pub(super) fn screen(module: &str, component: &[u8]) -> Result<(), SandboxError>
     if bytes > BYTES_MAX {
         return Err(too_large("bytes", bytes, BYTES_MAX));
     }
+    if !component.starts_with(b"\0asm") {
+        let reason = "it does not begin as WebAssembly does".to_owned();
+        return Err(SandboxError::Invalid { module: module.to_owned(), reason });
+    }
     let mut counts = [0; COUNTED.len()];
     for payload in Parser::new(0).parse_all(component) {
         let counted = payload.and_then(|payload| count(&payload, &mut counts));

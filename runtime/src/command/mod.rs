@@ -1,4 +1,4 @@
-//! The command line: `thalweg run`, `plan`, `profile`, `calibrate` and `verify`.
+//! The command line: `thalweg run`, `plan`, `profile`, `calibrate`, `verify` and `module`.
 //!
 //! Results go to standard output, errors and progress to standard error. The exit code is 0 for success, 2 when what
 //! the user gave cannot be used, and 1 when something failed.
@@ -10,6 +10,7 @@ mod plan;
 mod profile;
 mod calibrate;
 mod verify;
+mod module;
 
 use std::ffi::OsString;
 use std::fs;
@@ -42,6 +43,8 @@ enum Command {
     Calibrate(Box<calibrate::CalibrateArgs>),
     /// Cut a model at every place with few live tensors and prove that both parts together equal the whole.
     Verify(verify::VerifyArgs),
+    /// Begin, build, look at, time and sign task modules: steps of a pipeline that are not part of a model.
+    Module(module::ModuleArgs),
 }
 
 /// What all commands need to know of the model.
@@ -86,6 +89,7 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Writ
         Command::Profile(args) => profile::profile(args, out),
         Command::Calibrate(args) => calibrate::calibrate(args, out),
         Command::Verify(args) => verify::verify(args, out),
+        Command::Module(args) => module::module(args, out),
     };
     match result {
         Ok(()) => 0,

@@ -8,6 +8,9 @@ use std::time::Duration;
 use thalweg_codec::CodecError;
 use thalweg_devices::{ModelError, StageError};
 use thalweg_modules::ModuleError;
+use thalweg_modules::sandbox::SandboxError;
+use thalweg_modules::signature::SignatureError;
+use thalweg_pack::PackError;
 use thalweg_planner::{PlanError, SavedPlanError, TensorSpec, print_duration};
 
 use crate::codebook::CodebookError;
@@ -28,6 +31,8 @@ pub enum RunError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Module(#[from] ModuleError),
+    #[error(transparent)]
+    Sandbox(Box<SandboxError>),
     #[error("{error}{advice}", error = .0, advice = more_memory(.0))]
     Plan(Box<PlanError>),
     #[error(transparent)]
@@ -143,6 +148,20 @@ pub enum RunError {
     NoTransform { tensor: String },
     #[error("no topology: give one with --topology FILE, or a pipeline that names one")]
     NoTopology,
+    #[error("no module {name}: give a file, or one that comes with the program, which are {known}")]
+    NoSuchModule { name: String, known: String },
+    #[error("\"{name}\" is no name of a module: take 1 to {most} of a-z, 0-9 and -")]
+    ModuleName { name: String, most: usize },
+    #[error("{}: it is there already, and nothing is overwritten: choose another place", path.display())]
+    Occupied { path: PathBuf },
+    #[error("{given} inputs are given, but module {module} takes {names}")]
+    ModuleInputs { module: String, given: usize, names: String },
+    #[error("input {input} of module {module} {reason}")]
+    ModuleInput { module: String, input: String, reason: String },
+    #[error("{}: {cause}", file.display())]
+    Pack { file: PathBuf, cause: PackError },
+    #[error("{}: {cause}; make one with `thalweg module key new`", file.display())]
+    Key { file: PathBuf, cause: SignatureError },
     #[error("cannot print the profile: {cause}")]
     Profile { cause: String },
     #[error("cannot write to standard output: {0}")]
@@ -157,10 +176,20 @@ impl From<PlanError> for RunError {
     }
 }
 
+impl From<SandboxError> for RunError {
+    fn from(error: SandboxError) -> Self {
+        Self::Sandbox(Box::new(error))
+    }
+}
+
 impl RunError {
     /// The exit code of the process: 2 when what the user gave cannot be used, 1 when something failed.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Sandbox(error) => match error.as_ref() {
+                SandboxError::Machine { .. } | SandboxError::Full { .. } => 1,
+                _ => 2,
+            },
             Self::Config(_)
             | Self::Model(_)
             | Self::Module(_)
@@ -195,6 +224,13 @@ impl RunError {
             | Self::NoCutThere { .. }
             | Self::NoUsefulCut { .. }
             | Self::NoTransform { .. }
+            | Self::NoSuchModule { .. }
+            | Self::ModuleName { .. }
+            | Self::Occupied { .. }
+            | Self::ModuleInputs { .. }
+            | Self::ModuleInput { .. }
+            | Self::Pack { .. }
+            | Self::Key { .. }
             | Self::NoTopology => 2,
             Self::Stage(_)
             | Self::Identity(_)

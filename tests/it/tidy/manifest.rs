@@ -19,6 +19,9 @@ const MODULES: &[&str] = &[
     "thalweg-pack",
 ];
 
+const RUNTIME: &[&str] =
+    &["thalweg-planner", "thalweg-devices", "thalweg-modules", "thalweg-pack", "thalweg-codec", "thalweg-flow"];
+
 /// A member and the members that it may depend on.
 const ARROWS: [(&str, &[&str]); 19] = [
     ("planner", &[]),
@@ -39,7 +42,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     // A workspace of its own: fuzzing takes another compiler than the rest.
     ("runtime/codec/fuzz", &["thalweg-planner", "thalweg-codec"]),
     ("runtime/flow", &["thalweg-planner"]),
-    ("runtime", &["thalweg-planner", "thalweg-devices", "thalweg-modules", "thalweg-codec", "thalweg-flow"]),
+    ("runtime", RUNTIME),
     ("tests", &["thalweg-planner", "thalweg-devices", "thalweg-modules", "thalweg-codec", "thalweg-flow", "thalweg"]),
 ];
 

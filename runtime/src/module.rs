@@ -1,0 +1,13 @@
+//! What people do with task modules by hand: begin one, look at it, time it.
+
+mod fresh;
+mod found;
+mod sheet;
+mod input;
+mod timing;
+
+pub use found::Found;
+pub use fresh::begin;
+pub use input::GivenInput;
+pub use sheet::{DescriptionRow, ImportRow, PortRow, Sheet, Signed};
+pub use timing::{Timing, time};

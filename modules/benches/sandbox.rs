@@ -8,8 +8,8 @@ use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
 use thalweg_guest::Module as _;
 use thalweg_module_top_k::TopK;
-use thalweg_modules::sandbox::{Grants, Instance, Limit, Limits, Machine, Module, Sandbox};
-use thalweg_modules::signature::Trust;
+use thalweg_modules::sandbox::{Cache, Grants, Instance, Limit, Limits, Machine, Module, Sandbox};
+use thalweg_modules::signature::{SigningKey, Trust};
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -144,6 +144,19 @@ fn compiled(bencher: Bencher<'_, '_>, what: &str) {
     };
     let bencher = bencher.counter(BytesCount::new(component.len()));
     bencher.bench_local(|| sandbox.load("bench", &component, &Grants::default(), &limits()).expect("a module"));
+}
+
+/// `top-k`, which was compiled before, from a folder.
+#[divan::bench]
+fn from_the_cache(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = SigningKey::generate().expect("random numbers").0;
+    let cache = Cache::new(folder.path(), key);
+    let sandbox = Sandbox::open_with_cache(Machine::probe(), Trust::Everyone, cache).expect("a sandbox");
+    let component = include_bytes!("../guests/artifacts/top-k.wasm");
+    let load = || sandbox.load("bench", component, &Grants::default(), &limits()).expect("a module");
+    load();
+    bencher.counter(BytesCount::of_slice(component)).bench_local(load);
 }
 
 fn largest(what: &str) -> String {

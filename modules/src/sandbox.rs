@@ -18,6 +18,7 @@ mod machine;
 mod ticker;
 mod screen;
 mod surface;
+mod cache;
 mod bindings;
 mod description;
 mod host;
@@ -42,6 +43,7 @@ use host::Host;
 use running::{Running, innermost};
 use ticker::Ticker;
 
+pub use cache::Cache;
 pub use description::{Description, Port};
 pub use error::{Exceeded, Failure, SandboxError};
 pub use host::Taken;
@@ -97,12 +99,22 @@ struct Shared {
     ticker: Ticker,
     machine: Machine,
     trust: Trust,
+    cache: Option<Cache>,
 }
 
 impl Sandbox {
     /// The sandbox of this node, as large as the machine allows, for modules that are trusted. Where the system gives fewer
     /// addresses than it says, fewer instances fit.
     pub fn open(machine: Machine, trust: Trust) -> Result<Self, SandboxError> {
+        Self::start(machine, trust, None)
+    }
+
+    /// As [`Self::open`]; modules that were compiled before are taken from a cache, and others are put there.
+    pub fn open_with_cache(machine: Machine, trust: Trust, cache: Cache) -> Result<Self, SandboxError> {
+        Self::start(machine, trust, Some(cache))
+    }
+
+    fn start(machine: Machine, trust: Trust, cache: Option<Cache>) -> Result<Self, SandboxError> {
         let fail = |reason: String| SandboxError::Machine { reason };
         let mut machine = machine;
         let engine = loop {
@@ -113,7 +125,7 @@ impl Sandbox {
             }
         };
         let ticker = Ticker::start(engine.clone()).map_err(|error| fail(format!("no thread starts: {error}")))?;
-        Ok(Self(Arc::new(Shared { engine, ticker, machine, trust })))
+        Ok(Self(Arc::new(Shared { engine, ticker, machine, trust, cache })))
     }
 
     /// What it takes of the machine.
@@ -128,7 +140,11 @@ impl Sandbox {
         screen::screen(name, component)?;
         let invalid =
             |error: &wasmtime::Error| SandboxError::Invalid { module: name.to_owned(), reason: innermost(error) };
-        let component = Component::from_binary(&self.0.engine, component).map_err(|error| invalid(&error))?;
+        let component = match &self.0.cache {
+            Some(cache) => cache.component(&self.0.engine, name, component),
+            None => Component::from_binary(&self.0.engine, component),
+        };
+        let component = component.map_err(|error| invalid(&error))?;
         let exports = self.link(name, &component, grants)?;
         let (name, models) = (Arc::from(name), grants.models.clone());
         let loaded = Arc::new(Loaded { name, exports, models, sandbox: Arc::clone(&self.0) });

@@ -19,7 +19,7 @@ impl PublicKey {
     }
 
     /// Whether the holder of the key has signed these bytes in this context.
-    pub(super) fn has_signed(&self, context: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn has_signed(&self, context: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(&message(context, bytes), signature).is_ok()
     }
 }
@@ -79,7 +79,7 @@ impl SigningKey {
     }
 
     /// The 64 bytes of a signature.
-    pub(super) fn sign(&self, context: &[u8], bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, context: &[u8], bytes: &[u8]) -> Vec<u8> {
         self.0.sign(&message(context, bytes)).as_ref().to_vec()
     }
 }

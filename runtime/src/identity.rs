@@ -8,8 +8,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature_with_raw_key};
@@ -18,6 +16,7 @@ use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use thalweg_modules::signature::{PublicKey, SignatureError, SigningKey};
 
 /// The protocol and its major version, as the handshake names it.
 const ALPN: &[u8] = b"thalweg/1";
@@ -27,22 +26,22 @@ const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0
 
 /// A node's public key, which is its identity. Printed and read as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId([u8; 32]);
+pub struct NodeId(PublicKey);
 
 impl NodeId {
     fn of_spki(spki: &[u8]) -> Option<Self> {
-        let key = spki.strip_prefix(&SPKI_PREFIX)?;
-        Some(Self(key.try_into().ok()?))
+        let key: [u8; 32] = spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok()?;
+        Some(Self(key.into()))
     }
 
     fn to_spki(self) -> Vec<u8> {
-        [SPKI_PREFIX.as_slice(), &self.0].concat()
+        [SPKI_PREFIX.as_slice(), self.0.as_bytes()].concat()
     }
 }
 
 impl fmt::Display for NodeId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        self.0.fmt(out)
     }
 }
 
@@ -56,14 +55,8 @@ impl FromStr for NodeId {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, IdentityError> {
-        let wrong = || IdentityError::NotAnId { text: text.chars().take(80).collect() };
-        let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
-        let pairs = digits.ok_or_else(wrong)?;
-        let bytes: Vec<u8> = pairs.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-        if pairs.len() != 64 {
-            return Err(wrong());
-        }
-        bytes.try_into().map(Self).map_err(|_| wrong())
+        let wrong = |_| IdentityError::NotAnId { text: text.chars().take(80).collect() };
+        text.parse().map(Self).map_err(wrong)
     }
 }
 
@@ -85,6 +78,14 @@ pub enum IdentityError {
     Tls { cause: String },
 }
 
+fn not_a_key(error: SignatureError) -> IdentityError {
+    let cause = match error {
+        SignatureError::NotAKey { reason } => reason,
+        other => other.to_string(),
+    };
+    IdentityError::NotAKey { cause }
+}
+
 /// A node's private key.
 #[derive(Clone)]
 pub struct Identity {
@@ -101,17 +102,13 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// A new key, with its PKCS#8 form to be kept by who wants to be the same node again.
     pub fn generate() -> Result<(Self, Vec<u8>), IdentityError> {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| IdentityError::NoRandomness)?;
-        let pkcs8 = pkcs8.as_ref().to_vec();
+        let (_, pkcs8) = SigningKey::generate().map_err(|_| IdentityError::NoRandomness)?;
         Ok((Self::from_pkcs8(&pkcs8)?, pkcs8))
     }
 
     /// A key that was kept.
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, IdentityError> {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
-            .map_err(|cause| IdentityError::NotAKey { cause: cause.to_string() })?;
-        let public = pair.public_key().as_ref().try_into();
-        let id = public.map(NodeId).map_err(|_| IdentityError::NotAKey { cause: "its public half is short".into() })?;
+        let id = NodeId(SigningKey::from_pkcs8(pkcs8).map_err(not_a_key)?.public());
         let signing = provider::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8))
             .map_err(|cause| IdentityError::NotAKey { cause: cause.to_string() })?;
         let key = CertifiedKey::new(vec![CertificateDer::from(id.to_spki())], signing);

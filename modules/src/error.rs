@@ -1,5 +1,6 @@
 //! What can be wrong with a photo, a tensor file, labels, or the tensor they are meant for.
 
+use thalweg_module_decode_image::ImageError;
 use thalweg_planner::{Bytes, DType, TensorSpec, WrongLength};
 
 use crate::{INPUT_BYTES_MAX, Layout, PIXELS_MAX, SIDE_MAX};
@@ -150,4 +151,18 @@ pub enum ModuleError {
         /// Its score.
         score: f32,
     },
+}
+
+impl ModuleError {
+    /// Why the photo in this file was not decoded.
+    pub(crate) fn of_photo(file: &str, error: ImageError) -> Self {
+        let file = file.to_owned();
+        match error {
+            ImageError::Format { found } => Self::PhotoFormat { file, found },
+            ImageError::CutShort => Self::PhotoCutShort { file },
+            ImageError::Damaged { format, reason } => Self::PhotoDamaged { file, format, reason },
+            ImageError::TooLarge { width, height } => Self::PhotoTooLarge { file, width, height },
+            other => Self::PhotoDamaged { file, format: "JPEG or PNG", reason: other.to_string() },
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use thalweg_module_decode_image::luma;
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::{ModuleError, Photo};
@@ -78,12 +79,6 @@ impl Normalise {
         }
         Ok(Tensor::from_f32(spec.shape.clone(), &values)?)
     }
-}
-
-/// Brightness by ITU-R BT.709, in ten-thousandths; equal channels keep their value.
-fn luma([red, green, blue]: [u8; 3]) -> u8 {
-    let sum = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
-    (sum / 10_000) as u8
 }
 
 #[cfg(test)]

@@ -1,20 +1,11 @@
 //! Photos: JPEG and PNG files become pixels, and pixels get the size that a model takes.
 
-use std::io::Cursor;
-
+use image::RgbImage;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use thalweg_module_decode_image as decode_image;
 
 use crate::ModuleError;
-
-/// Photos of more pixels are refused before they are decoded: 64 million are 192 MiB, above what phones deliver.
-pub const PIXELS_MAX: u64 = 64_000_000;
-
-/// The longest side that a photo can be resized to, in pixels: larger than the inputs of image models.
-pub const SIDE_MAX: u32 = 4096;
-
-/// What a decoder may allocate beside the pixels, in bytes: the coefficients of a progressive JPEG take twice the pixels.
-const DECODER_BYTES_MAX: u64 = 3 * 3 * PIXELS_MAX;
+pub use decode_image::{PIXELS_MAX, SIDE_MAX};
 
 /// A picture in 8-bit sRGB: at least one pixel, rows from the top, pixels from the left, channels R, G, B.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,28 +17,8 @@ impl Photo {
     /// It is turned as its EXIF orientation says. Transparency is dropped, 16-bit channels are cut to 8 bits,
     /// and a colour profile is not applied.
     pub fn decode(bytes: &[u8], file: &str) -> Result<Self, ModuleError> {
-        let (format, title) = format_of(bytes, file)?;
-        let damaged = |error: ImageError| ModuleError::PhotoDamaged {
-            file: file.to_owned(),
-            format: title,
-            reason: error.to_string().trim().to_owned(),
-        };
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(DECODER_BYTES_MAX);
-        reader.limits(limits);
-        let mut decoder = reader.into_decoder().map_err(damaged)?;
-        let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > PIXELS_MAX {
-            return Err(ModuleError::PhotoTooLarge { file: file.to_owned(), width, height });
-        }
-        if format == ImageFormat::Jpeg && !has_end(bytes) {
-            return Err(ModuleError::PhotoCutShort { file: file.to_owned() });
-        }
-        let orientation = decoder.orientation().map_err(damaged)?;
-        let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-        image.apply_orientation(orientation);
-        Ok(Self(image.into_rgb8()))
+        let photo = decode_image::Photo::decode(bytes).map_err(|error| ModuleError::of_photo(file, error))?;
+        Ok(Self(photo.into()))
     }
 
     /// The largest part in the middle that has the proportions of `width` x `height`, resized to it.
@@ -63,7 +34,7 @@ impl Photo {
         if self.0.dimensions() == (width, height) {
             return Ok(self.clone());
         }
-        let (part_width, part_height) = proportioned(self.0.dimensions(), (width, height));
+        let (part_width, part_height) = decode_image::proportioned(self.0.dimensions(), (width, height));
         let (left, top) = ((self.width() - part_width) / 2, (self.height() - part_height) / 2);
         let part = imageops::crop_imm(&self.0, left, top, part_width, part_height);
         Ok(Self(imageops::resize(&*part, width, height, FilterType::Triangle)))
@@ -80,53 +51,13 @@ impl Photo {
     }
 }
 
-/// JPEG or PNG by the first bytes; a file's name may lie.
-fn format_of(bytes: &[u8], file: &str) -> Result<(ImageFormat, &'static str), ModuleError> {
-    let found = match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => return Ok((ImageFormat::Jpeg, "JPEG")),
-        Ok(ImageFormat::Png) => return Ok((ImageFormat::Png, "PNG")),
-        Ok(other) => format!("a picture of type {}", other.to_mime_type()),
-        Err(_) if bytes.is_empty() => "empty".to_owned(),
-        Err(_) => "of an unknown format".to_owned(),
-    };
-    Err(ModuleError::PhotoFormat { file: file.to_owned(), found })
-}
-
-/// The largest size within `whole` that has the proportions of `target`, rounded to whole pixels, at least 1 x 1.
-fn proportioned(whole: (u32, u32), target: (u32, u32)) -> (u32, u32) {
-    let scaled = |side: u32, to: u32, from: u32| {
-        let rounded = (u64::from(side) * u64::from(to) + u64::from(from) / 2) / u64::from(from);
-        u32::try_from(rounded).unwrap_or(u32::MAX).max(1)
-    };
-    let ((width, height), (target_width, target_height)) = (whole, target);
-    if u64::from(width) * u64::from(target_height) > u64::from(height) * u64::from(target_width) {
-        (scaled(height, target_width, target_height).min(width), height)
-    } else {
-        (width, scaled(width, target_height, target_width).min(height))
-    }
-}
-
-/// Whether a JPEG's end marker follows its first scan: the decoder fills what is missing with grey and says nothing.
-///
-/// Segments before the scan are skipped by their lengths (ITU-T T.81, B.1.1), so that an embedded preview does not count.
-fn has_end(jpeg: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xDA;
-    const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
-    let mut at = 2;
-    while let Some(&[first, marker, high, low]) = jpeg.get(at..at + 4) {
-        match (first, marker) {
-            (0xFF, START_OF_SCAN) => return jpeg[at..].windows(2).any(|two| two == END_OF_IMAGE),
-            (0xFF, 0x01..=0xFE) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-            // A fill byte, or a stray one that decoders skip as well.
-            _ => at += 1,
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::io::Cursor;
+
+    use decode_image::proportioned;
+    use image::ImageFormat;
     use image::codecs::jpeg::JpegEncoder;
     use proptest::prelude::*;
 

@@ -66,6 +66,12 @@ impl Photo {
     }
 }
 
+impl From<Photo> for RgbImage {
+    fn from(photo: Photo) -> Self {
+        photo.0
+    }
+}
+
 enum Format {
     Jpeg,
     Png,

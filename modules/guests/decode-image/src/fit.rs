@@ -49,7 +49,7 @@ fn resized(photo: &RgbImage, (width, height): (u32, u32)) -> Result<RgbImage, Im
 }
 
 /// The largest size within `whole` that has the proportions of `target`, rounded to whole pixels, at least 1 x 1.
-fn proportioned(whole: (u32, u32), target: (u32, u32)) -> (u32, u32) {
+pub fn proportioned(whole: (u32, u32), target: (u32, u32)) -> (u32, u32) {
     let scaled = |side: u32, to: u32, from: u32| {
         let rounded = (u64::from(side) * u64::from(to) + u64::from(from) / 2) / u64::from(from);
         u32::try_from(rounded).unwrap_or(u32::MAX).max(1)

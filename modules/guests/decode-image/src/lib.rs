@@ -11,5 +11,7 @@ mod error;
 
 pub use decode::{PIXELS_MAX, Photo};
 pub use error::ImageError;
+pub use fit::proportioned;
 pub use module::DecodeImage;
+pub use numbers::luma;
 pub use settings::{Colour, Fit, Layout, SIDE_MAX, Settings};

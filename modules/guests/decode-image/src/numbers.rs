@@ -39,7 +39,7 @@ fn arranged<T: Copy + Default>(photo: &Photo, settings: &Settings, tables: &[[T;
 }
 
 /// Brightness by ITU-R BT.709, in ten-thousandths; equal channels keep their value.
-fn luma([red, green, blue]: [u8; 3]) -> u8 {
+pub fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let sum = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
     (sum / 10_000) as u8
 }

@@ -3,11 +3,12 @@
 use thalweg_codec::Pixels;
 use thalweg_codec::features::fit::Options;
 use thalweg_devices::Model;
+use thalweg_module_find_boxes::{Finder, Found};
 use thalweg_modules::{Layout, Normalise};
 use thalweg_planner::Tensor;
 
 use crate::cut::{self, Cut};
-use crate::detect::{Found, average_precision, boxes};
+use crate::detect::{average_precision, boxes, finder};
 use crate::fitting;
 use crate::measure::{levels, send, times, uncoded};
 use crate::neighbours::Way;
@@ -42,28 +43,36 @@ pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
     let spec = &model.inputs()[0].spec;
     let fitting = data::inputs(&data::pictures(&natural, FITTING_EVERY)?, &NORMALISE, spec)?;
     let photos = data::inputs(&data::pictures(&labelled, 1)?, &NORMALISE, spec)?;
-    let found = uncoded(&Cut::at_input(&model)?, &photos, boxes)?;
-    let truth: Vec<Vec<Found>> = found
+    let whole = Cut::at_input(&model)?;
+    let finder = finder()?;
+    let found = uncoded(&whole, &photos, |outputs| boxes(outputs, &finder))?;
+    let sure: Vec<Vec<Found>> = found
         .iter()
-        .map(|found| found.iter().filter(|found| found.confidence > TRUE_FROM).copied().collect())
+        .map(|found| found.iter().filter(|found| found.confidence > TRUE_FROM).cloned().collect())
         .collect();
-    let classes: std::collections::BTreeSet<usize> = truth.iter().flatten().map(|found| found.class).collect();
+    let classes: std::collections::BTreeSet<usize> = sure.iter().flatten().map(|found| found.class).collect();
     println!(
         "Fitted to {} photos, measured on {} others. The truth are the {} boxes of {} classes that the uncut model \
          is more than {TRUE_FROM} sure of; against itself it has a mean average precision of {:.2} %.\n",
         fitting.len(),
         photos.len(),
-        truth.iter().map(Vec::len).sum::<usize>(),
+        sure.iter().map(Vec::len).sum::<usize>(),
         classes.len(),
-        100.0 * average_precision(&truth, &found)
+        100.0 * average_precision(&sure, &found)
     );
-    let whole = Cut::at_input(&model)?;
+    let truth = Truth { boxes: sure, finder };
     let ways = ["jpeg/95", "jpeg/75", "webp/95", "webp/75"].map(|name| Way::named(name, PIXELS));
     let pictures = ways.into_iter().map(|way| row(&whole, &photos, &way?, &truth)).collect::<Result<Vec<Row>, _>>()?;
     for layer in CUTS {
         at(&model, layer, &fitting, &photos, &truth, &pictures)?;
     }
     Ok(())
+}
+
+/// What the uncut model finds on each photo, and what finds it.
+struct Truth {
+    boxes: Vec<Vec<Found>>,
+    finder: Finder,
 }
 
 /// What a way to send shows.
@@ -78,7 +87,7 @@ fn at(
     layer: &str,
     fitting: &[Vec<Tensor>],
     photos: &[Vec<Tensor>],
-    truth: &[Vec<Found>],
+    truth: &Truth,
     pictures: &[Row],
 ) -> Result<(), Failure> {
     let cut = Cut::after(model, &model.describe(), layer)?;
@@ -105,9 +114,9 @@ fn at(
     Ok(())
 }
 
-fn row(cut: &Cut, live: &[Vec<Tensor>], way: &Way, truth: &[Vec<Found>]) -> Result<Row, Failure> {
-    let sent = send(cut, live, way, boxes)?;
-    let precision = 100.0 * average_precision(truth, &sent.answers);
+fn row(cut: &Cut, live: &[Vec<Tensor>], way: &Way, truth: &Truth) -> Result<Row, Failure> {
+    let sent = send(cut, live, way, |outputs| boxes(outputs, &truth.finder))?;
+    let precision = 100.0 * average_precision(&truth.boxes, &sent.answers);
     let [encode, decode] = times(live, way)?;
     let bits = 8.0 * sent.bytes / cut.elements() as f64;
     let cells = [

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde_json::Value;
 use thalweg_devices::Model;
+use thalweg_module_tokenise::{Settings, Tokeniser, Vocabulary};
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use crate::cut::{self, Cut};
 use crate::descent::Descent;
 use crate::measure::{mean, uncoded};
-use crate::wordpiece::Vocabulary;
 use crate::{Failure, data};
 
 /// Tokens of a text, with the two at its ends; longer ones are cut off.
@@ -35,9 +35,10 @@ pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
     }
     let Some(file) = data::shared("data/retrieval/debian_descriptions.json") else { return Ok(()) };
     let texts: Vec<String> = texts(&file)?.into_iter().step_by(EVERY).collect();
-    let vocabulary = Vocabulary::read(&folder.join("vocab.txt"))?;
+    let vocabulary = Vocabulary::read(&fs::read_to_string(folder.join("vocab.txt"))?)?;
+    let tokeniser = Tokeniser::new(vocabulary, Settings { length: TOKENS, pad: true, lower_case: true })?;
     let inputs: Vec<Vec<Tensor>> =
-        texts.iter().map(|text| tokens(&model, &vocabulary, text)).collect::<Result<_, Failure>>()?;
+        texts.iter().map(|text| tokens(&model, &tokeniser, text)).collect::<Result<_, Failure>>()?;
     let fitting: Vec<Vec<Tensor>> = inputs.iter().step_by(2).cloned().collect();
     let measured: Vec<Vec<Tensor>> = inputs.iter().skip(1).step_by(2).cloned().collect();
     println!(
@@ -81,15 +82,15 @@ fn texts(file: &Path) -> Result<Vec<String>, Failure> {
 }
 
 /// The model's inputs for a text.
-fn tokens(model: &Model, vocabulary: &Vocabulary, text: &str) -> Result<Vec<Tensor>, Failure> {
-    let ids = vocabulary.tokens(text, TOKENS);
+fn tokens(model: &Model, tokeniser: &Tokeniser, text: &str) -> Result<Vec<Tensor>, Failure> {
+    let encoding = tokeniser.encode(text)?;
     let tensor = |name: &str| {
-        let number = |at: usize| match name {
-            "input_ids" => ids.get(at).copied().unwrap_or_default(),
-            "attention_mask" => i64::from(at < ids.len()),
-            _ => 0,
+        let numbers = match name {
+            "input_ids" => &encoding.input_ids,
+            "attention_mask" => &encoding.attention_mask,
+            _ => &encoding.token_type_ids,
         };
-        let data = (0..TOKENS).flat_map(|at| number(at).to_le_bytes()).collect();
+        let data = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         Ok(Tensor::new(TensorSpec::new(DType::I64, [1, TOKENS]), data)?)
     };
     model.inputs().iter().map(|port| tensor(&port.name)).collect()

@@ -19,7 +19,6 @@ mod regions;
 mod scenes;
 mod table;
 mod text;
-mod wordpiece;
 
 use std::error::Error;
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use thalweg_devices::Model;
+use thalweg_module_ctc_decode::{Dictionary, Scores, decode};
 use thalweg_modules::{Layout, Normalise};
 use thalweg_planner::{DType, Tensor, TensorSpec};
 
@@ -43,9 +44,9 @@ pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
         return scenes::measure(true);
     }
     let Some(folder) = data::shared("data/ocr_lines") else { return Ok(()) };
-    let keys = Keys::read(&data::example_file("ppocr/rec_keys.txt"))?;
+    let dictionary = Dictionary::read(&fs::read_to_string(data::example_file("ppocr/rec_keys.txt"))?, true)?;
     let lines = Lines::read(&folder)?;
-    let read = uncoded(&Cut::at_input(&model)?, &lines.measured, |outputs| keys.read_line(outputs))?;
+    let read = uncoded(&Cut::at_input(&model)?, &lines.measured, |outputs| read_line(outputs, &dictionary))?;
     let right = read.iter().zip(&lines.texts).filter(|(read, text)| spaceless(read) == spaceless(text)).count();
     println!(
         "Recogniser, lines of up to {WIDTH} pixels: fitted to {}, measured on {} others. Without coding {:.1} % of \
@@ -55,19 +56,19 @@ pub(crate) fn measure(only_cuts: bool) -> Result<(), Failure> {
         100.0 * right as f64 / lines.measured.len().max(1) as f64
     );
     for layer in CUTS {
-        at(&model, layer, &lines, &keys, &read)?;
+        at(&model, layer, &lines, &dictionary, &read)?;
     }
     scenes::measure(false)
 }
 
-fn at(model: &Model, layer: &str, lines: &Lines, keys: &Keys, read: &[String]) -> Result<(), Failure> {
+fn at(model: &Model, layer: &str, lines: &Lines, dictionary: &Dictionary, read: &[String]) -> Result<(), Failure> {
     let cut = Cut::after(model, &model.describe(), layer)?;
     println!("### Recogniser {}, {:.0} % of the multiply-adds before it\n", cut.title(), 100.0 * cut.before);
     let (fitting, measured) = (&lines.fitting, &lines.measured);
     let columns = ["lines read the same", "spaces aside"];
     let descent = Descent { model, cut: &cut, fitting, measured, bits_max: BITS_SHOWN, columns: &columns };
     let found = descent.print(
-        |outputs| keys.read_line(outputs),
+        |outputs| read_line(outputs, dictionary),
         |answers| {
             let share = |same: fn(&str, &str) -> bool| {
                 100.0 * mean(answers.iter().zip(read).map(|(one, other)| f64::from(u8::from(same(one, other)))))
@@ -124,27 +125,11 @@ fn line(file: &Path) -> Result<Option<Tensor>, Failure> {
     Ok(Some(Tensor::from_f32([1, 3, HEIGHT, WIDTH], &filled)?))
 }
 
-/// The characters of the recogniser's outputs.
-struct Keys(Vec<String>);
-
-impl Keys {
-    /// A line a character; before them comes the blank, behind them the space.
-    fn read(file: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(file)?;
-        let keys = std::iter::once("").chain(text.lines()).chain(std::iter::once(" "));
-        Ok(Self(keys.map(str::to_owned).collect()))
-    }
-
-    /// The likeliest character of each step, repetitions and blanks left out (Graves et al., "Connectionist Temporal
-    /// Classification", 2006).
-    fn read_line(&self, outputs: &[Tensor]) -> Result<String, Failure> {
-        let steps = outputs[0].to_f32().ok_or("an output that is not f32")?;
-        if outputs[0].spec().shape.last() != Some(&self.0.len()) {
-            return Err(format!("{} does not fit {} characters", outputs[0].spec(), self.0.len()).into());
-        }
-        let best = |step: &[f32]| (0..step.len()).max_by(|a, b| step[*a].total_cmp(&step[*b])).unwrap_or_default();
-        let mut classes: Vec<usize> = steps.chunks_exact(self.0.len()).map(best).collect();
-        classes.dedup();
-        Ok(classes.iter().map(|class| self.0[*class].as_str()).collect())
-    }
+/// The text of the recogniser's outputs.
+fn read_line(outputs: &[Tensor], dictionary: &Dictionary) -> Result<String, Failure> {
+    let scores = outputs[0].to_f32().ok_or("an output that is not f32")?;
+    let &[_, steps, classes] = &*outputs[0].spec().shape else {
+        return Err(format!("{} is not of lines, steps and classes", outputs[0].spec()).into());
+    };
+    Ok(decode(&scores, steps, classes, dictionary, Scores::Probabilities)?.text)
 }

@@ -19,8 +19,18 @@ const MODULES: &[&str] = &[
     "thalweg-pack",
 ];
 
-const RUNTIME: &[&str] =
-    &["thalweg-planner", "thalweg-devices", "thalweg-modules", "thalweg-pack", "thalweg-codec", "thalweg-flow"];
+/// Its benches read models' answers as the guests do.
+const RUNTIME: &[&str] = &[
+    "thalweg-planner",
+    "thalweg-devices",
+    "thalweg-modules",
+    "thalweg-pack",
+    "thalweg-codec",
+    "thalweg-flow",
+    "thalweg-module-ctc-decode",
+    "thalweg-module-find-boxes",
+    "thalweg-module-tokenise",
+];
 
 /// A member and the members that it may depend on.
 const ARROWS: [(&str, &[&str]); 19] = [

@@ -23,14 +23,21 @@ pub struct Effort {
     pub runs_max: usize,
     /// Time after which no further run of a prefix starts; three runs are always made.
     pub budget: Duration,
+    /// What all prefixes may take together: where a model is slow, fewer are timed, but never less than four.
+    pub total: Duration,
 }
 
 impl Effort {
     /// A few seconds for a small network: enough to plan one run.
-    pub const QUICK: Self = Self { prefixes_max: 16, runs_max: 9, budget: Duration::from_millis(250) };
+    pub const QUICK: Self =
+        Self { prefixes_max: 16, runs_max: 9, budget: Duration::from_millis(250), total: Duration::from_secs(5) };
     /// For a profile that is kept.
-    pub const THOROUGH: Self = Self { prefixes_max: 64, runs_max: 31, budget: Duration::from_secs(2) };
+    pub const THOROUGH: Self =
+        Self { prefixes_max: 64, runs_max: 31, budget: Duration::from_secs(2), total: Duration::from_secs(150) };
 }
+
+/// Fewer prefixes tell next to nothing of where a model's time goes.
+const PREFIXES_MIN: usize = 4;
 
 /// The time of everything up to a cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,19 +64,19 @@ pub fn measure(
     effort: Effort,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Vec<PrefixTime>, StageError> {
-    let chosen = spread_out(graph, candidates, effort.prefixes_max);
-    let total = chosen.len() + 1;
-    let mut times = Vec::with_capacity(total);
+    let whole = prefix(&model.whole()?, graph.layers.len(), inputs, effort)?;
+    let chosen = spread_out(graph, candidates, count(whole.median, effort));
+    let total = chosen.len();
+    let mut times = Vec::with_capacity(total + 1);
     for (done, separator) in chosen.into_iter().enumerate() {
         progress(done, total);
         // With the outputs that are made below the cut: layers that nothing needs would be dropped, and not timed.
         let gives = [separator.live, graph.outputs_of(0..separator.at)].concat();
         let layers: Vec<usize> = (0..separator.at).collect();
         let head = model.partition(&layers, &graph.inputs, &gives)?.prepare()?;
-        times.push(time(&head, separator.at, inputs, effort)?);
+        times.push(prefix(&head, separator.at, inputs, effort)?);
     }
-    progress(total - 1, total);
-    times.push(time(&model.whole()?, graph.layers.len(), inputs, effort)?);
+    times.push(whole);
     progress(total, total);
     Ok(times)
 }
@@ -154,19 +161,40 @@ fn never_falling(prefixes: &[PrefixTime]) -> Vec<f64> {
     pools.into_iter().flat_map(|(value, count)| std::iter::repeat_n(value, count)).collect()
 }
 
-/// Times a stage: one run that is not counted, then until the effort is spent, but at least three.
-fn time(stage: &Stage, layers: usize, inputs: &[Tensor], effort: Effort) -> Result<PrefixTime, StageError> {
+/// How many prefixes are timed of a model that takes `whole`: a prefix takes half as long in the mean, and runs four times.
+fn count(whole: Duration, effort: Effort) -> usize {
+    let each_s = (2.0 * whole.as_secs_f64()).max(f64::MIN_POSITIVE);
+    let fit = (effort.total.as_secs_f64() / each_s) as usize;
+    fit.clamp(PREFIXES_MIN.min(effort.prefixes_max), effort.prefixes_max)
+}
+
+fn prefix(stage: &Stage, layers: usize, inputs: &[Tensor], effort: Effort) -> Result<PrefixTime, StageError> {
+    let Times { median, spread } = time(effort, || stage.run(inputs).map(drop))?;
+    Ok(PrefixTime { layers, median, spread })
+}
+
+/// How long something takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// The median of its runs.
+    pub median: Duration,
+    /// Half the distance between the quartiles of its runs.
+    pub spread: Duration,
+}
+
+/// Times `run`: once without counting, then until the effort is spent, but at least three times.
+pub fn time<E>(effort: Effort, mut run: impl FnMut() -> Result<(), E>) -> Result<Times, E> {
     let started = Instant::now();
-    stage.run(inputs)?;
+    run()?;
     let mut runs = Vec::with_capacity(effort.runs_max);
     while runs.len() < 3 || (runs.len() < effort.runs_max && started.elapsed() < effort.budget) {
         let run_started = Instant::now();
-        stage.run(inputs)?;
+        run()?;
         runs.push(run_started.elapsed());
     }
     runs.sort_unstable();
     let quartile = |quarters: usize| runs[(runs.len() - 1) * quarters / 4];
-    Ok(PrefixTime { layers, median: quartile(2), spread: (quartile(3) - quartile(1)) / 2 })
+    Ok(Times { median: quartile(2), spread: (quartile(3) - quartile(1)) / 2 })
 }
 
 #[cfg(test)]

@@ -151,6 +151,23 @@ pub enum ModuleError {
         /// Its score.
         score: f32,
     },
+    /// Not a photo, or not boxes in it.
+    #[error(
+        "{boxes} cannot be drawn onto {photo}: the one takes f32[boxes,6], of edges, or f32[boxes,9], of corners, the \
+         other u8[height,width,3]"
+    )]
+    Undrawable {
+        /// What the photo is.
+        photo: TensorSpec,
+        /// What the boxes are.
+        boxes: TensorSpec,
+    },
+    /// A picture that the encoder refuses.
+    #[error("the picture cannot be written: {reason}")]
+    NotWritten {
+        /// What the encoder says.
+        reason: String,
+    },
 }
 
 impl ModuleError {

@@ -9,6 +9,7 @@ mod normalise;
 pub mod numpy;
 pub mod random;
 pub mod classify;
+pub mod outline;
 pub mod own;
 pub mod signature;
 pub mod sandbox;

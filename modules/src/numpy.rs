@@ -1,4 +1,4 @@
-//! Reads tensors from NumPy's `.npy` files.
+//! Reads tensors from NumPy's `.npy` files, and writes them.
 //!
 //! The format is the one of NumPy's `numpy.lib.format`, versions 1 to 3: a magic string, the length of a header,
 //! the header (a Python dictionary with `descr`, `fortran_order` and `shape`), then the elements.
@@ -9,6 +9,36 @@ use crate::{ModuleError, check_size};
 
 /// Headers that NumPy writes take 128 bytes for arrays of ordinary rank; longer ones are refused, as NumPy does.
 const HEADER_BYTES_MAX: usize = 10_000;
+
+/// What NumPy calls element types, without the order of their bytes. It has none for bf16.
+const KINDS: [(&str, DType); 12] = [
+    ("f2", DType::F16),
+    ("f4", DType::F32),
+    ("f8", DType::F64),
+    ("i1", DType::I8),
+    ("u1", DType::U8),
+    ("i2", DType::I16),
+    ("u2", DType::U16),
+    ("i4", DType::I32),
+    ("u4", DType::U32),
+    ("i8", DType::I64),
+    ("u8", DType::U64),
+    ("b1", DType::Bool),
+];
+
+/// The file of an array, in version 1 of the format; none where NumPy has no such element type.
+pub fn write(tensor: &Tensor) -> Option<Vec<u8>> {
+    let spec = tensor.spec();
+    let (kind, _) = KINDS.iter().find(|(_, dtype)| *dtype == spec.dtype)?;
+    let order = if spec.dtype.size() == 1 { '|' } else { '<' };
+    let sizes: String = spec.shape.iter().map(|size| format!("{size}, ")).collect();
+    // A tuple of one has a comma at its end, longer ones may have one.
+    let header = format!("{{'descr': '{order}{kind}', 'fortran_order': False, 'shape': ({}), }}", sizes.trim_end());
+    // Elements begin at a multiple of 64 bytes: ten stand before the header, and a line break ends it.
+    let len = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    let count = u16::try_from(len).ok()?.to_le_bytes();
+    Some([b"\x93NUMPY\x01\0", &count[..], format!("{header:<0$}\n", len - 1).as_bytes(), tensor.data()].concat())
+}
 
 /// The array in `bytes`, which must be of type and shape `expected` where one is given; `file` is what errors call it.
 ///
@@ -87,22 +117,8 @@ fn sizes(header: &str) -> Option<Vec<usize>> {
 /// The type that NumPy writes as byte order, kind and size, and whether its bytes are reversed.
 fn element_type(descr: &str) -> Option<(DType, bool)> {
     let kind = descr.strip_prefix(['<', '>', '|', '='])?;
-    let dtype = match kind {
-        "f2" => DType::F16,
-        "f4" => DType::F32,
-        "f8" => DType::F64,
-        "i1" => DType::I8,
-        "u1" => DType::U8,
-        "i2" => DType::I16,
-        "u2" => DType::U16,
-        "i4" => DType::I32,
-        "u4" => DType::U32,
-        "i8" => DType::I64,
-        "u8" => DType::U64,
-        "b1" => DType::Bool,
-        _ => return None,
-    };
-    Some((dtype, descr.starts_with('>')))
+    let (_, dtype) = KINDS.iter().find(|(known, _)| *known == kind)?;
+    Some((*dtype, descr.starts_with('>')))
 }
 
 #[cfg(test)]
@@ -132,6 +148,22 @@ mod tests {
         assert_eq!((flags.spec().to_string(), flags.data()), ("bool[2]".to_owned(), [1, 0].as_slice()));
         let half = read(&written("<f2", "False", "(2, 1)", &[0, 0x3E, 0, 0xC0]), "half.npy", None).unwrap();
         assert_eq!((half.spec().to_string(), half.data()), ("f16[2,1]".to_owned(), [0, 0x3E, 0, 0xC0].as_slice()));
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        for (_, dtype) in KINDS {
+            for shape in [vec![], vec![3], vec![2, 0, 5], vec![1, 2, 3]] {
+                let spec = TensorSpec::new(dtype, shape);
+                let tensor = crate::random::random(&spec, 1, None).unwrap();
+                let file = write(&tensor).unwrap();
+                assert_eq!((file.len() - tensor.data().len()) % 64, 0);
+                assert_eq!(read(&file, "x.npy", Some(&spec)).unwrap(), tensor);
+            }
+        }
+        assert_eq!(write(&Tensor::new(TensorSpec::new(DType::Bf16, [1]), vec![0; 2]).unwrap()), None);
+        let ids = Tensor::new(TensorSpec::new(DType::I64, [1, 3]), ids()[128..].to_vec()).unwrap();
+        assert_eq!(write(&ids).unwrap().len(), 128 + 24);
     }
 
     #[test]

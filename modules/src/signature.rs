@@ -34,6 +34,11 @@ pub enum Trust {
 }
 
 impl Trust {
+    /// Nobody's but those that come with the program.
+    pub fn own() -> Self {
+        Self::Keys(BTreeSet::new())
+    }
+
     /// Refuses a component that nobody who is trusted has signed; `module` is what errors call it.
     ///
     /// A signature that is there has to be right even where everyone is trusted. The modules of [`own`] need none:

@@ -134,6 +134,11 @@ impl Tensor {
         Self::new(TensorSpec::new(DType::F32, shape), data)
     }
 
+    /// The tensor `u8[bytes]` of these bytes, such as a file's.
+    pub fn from_bytes(data: Vec<u8>) -> Self {
+        Self { spec: TensorSpec::new(DType::U8, [data.len()]), data: Arc::new(data) }
+    }
+
     /// The elements of an f32 tensor; `None` for another type.
     pub fn to_f32(&self) -> Option<Vec<f32>> {
         let numbers = self.data.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));

@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 
 use thalweg::config;
 use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topology};
+use thalweg::steps::Part;
 use thalweg_codec::Codec;
-use thalweg_devices::{Shapes, Stage, this_machine};
+use thalweg_devices::{Shapes, this_machine};
 use thalweg_flow::SpanKind;
+use thalweg_modules::signature::Trust;
 use thalweg_planner::{Graph, Placement, Plan, Separator, Tensor, TensorId, evaluate, print_duration};
 
 const ROUNDS: usize = 200;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let subject = Subject::load(&root.join("examples/classify"), &Shapes::new())?;
+    let subject = Subject::load(&root.join("examples/classify"), &Shapes::new(), Trust::own())?;
     let places = config::Topology::read(&root.join("examples/loopback/topology.toml"))?;
     let graph = priced_graph(&subject, &[], &[Codec::F32]);
     let topology = priced_topology(&places, &this_machine()?, Speed::Shown);
@@ -75,18 +77,18 @@ fn thirds(graph: &Graph) -> Vec<usize> {
     [2, 4].into_iter().filter_map(smallest).map(|place| place.at).collect()
 }
 
-fn parts(subject: &Subject, plan: &Plan) -> Result<Vec<Stage>, Box<dyn Error>> {
+fn parts(subject: &Subject, plan: &Plan) -> Result<Vec<Part>, Box<dyn Error>> {
     let gives = |index: usize| -> Vec<TensorId> {
         let sends = plan.crossings.get(index).map(|crossing| crossing.sends.iter().map(|sent| sent.tensor).collect());
         sends.unwrap_or_else(|| plan.hops[index].answers.clone())
     };
     let part = |(index, hop): (usize, &thalweg_planner::Hop)| {
-        Ok(subject.model.partition(&hop.layers, &hop.takes, &gives(index))?.prepare()?)
+        Ok(subject.steps.part(&hop.layers, &hop.takes, &gives(index))?)
     };
     plan.hops.iter().enumerate().map(part).collect()
 }
 
-fn back_to_back(parts: &[Stage], inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error>> {
+fn back_to_back(parts: &[Part], inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error>> {
     let mut tensors = inputs.to_vec();
     for part in parts {
         tensors = part.run(&tensors)?;

@@ -6,6 +6,7 @@
 pub mod command;
 pub mod config;
 pub mod codebook;
+pub mod steps;
 pub mod run;
 pub mod calibrate;
 pub mod module;

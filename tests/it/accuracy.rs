@@ -12,6 +12,7 @@ use thalweg::run::{Deployment, EPOCH, Speed, Subject, priced_graph, priced_topol
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, Stage, this_machine};
 use thalweg_modules::Photo;
+use thalweg_modules::signature::Trust;
 use thalweg_planner::{Graph, Placement, Tensor, evaluate};
 
 use crate::models::{NORMALISE, root, shared};
@@ -22,7 +23,7 @@ async fn a_split_run_is_as_accurate_as_the_whole() {
         println!("skipped: this machine does not have the labelled photos");
         return;
     };
-    let subject = Subject::load(&root().join("examples/classify"), &Shapes::new()).expect("the example");
+    let subject = Subject::load(&root().join("examples/classify"), &Shapes::new(), Trust::own()).expect("the example");
     let places = config::Topology::read(&root().join("examples/loopback/topology.toml")).expect("three tiers");
     let graph = priced_graph(&subject, &[], &[Codec::F32]);
     let reference = this_machine().expect("this machine can be measured");
@@ -33,9 +34,9 @@ async fn a_split_run_is_as_accurate_as_the_whole() {
     let plan = evaluate(&graph, &topology, &placement, 0).expect("a placement");
     let mut deployment = Deployment::start(&subject, &graph, &topology, &places).expect("three nodes");
     let id = deployment.install(&plan).expect("three parts");
-    let whole = subject.model.whole().expect("the whole model");
+    let whole = subject.only_model().expect("one model").0.whole().expect("the whole model");
 
-    let spec = &subject.model.inputs()[0].spec;
+    let spec = &subject.steps.inputs()[0].spec;
     let (mut photos, mut right_whole, mut right_split) = (0, 0, 0);
     for (file, classes) in labels(&folder) {
         let bytes = fs::read(folder.join("img").join(&file)).expect("a photo");

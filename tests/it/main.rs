@@ -5,6 +5,7 @@ mod command;
 mod cut;
 mod early;
 mod models;
+mod pipelines;
 mod tidy;
 mod tiers;
 mod protocol;

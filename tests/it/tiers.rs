@@ -7,6 +7,7 @@ use thalweg::config;
 use thalweg::run::{Deployment, EPOCH, Speed, Subject, in_model_order, priced_graph, priced_topology};
 use thalweg_codec::Codec;
 use thalweg_devices::{Shapes, cuts, this_machine};
+use thalweg_modules::signature::Trust;
 use thalweg_planner::{Bytes, Graph, LIVE_MAX, Objective, Placement, Plan, Tensor, Topology, evaluate, plan};
 
 use crate::models::{CASES, root};
@@ -37,12 +38,13 @@ impl Bench {
     fn new(file: &str, places: &std::path::Path, codecs: &[Codec]) -> Self {
         let case = CASES.iter().find(|case| case.file == file).expect("a known model");
         let path = case.path().expect("it is in the repository");
-        let subject = Subject::load(&path, &Shapes::new()).unwrap_or_else(|error| panic!("{error}"));
+        let subject = Subject::load(&path, &Shapes::new(), Trust::own()).unwrap_or_else(|error| panic!("{error}"));
         let places = config::Topology::read(places).unwrap_or_else(|error| panic!("{error}"));
         let reference = this_machine().expect("this machine can be measured");
         let graph = priced_graph(&subject, &[], codecs);
         let topology = priced_topology(&places, &reference, Speed::Shown);
-        let whole = subject.model.whole().and_then(|whole| whole.run(&subject.inputs)).expect("the whole model runs");
+        let whole = subject.only_model().expect("one model").0.whole().and_then(|whole| whole.run(&subject.inputs));
+        let whole = whole.expect("the whole model runs");
         Self { subject, graph, places, topology, whole }
     }
 
@@ -71,7 +73,7 @@ impl Bench {
 async fn three_nodes_answer_what_the_whole_model_answers() {
     for file in SMALL {
         let bench = Bench::loopback(file);
-        let inside = cuts(&bench.subject.model, &bench.graph, LIVE_MAX);
+        let inside = cuts(bench.subject.only_model().expect("one model").0, &bench.graph, LIVE_MAX);
         let mut ats: Vec<usize> = (0..PLACES).map(|index| inside[index * inside.len() / PLACES].at).collect();
         ats.extend([0, bench.graph.layers.len()]);
         ats.sort_unstable();

@@ -138,11 +138,14 @@ const BOXES: [f32; 36] = [
 fn crop() -> Vec<Case> {
     let pixels = file("modules/guests/crop/tests/fixtures/photo_80x60.bin");
     let photo = || Tensor::new(DType::U8, &[60, 80, 3], pixels.clone()).unwrap();
-    let inputs = |count| vec![photo(), f32s(&[4, 9], &BOXES), i64s(&[1], &[count])];
+    let lines = |count, ways| vec![photo(), f32s(&[4, 9], &BOXES), i64s(&[1], &[count]), ways];
+    let inputs = |count| lines(count, f32s(&[0, 0], &[]));
+    let ways = f32s(&[4, 2], &[0.01, 0.99, 0.2, 0.8, 0.9, 0.1, 0.0, 1.0]);
     vec![
         Case::new("three boxes", &json!({"width": 320}), inputs(3)),
         Case::new("squeezed, in RGB", &json!({"width": 32, "height": 20, "channels": "rgb"}), inputs(1)),
         Case::new("no box", &json!({"width": 32}), inputs(0)),
+        Case::new("the first one upside down", &json!({"width": 320}), lines(2, ways)),
     ]
 }
 

@@ -29,7 +29,7 @@ fn lines_are_cut_out_of_the_photo_that_was_decoded() {
     };
     assert_eq!((boxes.shape(), count.to_i64().unwrap()), (vec![4, 9], vec![1]));
 
-    let lines = run("crop", &json!({"width": 320}), &[photo.clone(), boxes.clone(), count.clone()]);
+    let lines = run("crop", &json!({"width": 320}), &[photo.clone(), boxes.clone(), count.clone(), f32s(&[0, 0], &[])]);
     assert_eq!(lines[0].shape(), [4, 3, 48, 320]);
     let lines = lines[0].to_f32().unwrap();
     let (first, others) = lines.split_at(3 * 48 * 320);

@@ -34,7 +34,7 @@ pub(crate) fn settings() -> Vec<(&'static str, String, &'static str)> {
 pub(crate) fn inputs() -> Vec<(&'static str, Vec<Tensor>, &'static str)> {
     let crop = |count, at: f32| {
         let photo = Tensor::new(DType::U8, &[2, 2, 3], vec![7; 12]).unwrap();
-        vec![photo, f32s(&[1, 9], &[at; 9]), i64s(&[1], &[count])]
+        vec![photo, f32s(&[1, 9], &[at; 9]), i64s(&[1], &[count]), f32s(&[0, 0], &[])]
     };
     let photo = of("decode-image")[0].inputs[0].to_bytes().unwrap();
     let heads = of("find-boxes")[0].inputs.clone();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg::calibrate::{Options, Shown, Split, Step};
+use thalweg::calibrate::{Options, Phase, Shown, Split};
 use thalweg_codec::features::fit;
 use thalweg_devices::{Model, Split as Parts};
 use thalweg_planner::Tensor;
@@ -23,7 +23,7 @@ pub(crate) fn shown(
     let parts = Parts::new(model, &model.describe(), cut.separator.clone())?;
     let split = Split::apart(fitting.to_vec(), measured.to_vec());
     let options = Options { effort: EFFORT, measured_max: 0, threads: THREADS, fit: fit::Options::DEFAULT };
-    let watch = |step: Step, done: usize, of: usize| {
+    let watch = |step: Phase, done: usize, of: usize| {
         if done == of {
             eprintln!("{}: {step:?}, {of}", cut.after);
         }

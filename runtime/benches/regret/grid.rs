@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use thalweg::config;
 use thalweg::run::{Speed, Subject, codecs, priced_graph, priced_topology};
+use thalweg::steps::StepTime;
 use thalweg_codec::Codec;
 use thalweg_devices::catalogue;
 use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::link::{LinkProfile, Shape};
-use thalweg_devices::profile::PrefixTime;
 use thalweg_planner::{Bandwidth, Graph, Objective, Topology};
 
 use super::Failure;
@@ -46,7 +46,7 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     pub(crate) fn new(
         subject: &'a Subject,
-        prefixes: &[PrefixTime],
+        times: &[StepTime],
         reference: &DeviceProfile,
         device: &'static str,
         link: GridLink,
@@ -85,7 +85,7 @@ impl<'a> World<'a> {
             subject,
             device,
             link,
-            graph: priced_graph(subject, prefixes, &codecs),
+            graph: priced_graph(subject, times, &codecs),
             topology: priced_topology(&places, reference, Speed::Shown),
             objective: Objective { codecs: names, inputs_stay, ..Objective::default() },
             places,

@@ -19,9 +19,10 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-use thalweg::run::{Subject, measure_prefixes};
+use thalweg::run::{Subject, measure_steps};
 use thalweg_devices::profile::Effort;
 use thalweg_devices::{Shapes, this_machine};
+use thalweg_modules::signature::Trust;
 use thalweg_planner::LIVE_MAX;
 
 type Failure = Box<dyn Error>;
@@ -41,11 +42,11 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut cells = Vec::new();
     for target in &arguments.targets {
-        let subject = Subject::load(target, &Shapes::new())?;
-        let prefixes = measure_prefixes(&subject, EFFORT, LIVE_MAX, |_, _| {})?;
+        let subject = Subject::load(target, &Shapes::new(), Trust::own())?;
+        let times = measure_steps(&subject, EFFORT, LIVE_MAX, |_| None, |_, _| {})?;
         for device in grid::DEVICES {
             for link in grid::LINKS {
-                let world = grid::World::new(&subject, &prefixes, &reference, device, link, arguments.inputs_stay)?;
+                let world = grid::World::new(&subject, &times, &reference, device, link, arguments.inputs_stay)?;
                 let cell = runtime.block_on(cell::measure(&world))?;
                 eprintln!("{}", table::line(&cell));
                 cells.push(cell);

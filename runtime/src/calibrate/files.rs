@@ -114,7 +114,7 @@ pub fn sample_files(folder: &Path, subject: &Subject) -> Result<Vec<SampleFile>,
 }
 
 fn makers(subject: &Subject) -> Vec<Maker> {
-    let ports = subject.model.inputs().iter().enumerate();
+    let ports = subject.steps.inputs().iter().enumerate();
     let maker = |(at, port): (usize, &Port)| {
         let origin = origin(subject, port);
         let normalise = match origin {
@@ -123,7 +123,7 @@ fn makers(subject: &Subject) -> Vec<Maker> {
         };
         // An input that a pipeline makes from nothing, such as a state of zeros, need not be in every sample.
         let made = matches!(origin, Some(Origin::Zeros | Origin::Random { .. } | Origin::Npy { .. }));
-        let several = subject.model.inputs().len() > 1;
+        let several = subject.steps.inputs().len() > 1;
         let otherwise = (made && several).then(|| subject.inputs.get(at).cloned()).flatten();
         Maker { port: port.clone(), normalise, otherwise }
     };
@@ -149,7 +149,7 @@ fn layout(port: &Port) -> Layout {
 
 /// The input that a file by itself fills.
 fn only_input(subject: &Subject, file: &Path) -> Option<usize> {
-    let ports = subject.model.inputs();
+    let ports = subject.steps.inputs();
     let is_photo_input = |port: &Port| matches!(origin(subject, port), Some(Origin::Photo { .. }));
     let mut photos = (0..ports.len()).filter(|at| is_photo_input(&ports[*at]));
     match (ports.len(), photos.next(), photos.next()) {

@@ -8,7 +8,7 @@ use thalweg_devices::{Below, Split as Parts};
 use thalweg_planner::Tensor;
 
 use super::parallel::in_parallel;
-use super::{Held, Judge, KEPT_BYTES_MAX, Options, Sample, Step, Watch, spread};
+use super::{Held, Judge, KEPT_BYTES_MAX, Options, Phase, Sample, Watch, spread};
 use crate::codebook::{CodecFigures, TensorBook, TensorFigures};
 use crate::run::RunError;
 
@@ -62,7 +62,7 @@ pub(super) fn codecs<S: Sample>(
         let run = |at: usize| shown(parts, &codecs, &references[at], &judging);
         let before = turn * references.len();
         let shown =
-            in_parallel(references.len(), options.threads, run, |done| watch(Step::Measuring, before + done, total))?;
+            in_parallel(references.len(), options.threads, run, |done| watch(Phase::Measuring, before + done, total))?;
         let figures = |(at, codec): (usize, &Codec)| {
             let [encode_ms, decode_ms] = times(codec, &references, at)?;
             let bytes = mean(shown.iter().map(|it| it.tensors[at].0 as f64)).unwrap_or(0.0);

@@ -77,7 +77,7 @@ pub struct Options {
 
 /// What is being done for a cut, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum Phase {
     /// Running the part below the cut.
     Features,
     /// Running the part above it on features that were changed a little.
@@ -89,7 +89,7 @@ pub enum Step {
 }
 
 /// Hears what is done, and how much of it.
-pub type Watch<'a> = &'a (dyn Fn(Step, usize, usize) + Sync);
+pub type Watch<'a> = &'a (dyn Fn(Phase, usize, usize) + Sync);
 
 /// Fits the books of one cut and measures codecs there, levels up to the first whose answers are those of the model.
 ///
@@ -107,11 +107,11 @@ pub fn cut<S: Sample, H: Sample>(
     let mut tensors: Vec<TensorBook> = separator.live.iter().filter_map(|id| tensor_book(model, graph, *id)).collect();
     let specs: Vec<TensorSpec> = tensors.iter().map(|tensor| tensor.spec.clone()).collect();
     let shown = Shown::of(&parts, &specs, fitting, options, watch)?;
-    watch(Step::Fitting, 0, 1);
+    watch(Phase::Fitting, 0, 1);
     for (tensor, book) in tensors.iter_mut().zip(shown.books(options.fit)?) {
         tensor.book = book;
     }
-    watch(Step::Fitting, 1, 1);
+    watch(Phase::Fitting, 1, 1);
     let codecs = measure::codecs(&parts, &tensors, held, judge, options, watch)?;
     Ok(CutBooks { at: separator.at, tensors, codecs })
 }

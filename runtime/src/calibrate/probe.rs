@@ -12,7 +12,7 @@ use thalweg_devices::{Below, Split as Parts};
 use thalweg_planner::Tensor;
 
 use super::parallel::in_parallel;
-use super::{Fitting, Options, Sample, Step, Watch, deviation, spread};
+use super::{Fitting, Options, Phase, Sample, Watch, deviation, spread};
 use crate::run::RunError;
 
 /// How large a change is, in standard deviations of the features.
@@ -78,7 +78,7 @@ pub(super) fn sensitivities<S: Sample>(
         let (sample, which, band) = turns[at];
         movements(parts, &probed[which], &undisturbed[sample], &deviations, extent, (sample, band))
     };
-    let moved = in_parallel(turns.len(), options.threads, turn, |done| watch(Step::Probing, done, turns.len()))?;
+    let moved = in_parallel(turns.len(), options.threads, turn, |done| watch(Phase::Probing, done, turns.len()))?;
     let directions = |components: &usize| extent.directions.min(*components);
     let mut found: Vec<Sensitivity> =
         bands.iter().map(|(bands, components)| Sensitivity::new(*bands, directions(components))).collect();

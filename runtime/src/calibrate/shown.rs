@@ -10,7 +10,7 @@ use thalweg_devices::Split as Parts;
 use thalweg_planner::TensorSpec;
 
 use super::parallel::in_parallel;
-use super::{Fitting, Options, Sample, Step, Watch, deviation, probe, spread};
+use super::{Fitting, Options, Phase, Sample, Watch, deviation, probe, spread};
 use crate::run::RunError;
 
 /// Of large tensors fewer samples are kept: more numbers than these change no book, and fitting takes as long as they are
@@ -106,7 +106,7 @@ fn features<S: Sample>(
         let below = parts.below(&fitting.all()[chosen[at]].inputs()?)?;
         Ok(below.live.iter().map(elements).collect())
     };
-    let made = in_parallel(chosen.len(), options.threads, run, |done| watch(Step::Features, done, chosen.len()))?;
+    let made = in_parallel(chosen.len(), options.threads, run, |done| watch(Phase::Features, done, chosen.len()))?;
     let mut features: Vec<Option<Vec<Vec<f32>>>> = vec![Some(Vec::with_capacity(made.len())); specs.len()];
     for sample in made {
         for (all, one) in features.iter_mut().zip(sample) {

@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use clap::Args;
 use thalweg_codec::features::fit;
+use thalweg_modules::signature::Trust;
 use thalweg_planner::{Separator, TensorSpec};
 
 use super::prepare::load;
-use super::{Target, check_writable, parse_shape, write_file, write_json};
+use super::{check_writable, parse_shape, write_file, write_json};
 use crate::calibrate::{
-    Judge, Judged, Kept, Labels, Options, Places, SampleFile, Split, Step, cut, judge_for, named, rivals, sample_files,
-    worthwhile,
+    Judge, Judged, Kept, Labels, Options, Phase, Places, SampleFile, Split, cut, judge_for, named, rivals,
+    sample_files, worthwhile,
 };
 use crate::codebook::Codebooks;
+use crate::config::{Runs, Step};
 use crate::run::{RunError, Subject, read};
 use crate::show::{Progress, books_table, rate_chart};
 
@@ -72,16 +74,16 @@ pub(super) struct CalibrateArgs {
 
 pub(super) fn calibrate(args: &CalibrateArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.report.as_deref().map_or(Ok(()), check_writable)?;
-    let target = Target { target: args.target.clone(), shapes: args.shapes.clone(), live_max: args.live_max };
-    let subject = load(&target)?;
+    let subject = load(&args.target, &args.shapes.iter().cloned().collect(), Trust::own())?;
+    let (model, graph) = subject.only_model()?;
     let file = args.output.clone().unwrap_or_else(|| beside(&args.target, &subject));
     let (books, notes) = match &args.samples {
         Some(folder) => made(args, &subject, folder, &file)?,
         None if !file.exists() => return Err(RunError::NothingKept { file }),
-        None => (Kept::read(&file, &subject.model)?, Vec::new()),
+        None => (Kept::read(&file, model)?, Vec::new()),
     };
     if let Some(report) = &args.report {
-        write_file(report, &rate_chart(&subject.name, &books, &subject.graph))?;
+        write_file(report, &rate_chart(&subject.name, &books, graph))?;
     }
     if args.json {
         return write_json(out, &books);
@@ -90,14 +92,15 @@ pub(super) fn calibrate(args: &CalibrateArgs, out: &mut dyn Write) -> Result<(),
     for note in notes {
         writeln!(out, "  {note}")?;
     }
-    Ok(write!(out, "{}", books_table(&books, &subject.graph))?)
+    Ok(write!(out, "{}", books_table(&books, graph))?)
 }
 
 /// The file for a model's codebooks: beside the pipeline, or beside the model where there is none.
 fn beside(target: &Path, subject: &Subject) -> PathBuf {
-    let (place, model) = match &subject.pipeline {
-        Some(pipeline) => (pipeline.file.as_path(), pipeline.model.as_path()),
-        None => (target, target),
+    let runs = subject.pipeline.as_ref().map(|pipeline| (&pipeline.file, &pipeline.steps[..]));
+    let (place, model) = match runs {
+        Some((pipeline, [Step { runs: Runs::Model { file, .. }, .. }])) => (pipeline.as_path(), file.as_path()),
+        _ => (target, target),
     };
     let stem = model.file_stem().unwrap_or_default();
     place.with_file_name(stem).with_added_extension("codebook")
@@ -111,6 +114,7 @@ fn made(
     file: &Path,
 ) -> Result<(Codebooks, Vec<String>), RunError> {
     check_writable(file)?;
+    let (model, graph) = subject.only_model()?;
     let samples = sample_files(folder, subject)?;
     let split = match &args.measure {
         Some(measured) => Split::apart(samples, sample_files(measured, subject)?),
@@ -122,7 +126,7 @@ fn made(
     }
     let names = split.held.all().iter().map(|sample| sample.name.as_str());
     let labels = args.labels.as_deref().map(|file| Labels::read(file, names)).transpose()?;
-    let outputs: Vec<TensorSpec> = subject.model.outputs().iter().map(|port| port.spec.clone()).collect();
+    let outputs: Vec<TensorSpec> = model.outputs().iter().map(|port| port.spec.clone()).collect();
     let judge = judge_for(args.judge, &outputs, labels)?;
     let places = places(args, subject)?;
     let options = Options {
@@ -133,7 +137,7 @@ fn made(
     };
     let wanted = Codebooks {
         hash: [0; 32],
-        model: subject.model.hash_text(),
+        model: model.hash_text(),
         samples: fingerprint(args, subject, &split, judge.name())?,
         fitted,
         measured: held.min(options.measured_max),
@@ -142,26 +146,26 @@ fn made(
         rivals: Vec::new(),
         cuts: Vec::new(),
     };
-    let mut kept = Kept::open(file, &subject.model, wanted, args.fresh)?;
+    let mut kept = Kept::open(file, model, wanted, args.fresh)?;
     let notes = notes(&places, &split, &kept);
     measure_rivals(subject, &split, judge.as_ref(), args.labels.is_some(), &options, &mut kept)?;
     let missing: Vec<&Separator> = places.cuts.iter().filter(|place| !kept.has(place.at)).collect();
     for (at, place) in missing.iter().enumerate() {
-        let after = place.at.checked_sub(1).map_or("the input", |last| subject.graph.layers[last].name.as_str());
+        let after = place.at.checked_sub(1).map_or("the input", |last| graph.layers[last].name.as_str());
         let bars = Bars { what: format!("cut {} of {}, after {after}", at + 1, missing.len()), ..Bars::default() };
         let watch = |step, done, total| bars.show(step, done, total);
-        let model = (&subject.model, &subject.graph);
-        kept.keep(cut(model, place, &split.fitting, &split.held, judge.as_ref(), &options, &watch)?)?;
+        kept.keep(cut((model, graph), place, &split.fitting, &split.held, judge.as_ref(), &options, &watch)?)?;
     }
     Ok((kept.books().clone(), notes))
 }
 
 fn places(args: &CalibrateArgs, subject: &Subject) -> Result<Places, RunError> {
+    let (model, graph) = subject.only_model()?;
     if !args.at.is_empty() {
-        return named(&subject.model, &subject.graph, &args.at);
+        return named(model, graph, &args.at);
     }
     let stay = subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.inputs_stay);
-    let places = worthwhile(&subject.model, &subject.graph, args.live_max, args.cuts_max.get(), stay);
+    let places = worthwhile(model, graph, args.live_max, args.cuts_max.get(), stay);
     if places.cuts.is_empty() {
         return Err(RunError::NoUsefulCut { model: subject.name.clone(), left_out: places.left_out });
     }
@@ -200,7 +204,7 @@ fn measure_rivals(
     }
     let progress = Progress::start("pictures of the input");
     let set = |done, total| progress.set(done, total);
-    let (accuracy, rivals) = rivals(&subject.model, &subject.photos, &split.held, judge, options, &set)?;
+    let (accuracy, rivals) = rivals(subject.only_model()?.0, &subject.photos, &split.held, judge, options, &set)?;
     kept.note(|books| {
         books.accuracy = accuracy;
         books.rivals = rivals;
@@ -234,20 +238,20 @@ fn fingerprint(
 #[derive(Default)]
 struct Bars {
     what: String,
-    shown: Mutex<Option<(Step, Progress)>>,
+    shown: Mutex<Option<(Phase, Progress)>>,
 }
 
 impl Bars {
-    fn show(&self, step: Step, done: usize, total: usize) {
+    fn show(&self, step: Phase, done: usize, total: usize) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if shown.as_ref().is_none_or(|(other, _)| *other != step) {
             // The old bar goes away before the new one appears.
             *shown = None;
             let what = match step {
-                Step::Features => "features",
-                Step::Probing => "what the answer is sensitive to",
-                Step::Fitting => "codebook",
-                Step::Measuring => "levels",
+                Phase::Features => "features",
+                Phase::Probing => "what the answer is sensitive to",
+                Phase::Fitting => "codebook",
+                Phase::Measuring => "levels",
             };
             *shown = Some((step, Progress::start(&format!("{}: {what}", self.what))));
         }

@@ -73,5 +73,5 @@ fn saved(file: &Path, prepared: &Prepared) -> Result<Plan, RunError> {
     SavedPlan::check_version(head.version).map_err(refused)?;
     let saved: SavedPlan = serde_json::from_str(&text).map_err(unreadable)?;
     let Prepared { subject, graph, topology, objective, .. } = prepared;
-    saved.plan(graph, topology, objective, &subject.model.hash_text()).map_err(refused)
+    saved.plan(graph, topology, objective, &subject.steps.hash_text()).map_err(refused)
 }

@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use thalweg_devices::Shapes;
+use thalweg_modules::signature::{PublicKey, Trust};
 
-use crate::run::RunError;
+use crate::run::{RunError, Subject};
 
 /// Makes a neural network flow from a sensor to a data centre the fastest way.
 #[derive(Debug, Parser)]
@@ -58,11 +58,38 @@ struct Target {
     /// Time and verify, and plan under limits, only at cuts where at most this many tensors cross.
     #[arg(long, value_name = "COUNT", default_value_t = thalweg_planner::LIVE_MAX)]
     live_max: usize,
+    #[command(flatten)]
+    trusted: Trusted,
+}
+
+/// Whose modules are run, beside those that come with the program.
+#[derive(Debug, Args)]
+struct Trusted {
+    /// Trust modules that the holder of this public key has signed. May be given several times.
+    #[arg(long = "trust", value_name = "KEY")]
+    keys: Vec<PublicKey>,
+    /// Trust every module, signed or not: to develop one.
+    #[arg(long, conflicts_with = "keys")]
+    allow_unsigned: bool,
+}
+
+impl Trusted {
+    /// Whose modules are run. That all are is said on every start.
+    fn trust(&self) -> Trust {
+        if self.allow_unsigned {
+            tracing::warn!(
+                "every module is run, signed or not: leave --allow-unsigned out where others may bring some"
+            );
+            return Trust::Everyone;
+        }
+        Trust::Keys(self.keys.iter().copied().collect())
+    }
 }
 
 impl Target {
-    fn shapes(&self) -> Shapes {
-        self.shapes.iter().cloned().collect()
+    /// Loads what is to be run, with a progress bar.
+    fn load(&self) -> Result<Subject, RunError> {
+        prepare::load(&self.target, &self.shapes.iter().cloned().collect(), self.trusted.trust())
     }
 }
 

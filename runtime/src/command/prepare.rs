@@ -4,16 +4,16 @@ use std::path::Path;
 
 use thalweg_codec::Codec;
 use thalweg_devices::device::DeviceProfile;
-use thalweg_devices::profile::{Effort, PrefixTime};
-use thalweg_devices::this_machine;
+use thalweg_devices::profile::Effort;
+use thalweg_devices::{Model, Shapes, this_machine};
+use thalweg_modules::signature::Trust;
 use thalweg_planner::{Graph, Objective, Topology};
 
 use super::Target;
 use crate::config;
-use crate::run::{
-    RunError, Speed, Subject, codecs, measure_prefixes, pin, priced_graph, priced_topology, scale_codings,
-};
+use crate::run::{RunError, Speed, Subject, codecs, measure_steps, pin, priced_graph, priced_topology, scale};
 use crate::show::Progress;
+use crate::steps::{Body, Step, StepTime};
 
 /// A subject and all that the planner has to know of it and its surroundings.
 pub(super) struct Prepared {
@@ -35,19 +35,21 @@ pub(super) fn prepare(
     // Before the model is loaded, so that the memory it takes is given back first.
     let here = this_machine()?;
     let reference = profile.map_or(Ok(here.clone()), config::device_file)?;
-    let subject = load(target)?;
-    if let Some(file) = profile.filter(|_| reference.times_of(&subject.model).is_none()) {
-        return Err(RunError::NotTimed { file: file.to_owned(), model: subject.name });
+    let subject = target.load()?;
+    let untimed = |step: &&Step| matches!(&step.body, Body::Model { model, .. } if reference.times_of(model).is_none());
+    if let Some((file, step)) = profile.zip(subject.steps.all().iter().find(untimed)) {
+        let model = if step.name.is_empty() { subject.name.clone() } else { step.name.clone() };
+        return Err(RunError::NotTimed { file: file.to_owned(), model });
     }
     let own = subject.pipeline.as_ref().map(|pipeline| pipeline.topology.as_path());
     let file = topology.or(own).ok_or(RunError::NoTopology)?;
     let places = config::Topology::read(file)?;
     let codecs =
         subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| codecs(&subject, pipeline));
-    let prefixes = prefixes(&subject, &reference, target.live_max, Effort::QUICK)?;
-    let mut graph = priced_graph(&subject, &prefixes, &codecs);
-    // Codecs were timed here, whatever machine the profile is of.
-    scale_codings(&mut graph, &here.slowdown(&reference));
+    let times = times(&subject, &reference, target.live_max, Effort::QUICK)?;
+    let mut graph = priced_graph(&subject, &times, &codecs);
+    // Codecs and modules were timed here, whatever machine the profile is of.
+    scale(&mut graph, &here.slowdown(&reference));
     subject.pipeline.as_ref().map_or(Ok(()), |pipeline| pin(&mut graph, pipeline))?;
     let topology = priced_topology(&places, &reference, speed);
     let mut objective = Objective {
@@ -62,26 +64,24 @@ pub(super) fn prepare(
     Ok(Prepared { subject, reference, places, graph, topology, objective })
 }
 
-/// Loads the model and its inputs, with a progress bar.
-pub(super) fn load(target: &Target) -> Result<Subject, RunError> {
+/// Loads models and inputs, with a progress bar.
+pub(super) fn load(target: &Path, shapes: &Shapes, trust: Trust) -> Result<Subject, RunError> {
     let progress = Progress::start("loading the model");
-    let subject = Subject::load(&target.target, &target.shapes());
+    let subject = Subject::load(target, shapes, trust);
     progress.finish();
     subject
 }
 
-/// The model's times from the reference's profile where it has them, else measured, with a progress bar.
-pub(super) fn prefixes(
+/// How long the steps take: of models from the reference's profile where it has them, else measured, with a progress bar.
+pub(super) fn times(
     subject: &Subject,
     reference: &DeviceProfile,
     live_max: usize,
     effort: Effort,
-) -> Result<Vec<PrefixTime>, RunError> {
-    if let Some(known) = reference.times_of(&subject.model) {
-        return Ok(known.to_vec());
-    }
+) -> Result<Vec<StepTime>, RunError> {
     let progress = Progress::start("timing parts of the model");
-    let prefixes = measure_prefixes(subject, effort, live_max, |done, total| progress.set(done, total));
+    let known = |model: &Model| reference.times_of(model).map(<[_]>::to_vec);
+    let times = measure_steps(subject, effort, live_max, known, |done, total| progress.set(done, total));
     progress.finish();
-    Ok(prefixes?)
+    times
 }

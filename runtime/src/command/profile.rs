@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use thalweg_devices::device::DeviceProfile;
-use thalweg_devices::profile::{Effort, apply, class_rates};
+use thalweg_devices::profile::{Effort, class_rates};
 use thalweg_devices::this_machine;
 
-use super::prepare::{load, prefixes};
+use super::prepare::times;
 use super::{Target, check_writable, write_file, write_json};
 use crate::run::RunError;
+use crate::steps::{Body, StepTime};
 
 #[derive(Debug, Args)]
 pub(super) struct ProfileArgs {
@@ -27,12 +28,15 @@ pub(super) struct ProfileArgs {
 pub(super) fn profile(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.output.as_deref().map_or(Ok(()), check_writable)?;
     let mut profile = this_machine()?;
-    let subject = load(&args.target)?;
-    let times = prefixes(&subject, &profile, args.target.live_max, Effort::THOROUGH)?;
-    let mut graph = subject.graph.clone();
-    apply(&mut graph, &times);
-    class_rates(&graph, &mut profile);
-    profile.keep_times(&subject.model, times);
+    let subject = args.target.load()?;
+    let times = times(&subject, &profile, args.target.live_max, Effort::THOROUGH)?;
+    class_rates(&subject.steps.timed(&times), &mut profile);
+    for (step, time) in subject.steps.all().iter().zip(times) {
+        // Modules are timed each time: a call or two takes no longer than looking it up.
+        if let (Body::Model { model, .. }, StepTime::Model(times)) = (&step.body, time) {
+            profile.keep_times(model, times);
+        }
+    }
     if let Some(file) = &args.output {
         write_file(file, &print_profile(&profile)?)?;
     }

@@ -1,17 +1,24 @@
 //! `thalweg run`: the main job.
 
+use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
+use thalweg_modules::{numpy, outline};
+use thalweg_planner::Tensor;
 
 use super::given::Given;
 use super::prepare::{Prepared, prepare};
 use super::{Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
 use crate::run::study::replanned;
-use crate::run::{Choice, Deployment, RunError, Speed, choose, emulated, measure, planned_report, run_report};
+use crate::run::{
+    Choice, Deployment, RunError, Speed, Subject, choose, emulated, in_model_order, measure, planned_report,
+    run_report, text,
+};
 use crate::show::{Progress, table, timeline};
 
 #[derive(Debug, Args)]
@@ -29,6 +36,12 @@ pub(super) struct RunArgs {
     /// Draw the request's way over the tiers into this SVG file.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Draw the boxes of the answer onto the photo, into this PNG file, as the pipeline's [draw] says.
+    #[arg(long, value_name = "FILE.png")]
+    draw: Option<PathBuf>,
+    /// Write each answer into this folder: texts as .json or .txt, others as .npy.
+    #[arg(long, value_name = "FOLDER")]
+    answers: Option<PathBuf>,
     /// How often each placement is run; the median counts.
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..))]
     rounds: u16,
@@ -39,17 +52,28 @@ const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.plot.as_deref().map_or(Ok(()), check_writable)?;
+    args.draw.as_deref().map_or(Ok(()), check_writable)?;
     let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
     let choice = choose(&prepared.graph, &prepared.topology, &prepared.objective, args.given.plan(&prepared)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let report = runtime.block_on(run_placements(&prepared, &choice, args.rounds.into()))?;
+    let (report, answers) = runtime.block_on(run_placements(&prepared, &choice, args.rounds.into()))?;
+    if let Some(file) = &args.draw {
+        draw(&prepared.subject, &answers, file)?;
+    }
+    if let Some(folder) = &args.answers {
+        save(&prepared.subject, &answers, folder)?;
+    }
     if let Some(file) = &args.plot {
         write_file(file, &timeline(&report))?;
     }
     if args.json { write_json(out, &report) } else { Ok(write!(out, "{}", table(&report))?) }
 }
 
-async fn run_placements(prepared: &Prepared, choice: &Choice, rounds_max: usize) -> Result<Report, RunError> {
+async fn run_placements(
+    prepared: &Prepared,
+    choice: &Choice,
+    rounds_max: usize,
+) -> Result<(Report, Vec<Tensor>), RunError> {
     let Prepared { subject, reference, places, graph, topology, objective } = prepared;
     let plans = choice.placements();
     let mut deployment = Deployment::start(subject, graph, topology, places)?;
@@ -64,11 +88,36 @@ async fn run_placements(prepared: &Prepared, choice: &Choice, rounds_max: usize)
     let measured = measure(&deployment, &turns, &subject.inputs, subject.deadline(), rounds_max, report_progress).await;
     progress.finish();
     let shown = |index| measured[once.binary_search(&first(index)).unwrap_or_default()].clone();
-    let measured = (0..ids.len()).map(shown).collect();
+    let measured: Vec<_> = (0..ids.len()).map(shown).collect();
+    let answers = measured[0].as_ref().map(|shown| in_model_order(graph, &choice.plan, &shown.median.outputs));
+    let answers = answers.unwrap_or_default();
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);
     let mut report = planned_report(subject, graph, topology, objective, choice, emulated);
     run_report(&mut report, subject, graph, choice, measured)?;
     report.replanned = replanned(graph, topology, objective, &choice.plan, &report.plan.tiers);
-    Ok(report)
+    Ok((report, answers))
+}
+
+fn draw(subject: &Subject, answers: &[Tensor], file: &Path) -> Result<(), RunError> {
+    let drawn = subject.drawn.as_ref().and_then(|drawn| Some((&drawn.photo, answers.get(drawn.boxes)?)));
+    let (photo, boxes) = drawn.ok_or_else(|| RunError::NothingToDraw { name: subject.name.clone() })?;
+    let png = outline::outlined(photo, boxes)?;
+    fs::write(file, png).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
+}
+
+/// Each answer in a file of its name.
+fn save(subject: &Subject, answers: &[Tensor], folder: &Path) -> Result<(), RunError> {
+    let unwritable = |file: &Path, cause| RunError::Unwritable { file: file.to_owned(), cause };
+    fs::create_dir_all(folder).map_err(|cause| unwritable(folder, cause))?;
+    for (port, answer) in subject.steps.outputs().iter().zip(answers) {
+        let (end, bytes) = match text(answer) {
+            Some(Value::String(text)) => ("txt", text.into_bytes()),
+            Some(json) => ("json", json.to_string().into_bytes()),
+            None => ("npy", numpy::write(answer).unwrap_or_default()),
+        };
+        let file = folder.join(port.name.replace(['/', ':', '\\'], "_")).with_added_extension(end);
+        fs::write(&file, bytes).map_err(|cause| unwritable(&file, cause))?;
+    }
+    Ok(())
 }

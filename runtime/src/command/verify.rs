@@ -4,13 +4,13 @@ use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
-use thalweg_devices::{CutCheck, check_cut, cuts};
-use thalweg_planner::Graph;
+use thalweg_devices::{CutCheck, Model, check_cut, cuts};
+use thalweg_planner::{Graph, Tensor};
 
-use super::prepare::load;
 use super::{Target, write_json};
 use crate::run::{RunError, Subject};
 use crate::show::Progress;
+use crate::steps::Body;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -24,6 +24,7 @@ pub(super) struct VerifyArgs {
 /// One cut, for programs.
 #[derive(Serialize)]
 struct CutRow {
+    model: String,
     layers_below: usize,
     after: String,
     tensors: Vec<String>,
@@ -33,33 +34,53 @@ struct CutRow {
 }
 
 pub(super) fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<(), RunError> {
-    let subject = load(&args.target)?;
-    let places = cuts(&subject.model, &subject.graph, args.target.live_max);
-    if places.is_empty() {
-        return Err(RunError::NoCut { model: subject.name, live_max: args.target.live_max });
+    let subject = args.target.load()?;
+    let mut rows = Vec::new();
+    for step in subject.steps.all() {
+        if let Body::Model { model, graph, .. } = &step.body {
+            let name = if step.name.is_empty() { &subject.name } else { &step.name };
+            let of_model = cut_everywhere(name, model, graph, &step.inputs, args.target.live_max)?;
+            if !args.json {
+                write_summary(out, &subject, name, &of_model)?;
+            }
+            rows.extend(of_model);
+        }
     }
-    let whole = subject.model.whole()?.run(&subject.inputs)?;
-    let progress = Progress::start("cutting the model");
-    let mut rows = Vec::with_capacity(places.len());
-    let total = places.len();
-    for (done, place) in places.into_iter().enumerate() {
-        progress.set(done, total);
-        let check = check_cut(&subject.model, &subject.graph, place, &subject.inputs, &whole)?;
-        rows.push(row(&subject.graph, check));
-    }
-    progress.finish();
     if args.json {
         write_json(out, &rows)?;
-    } else {
-        write_summary(out, &subject, &rows)?;
     }
     let wrong = rows.iter().filter(|row| !row.exact).count();
     if wrong == 0 { Ok(()) } else { Err(RunError::NotExact { model: subject.name, wrong, cuts: rows.len() }) }
 }
 
-fn row(graph: &Graph, check: CutCheck) -> CutRow {
+/// Cuts a model wherever that can be done, with what went into it.
+fn cut_everywhere(
+    name: &str,
+    model: &Model,
+    graph: &Graph,
+    inputs: &[Tensor],
+    live_max: usize,
+) -> Result<Vec<CutRow>, RunError> {
+    let places = cuts(model, graph, live_max);
+    if places.is_empty() {
+        return Err(RunError::NoCut { model: name.to_owned(), live_max });
+    }
+    let whole = model.whole()?.run(inputs)?;
+    let progress = Progress::start(&format!("cutting {name}"));
+    let mut rows = Vec::with_capacity(places.len());
+    let total = places.len();
+    for (done, place) in places.into_iter().enumerate() {
+        progress.set(done, total);
+        rows.push(row(name, graph, check_cut(model, graph, place, inputs, &whole)?));
+    }
+    progress.finish();
+    Ok(rows)
+}
+
+fn row(model: &str, graph: &Graph, check: CutCheck) -> CutRow {
     let tensors = || check.separator.live.iter().map(|tensor| &graph.tensors[*tensor]);
     CutRow {
+        model: model.to_owned(),
         layers_below: check.separator.at,
         after: graph.layers[check.separator.at - 1].name.clone(),
         tensors: tensors().map(|tensor| tensor.name.clone()).collect(),
@@ -69,13 +90,13 @@ fn row(graph: &Graph, check: CutCheck) -> CutRow {
     }
 }
 
-fn write_summary(out: &mut dyn Write, subject: &Subject, rows: &[CutRow]) -> Result<(), RunError> {
+fn write_summary(out: &mut dyn Write, subject: &Subject, name: &str, rows: &[CutRow]) -> Result<(), RunError> {
     for row in rows.iter().filter(|row| !row.exact) {
         let CutRow { layers_below, after, difference_max, .. } = row;
         writeln!(out, "cut {layers_below}, after {after}: differs by up to {difference_max:e}")?;
     }
     let inputs = if subject.pipeline.is_some() { "the pipeline's input" } else { "random input, seed 1" };
-    let (name, exact, cuts) = (&subject.name, rows.iter().filter(|row| row.exact).count(), rows.len());
+    let (exact, cuts) = (rows.iter().filter(|row| row.exact).count(), rows.len());
     let live_max = rows.iter().map(|row| row.tensors.len()).max().unwrap_or(0);
     writeln!(out, "{name}: {exact} of {cuts} cuts equal the whole bit for bit on {inputs}")?;
     let smallest = rows.iter().min_by_key(|row| row.bytes);

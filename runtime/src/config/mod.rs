@@ -5,17 +5,23 @@
 
 mod read;
 mod objective;
+mod input;
+mod step;
 mod pipeline;
 mod topology;
 mod error;
 
 pub use error::{ConfigError, Place, Problem};
+pub use input::{Input, Origin};
 pub use objective::Pins;
-pub use pipeline::{Answer, CODECS_DEFAULT, DEADLINE_DEFAULT, Input, Origin, Pipeline};
+pub use pipeline::{Answer, CODECS_DEFAULT, DEADLINE_DEFAULT, Draw, Pipeline};
 pub use read::FILE_BYTES_MAX;
+pub use step::{Links, Runs, Step};
 pub use topology::{Link, Tier, Topology, device_file};
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod refused_steps;

@@ -55,7 +55,7 @@ pub(super) enum ModeKey {
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(transparent)]
-struct Time(#[serde(with = "duration")] Duration);
+pub(super) struct Time(#[serde(with = "duration")] pub(super) Duration);
 
 /// Where layers may run, by their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]

@@ -34,8 +34,8 @@ fn unknown_keys_get_the_nearest_known_one() {
     refused_pipeline(
         "[[input]]\nzeros = true\nlabels = \"x\"",
         expect![[r#"
-        pipeline.toml:6:1: `labels` is not a key here
-          help: known are `name`, `shape`, `image`, `mean`, `scale`, `layout`, `npy`, `random`, `zeros`"#]],
+            pipeline.toml:6:1: `labels` is not a key here
+              help: known are `name`, `shape`, `image`, `mean`, `scale`, `layout`, `npy`, `file`, `text`, `random`, `zeros`"#]],
     );
     refused_pipeline(
         "[[input]]\nrandom = { sed = 1 }",
@@ -132,14 +132,14 @@ fn an_input_has_one_origin() {
     refused_pipeline(
         "[[input]]\nname = \"x\"",
         expect![[r#"
-            pipeline.toml:4:1: none of `image`, `npy`, `random`, `zeros` is given
-              help: give one of `image`, `npy`, `random`, `zeros`"#]],
+            pipeline.toml:4:1: none of `image`, `npy`, `file`, `text`, `random`, `zeros` is given
+              help: give one of `image`, `npy`, `file`, `text`, `random`, `zeros`"#]],
     );
     refused_pipeline(
         "[[input]]\nzeros = true\nnpy = \"x.npy\"",
         expect![[r#"
-        pipeline.toml:4:1: `npy`, `zeros` cannot stand together
-          help: give one of `image`, `npy`, `random`, `zeros`"#]],
+            pipeline.toml:4:1: `npy`, `zeros` cannot stand together
+              help: give one of `image`, `npy`, `file`, `text`, `random`, `zeros`"#]],
     );
     refused_pipeline(
         "[[input]]\nzeros = false",

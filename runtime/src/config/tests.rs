@@ -15,9 +15,11 @@ use thalweg_modules::Layout;
 use thalweg_modules::random::Range;
 use thalweg_planner::{Bandwidth, Bytes};
 
+use super::input::{InputKeys, RandomKeys};
 use super::objective::{GoalKeys, LimitsKeys};
-use super::pipeline::{AnswerKeys, InputKeys, PipelineKeys, RandomKeys};
+use super::pipeline::{AnswerKeys, PipelineKeys};
 use super::read::Source;
+use super::step::StepKeys;
 use super::topology::{LinkKeys, TierKeys, TopologyKeys};
 use super::*;
 
@@ -45,7 +47,8 @@ fn a_short_pipeline_has_defaults() {
     assert_eq!(read.codecs, [Codec::F32, Codec::F16]);
     assert_eq!(read.deadline, Duration::from_secs(5));
     assert_eq!(read.inputs, [Input { name: None, shape: None, origin: Origin::Zeros }]);
-    assert!(read.model.is_absolute() && read.topology.is_absolute() && read.topology.ends_with("topology.toml"));
+    let Runs::Model { file, codebooks: None } = &read.steps[0].runs else { panic!("{:?}", read.steps) };
+    assert!(file.is_absolute() && read.topology.is_absolute() && read.topology.ends_with("topology.toml"));
 }
 
 #[test]
@@ -133,7 +136,8 @@ fn a_folder_stands_for_its_file_and_paths_start_there() {
     fs::write(folder.path().join("model.onnx"), "").unwrap();
     fs::write(folder.path().join("pipeline.toml"), text).unwrap();
     let read = Pipeline::read(folder.path()).unwrap();
-    assert_eq!(read.model, folder.path().canonicalize().unwrap().join("model.onnx"));
+    let Runs::Model { file, .. } = &read.steps[0].runs else { panic!("{:?}", read.steps) };
+    assert_eq!(*file, folder.path().canonicalize().unwrap().join("model.onnx"));
     assert_eq!(read.topology, folder.path().join("topology.toml"));
 }
 
@@ -196,6 +200,8 @@ fn the_reference_has_every_key_and_no_other() {
     assert_eq!(documented("Limits"), keys_of::<LimitsKeys>());
     assert_eq!(documented("Input"), keys_of::<InputKeys>());
     assert_eq!(documented("Random"), keys_of::<RandomKeys>());
+    assert_eq!(documented("Step"), keys_of::<StepKeys>());
+    assert_eq!(documented("Draw"), keys_of::<Draw>());
     assert_eq!(documented("Answer"), keys_of::<AnswerKeys>());
     assert_eq!(documented("Topology"), keys_of::<TopologyKeys>());
     assert_eq!(documented("Tier"), keys_of::<TierKeys>());

@@ -1,17 +1,16 @@
-//! What the pipeline says of the answer, checked against the model before anything runs.
+//! What the pipeline says of the answer, checked against its outputs before anything runs.
 
-use thalweg_devices::Model;
+use thalweg_devices::Port;
 use thalweg_modules::classify::{Class, Labels, classify};
 use thalweg_planner::Tensor;
 
-use super::error::RunError;
-use super::load::read;
+use super::error::{RunError, read};
 use crate::config::Pipeline;
 
 /// How scores become the best classes.
 #[derive(Debug)]
 pub(super) struct Scores {
-    /// Which of the model's outputs they are.
+    /// Which of the outputs they are.
     output: usize,
     labels: Labels,
     top: usize,
@@ -20,9 +19,8 @@ pub(super) struct Scores {
 
 impl Scores {
     /// What `[answer]` says, where the pipeline has one: the output must be there, and have one class a label.
-    pub(super) fn of(pipeline: &Pipeline, model: &Model) -> Result<Option<Self>, RunError> {
+    pub(super) fn of(pipeline: &Pipeline, ports: &[Port]) -> Result<Option<Self>, RunError> {
         let Some(answer) = &pipeline.answer else { return Ok(None) };
-        let ports = model.outputs();
         let names = || ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
         let output =
             match &answer.output {
@@ -37,7 +35,7 @@ impl Scores {
         Ok(Some(Self { output, labels, top: answer.top, softmax: answer.softmax }))
     }
 
-    /// The best classes of the model's outputs, best first.
+    /// The best classes of the outputs, best first.
     pub(super) fn best(&self, outputs: &[Tensor]) -> Result<Vec<Class>, RunError> {
         let Some(scores) = outputs.get(self.output) else { return Ok(Vec::new()) };
         Ok(classify(scores, &self.labels, self.top, self.softmax)?)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use thalweg_codec::{Bound, Codec, Pixels};
 use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::profile::{self, Effort, PrefixTime};
-use thalweg_devices::{StageError, cuts};
+use thalweg_devices::{Model, cuts};
 use thalweg_modules::random;
 use thalweg_planner::{
     Bandwidth, Bytes, Coding, Direction, Graph, Link, Loss, Pin, Slowdown, Tensor, TensorId, TensorSpec, Tier, Topology,
@@ -17,6 +17,7 @@ use super::error::RunError;
 use super::levels::{level_codings, measured_loss};
 use super::load::Subject;
 use crate::config::{self, Pipeline};
+use crate::steps::{Body, MODULE_OP, Step, StepTime};
 
 /// An unshaped loopback, as `cargo bench --bench round_trip` finds it on a small machine.
 const LOOPBACK: Direction = Direction {
@@ -42,21 +43,33 @@ pub enum Speed {
     Shown,
 }
 
-/// Times prefixes of the model on its inputs; `progress` hears how many are done, of how many.
-pub fn measure_prefixes(
+/// Times each step on what goes into it: of models prefixes, unless `known` has their times. `progress` hears how many
+/// measurements of a step are done, of how many.
+pub fn measure_steps(
     subject: &Subject,
     effort: Effort,
     live_max: usize,
-    progress: impl FnMut(usize, usize),
-) -> Result<Vec<PrefixTime>, StageError> {
-    let candidates = cuts(&subject.model, &subject.graph, live_max);
-    profile::measure(&subject.model, &subject.graph, &candidates, &subject.inputs, effort, progress)
+    known: impl Fn(&Model) -> Option<Vec<PrefixTime>>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Vec<StepTime>, RunError> {
+    let time = |step: &Step| match &step.body {
+        Body::Model { model, graph, .. } => Ok(StepTime::Model(match known(model) {
+            Some(times) => times,
+            None => {
+                let candidates = cuts(model, graph, live_max);
+                profile::measure(model, graph, &candidates, &step.inputs, effort, &mut progress)?
+            }
+        })),
+        Body::Module { module, .. } => {
+            Ok(StepTime::Module(profile::time(effort, || module.run(&step.inputs).map(drop))?.median))
+        }
+    };
+    subject.steps.all().iter().map(time).collect()
 }
 
 /// The subject's graph with the times that were measured, and for every tensor that can travel its codings.
-pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]) -> Graph {
-    let mut graph = subject.graph.clone();
-    profile::apply(&mut graph, prefixes);
+pub fn priced_graph(subject: &Subject, times: &[StepTime], codecs: &[Codec]) -> Graph {
+    let mut graph = subject.steps.timed(times);
     // The baselines send inputs like that even when the pipeline does not list it.
     let common = COMMON.iter().filter_map(|name| name.parse().ok()).filter(|codec| !codecs.contains(codec));
     let common: Vec<Codec> = common.collect();
@@ -64,10 +77,11 @@ pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]
     let (levels, others): (Vec<&Codec>, Vec<&Codec>) =
         common.iter().chain(codecs).partition(|codec| matches!(codec, Codec::Features { .. }));
     for codec in others {
-        for (id, tensor) in graph.tensors.iter_mut().enumerate().filter(|(id, _)| subject.model.spec(*id).is_some()) {
-            let coding = match codec {
-                Codec::Picture { .. } => as_picture(subject, id, codec.clone()),
-                _ => {
+        for (id, tensor) in graph.tensors.iter_mut().enumerate().filter(|(id, _)| subject.steps.travels(*id)) {
+            let coding = match (codec, subject.steps.sample(id)) {
+                (Codec::Picture { .. }, _) => as_picture(subject, id, codec.clone()),
+                (_, Some(sample)) => coding(codec, sample),
+                (_, None) => {
                     let spec = &tensor.spec;
                     let key = (codec.to_string(), spec.to_string());
                     priced.entry(key).or_insert_with(|| any_values(codec, spec)).clone()
@@ -81,6 +95,13 @@ pub fn priced_graph(subject: &Subject, prefixes: &[PrefixTime], codecs: &[Codec]
     }
     for (id, tensor) in graph.tensors.iter_mut().enumerate() {
         tensor.codings.extend(level_codings(subject, id, &levels));
+    }
+    if subject.pipeline.as_ref().is_some_and(|pipeline| pipeline.inputs_stay) {
+        // What is left of an input where no model has seen it may not travel either. The planner holds the inputs
+        // themselves, and the baselines show what sending those would bring.
+        for tensor in subject.steps.raw().into_iter().filter(|tensor| !subject.steps.graph().inputs.contains(tensor)) {
+            graph.tensors[tensor].codings.clear();
+        }
     }
     if let Some(pipeline) = &subject.pipeline {
         for coding in graph.tensors.iter_mut().flat_map(|tensor| &mut tensor.codings) {
@@ -111,16 +132,17 @@ fn any_values(codec: &Codec, spec: &TensorSpec) -> Option<Coding> {
 /// What this very photo takes as a picture file; none when the tensor is no photo.
 fn as_picture(subject: &Subject, tensor: TensorId, codec: Codec) -> Option<Coding> {
     let (_, pixels) = subject.photos.iter().find(|(photo, _)| *photo == tensor)?;
-    let input = subject.graph.inputs.iter().position(|input| *input == tensor)?;
+    let input = subject.steps.graph().inputs.iter().position(|input| *input == tensor)?;
     coding(&with_pixels(codec, *pixels), subject.inputs.get(input)?)
 }
 
-/// Tells how long codings take on another machine, when this one takes `slowdown` times as long as that one.
-pub fn scale_codings(graph: &mut Graph, slowdown: &Slowdown) {
-    for coding in graph.tensors.iter_mut().flat_map(|tensor| &mut tensor.codings) {
-        for time in [&mut coding.encode, &mut coding.decode] {
-            *time = Duration::try_from_secs_f64(time.as_secs_f64() / slowdown.memory_bound).unwrap_or(*time);
-        }
+/// Tells how long codings and modules take on another machine, when this one takes `slowdown` times as long as that one.
+pub fn scale(graph: &mut Graph, slowdown: &Slowdown) {
+    let codings = graph.tensors.iter_mut().flat_map(|tensor| &mut tensor.codings);
+    let codings = codings.flat_map(|coding| [&mut coding.encode, &mut coding.decode]);
+    let modules = graph.layers.iter_mut().filter(|layer| layer.op == MODULE_OP).map(|layer| &mut layer.reference);
+    for time in codings.chain(modules) {
+        *time = Duration::try_from_secs_f64(time.as_secs_f64() / slowdown.memory_bound).unwrap_or(*time);
     }
 }
 

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_codec::Codec;
-use thalweg_devices::Stage;
 use thalweg_devices::link::Shape;
 use thalweg_flow::{Contract, PlanId, Slot};
 use thalweg_planner::{Graph, Plan, Sent, Slowdown, TensorId, TensorSpec, Topology};
 
 use super::costs::with_pixels;
-use super::error::RunError;
+use super::error::{RunError, read};
 use super::levels::with_book;
-use super::load::{Subject, read};
+use super::load::Subject;
 use crate::clock::Clock;
 use crate::config;
 use crate::emulate::{ShapedSocket, Shaper, Trace, bind};
@@ -24,6 +23,7 @@ use crate::link::{PayloadMax, Peer, Tuning};
 use crate::node::{Node, NodeConfig};
 use crate::share::{Onward, Pick, Share};
 use crate::stage::Emulation;
+use crate::steps::Part;
 
 /// The epoch of plans that are never replaced while they run.
 pub const EPOCH: u32 = 1;
@@ -43,7 +43,7 @@ pub struct Deployment<'a> {
     peers: Vec<Peer>,
     /// Pairs of tiers of which plans that are installed let the first ask the second.
     ways: BTreeSet<(usize, usize)>,
-    prepared: BTreeMap<PartKey, Arc<Stage>>,
+    prepared: BTreeMap<PartKey, Arc<Part>>,
 }
 
 /// What makes two parts the same: layers, tensors taken and given.
@@ -164,12 +164,12 @@ impl<'a> Deployment<'a> {
         })
     }
 
-    fn stage(&mut self, key: PartKey) -> Result<Arc<Stage>, RunError> {
+    fn stage(&mut self, key: PartKey) -> Result<Arc<Part>, RunError> {
         if let Some(stage) = self.prepared.get(&key) {
             return Ok(stage.clone());
         }
         let (layers, takes, gives) = &key;
-        let stage = Arc::new(self.subject.model.partition(layers, takes, gives)?.prepare()?);
+        let stage = Arc::new(self.subject.steps.part(layers, takes, gives)?);
         self.prepared.insert(key, stage.clone());
         Ok(stage)
     }
@@ -277,11 +277,11 @@ fn shaper(shape: &Shape, seed: u64) -> Result<Shaper, RunError> {
     Ok(Shaper::new(shape, trace, seed))
 }
 
-/// Names a plan by what it does: the model, where it is cut, and how tensors are coded, with which codebooks.
+/// Names a plan by what it does: the steps, where it is cut, and how tensors are coded, with which codebooks.
 pub fn plan_id(subject: &Subject, plan: &Plan) -> PlanId {
     let mut hash = blake3::Hasher::new();
-    hash.update(&subject.model.hash());
-    if let Some(books) = &subject.codebooks {
+    hash.update(&subject.steps.hash());
+    for books in subject.steps.codebooks() {
         hash.update(&books.hash);
     }
     for hop in &plan.hops {

@@ -1,9 +1,9 @@
 //! Why a command of Thalweg ends without success, and whose fault it is.
 
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use thalweg_codec::CodecError;
 use thalweg_devices::{ModelError, StageError};
@@ -20,6 +20,7 @@ use crate::identity::IdentityError;
 use crate::link::LinkError;
 use crate::node::{NodeError, RequestError};
 use crate::run::study::KnobError;
+use crate::steps::{ModuleFault, StepError};
 
 /// Why a command ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +69,18 @@ pub enum RunError {
     NoSuchInput { file: PathBuf, name: String, inputs: String },
     #[error("{}: the model also takes \"{name}\", {spec}: add an [[input]] with that name", file.display())]
     MissingInput { file: PathBuf, name: String, spec: TensorSpec },
-    #[error("{}: [answer] has the output \"{name}\", which the model has not: name one of {outputs}", file.display())]
+    #[error("{}: [answer] has the output \"{name}\", which is not answered: name one of {outputs}", file.display())]
     NoSuchOutput { file: PathBuf, name: String, outputs: String },
     #[error("{}: [answer] does not say which output it means: add `output`, one of {outputs}", file.display())]
     WhichOutput { file: PathBuf, outputs: String },
+    #[error("{}: {cause}", file.display())]
+    Steps { file: PathBuf, cause: Box<StepError> },
+    #[error(transparent)]
+    LongText(Box<ModuleFault>),
+    #[error("{name} has several steps: give one of its models by itself, as an ONNX file or a pipeline with `model`")]
+    SeveralSteps { name: String },
+    #[error("{name} does not say what is drawn: add [draw] to its pipeline, with a photo and boxes")]
+    NothingToDraw { name: String },
     #[error("{wrong} of {cuts} cuts of {model} do not give what the whole gives: see the list above")]
     NotExact { model: String, wrong: usize, cuts: usize },
     #[error("{model} has no place to cut: no cut has at most {live_max} tensors that can travel; try --live-max")]
@@ -170,6 +179,15 @@ pub enum RunError {
     Runtime(io::Error),
 }
 
+impl From<ModuleFault> for RunError {
+    fn from(fault: ModuleFault) -> Self {
+        match fault {
+            ModuleFault::Sandbox(error) => error.into(),
+            fault @ ModuleFault::LongText { .. } => Self::LongText(Box::new(fault)),
+        }
+    }
+}
+
 impl From<PlanError> for RunError {
     fn from(error: PlanError) -> Self {
         Self::Plan(Box::new(error))
@@ -200,6 +218,10 @@ impl RunError {
             | Self::Unreadable { .. }
             | Self::NoSuchInput { .. }
             | Self::MissingInput { .. }
+            | Self::Steps { .. }
+            | Self::LongText(_)
+            | Self::NothingToDraw { .. }
+            | Self::SeveralSteps { .. }
             | Self::NoSuchOutput { .. }
             | Self::WhichOutput { .. }
             | Self::Unwritable { .. }
@@ -255,4 +277,9 @@ fn more_memory(error: &PlanError) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// The bytes of a file, or which file it was that could not be read.
+pub fn read(file: &Path) -> Result<Vec<u8>, RunError> {
+    fs::read(file).map_err(|cause| RunError::Unreadable { file: file.to_owned(), cause })
 }

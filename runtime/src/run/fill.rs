@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use thalweg_flow::{Coarse, Reason, Refusal, Span, SpanKind};
 use thalweg_modules::classify::Class;
-use thalweg_planner::{Baseline, Goal, Graph, Measure, Objective, Plan, Sent, Tensor, TensorId, Topology};
+use thalweg_planner::{Baseline, DType, Goal, Graph, Measure, Objective, Plan, Sent, Tensor, TensorId, Topology};
 
 use super::choose::Choice;
 use super::deploy::{EPOCH, plan_id};
@@ -49,7 +50,7 @@ pub fn planned_report(
     Report {
         name: subject.name.clone(),
         model: ModelRow {
-            hash: subject.model.hash_text(),
+            hash: subject.steps.hash_text(),
             layers: graph.layers.len(),
             macs: graph.macs(all.clone()).0,
             weights_bytes: graph.weights(all).0,
@@ -91,7 +92,7 @@ pub fn run_report(
     let outputs = in_model_order(graph, plan, &best.median.outputs);
     report.classes = classes(subject, &outputs)?;
     report.outputs =
-        subject.model.outputs().iter().zip(&outputs).map(|(port, output)| output_row(&port.name, output)).collect();
+        subject.steps.outputs().iter().zip(&outputs).map(|(port, output)| output_row(&port.name, output)).collect();
     report.plan.spans = best.median.spans.iter().map(|span| span_row(report, span, best.median.start)).collect();
     let coarse = best.median.coarse.iter();
     report.plan.coarse = coarse.filter_map(|coarse| coarse_row(report, graph, plan, coarse)).collect();
@@ -237,7 +238,14 @@ fn output_row(name: &str, output: &Tensor) -> OutputRow {
             .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
         [low, mean as f32, high]
     });
-    OutputRow { name: name.to_owned(), spec: output.spec().to_string(), range }
+    OutputRow { name: name.to_owned(), spec: output.spec().to_string(), range, text: text(output) }
+}
+
+/// What a module has written. Texts are filled up with spaces where links need a fixed length.
+pub fn text(output: &Tensor) -> Option<Value> {
+    let is_bytes = output.spec().dtype == DType::U8 && output.spec().shape.len() == 1;
+    let text = is_bytes.then(|| str::from_utf8(output.data()).ok())??.trim_end();
+    Some(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
 }
 
 fn span_row(report: &Report, span: &Span, start: Duration) -> SpanRow {

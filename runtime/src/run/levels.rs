@@ -9,7 +9,7 @@ use thalweg_planner::{Bytes, Coding, Loss, TensorId};
 use super::costs::coding;
 use super::load::Subject;
 use crate::codebook::{CodecFigures, CutBooks};
-use crate::config::Pipeline;
+use crate::config::{Pipeline, Runs};
 
 /// Where no limit of the loss is set, a level may cost at most this share of right answers, as labels have shown…
 const ACCURACY_LOSS_MAX: f64 = 0.01;
@@ -24,11 +24,15 @@ const DISAGREEMENT_MAX: f64 = 0.05;
 pub fn codecs(subject: &Subject, pipeline: &Pipeline) -> Vec<Codec> {
     let (levels, mut codecs): (Vec<_>, Vec<_>) =
         pipeline.codecs.iter().cloned().partition(|codec| matches!(codec, Codec::Features { .. }));
-    if subject.codebooks.is_some() {
+    let named = pipeline.steps.iter().find_map(|step| match &step.runs {
+        Runs::Model { codebooks, .. } => codebooks.as_ref(),
+        Runs::Module { .. } => None,
+    });
+    if subject.steps.codebooks().next().is_some() {
         let all = (1..=LEVELS).map(|level| Codec::Features { level, book: None });
         codecs.extend(if levels.is_empty() { all.collect() } else { levels });
-    } else if pipeline.codebooks.is_some() || !levels.is_empty() {
-        let file = pipeline.codebooks.as_ref().map_or("none is named".to_owned(), |file| file.display().to_string());
+    } else if named.is_some() || !levels.is_empty() {
+        let file = named.map_or("none is named".to_owned(), |file| file.display().to_string());
         let target = pipeline.file.display();
         tracing::warn!(
             "there are no codebooks ({file}), so features travel as int8: run `thalweg calibrate {target} --samples \
@@ -61,18 +65,18 @@ pub(super) fn level_codings(subject: &Subject, tensor: TensorId, levels: &[&Code
 
 /// The cut whose book of a tensor is used, the tensor's place in it, and the book.
 fn found(subject: &Subject, tensor: TensorId) -> Option<(&CutBooks, usize, &Arc<Book>)> {
-    let (cut, place) = subject.codebooks.as_ref()?.of(tensor)?;
+    let (cut, place) = subject.steps.books_of(tensor)?;
     Some((cut, place, cut.tensors[place].book.as_ref()?))
 }
 
 /// What calibration has seen any other codec lose when this tensor crosses in it; none where it has not measured that.
 pub(super) fn measured_loss(subject: &Subject, tensor: TensorId, codec: &str) -> Option<Loss> {
-    let books = subject.codebooks.as_ref()?;
     if subject.photos.iter().any(|(photo, _)| *photo == tensor) {
-        let rival = books.rivals.iter().find(|rival| rival.codec == codec)?;
+        let mut rivals = subject.steps.codebooks().flat_map(|books| &books.rivals);
+        let rival = rivals.find(|rival| rival.codec == codec)?;
         return Some(share(rival.accuracy_loss.unwrap_or(rival.disagreement)));
     }
-    let (cut, place) = books.of(tensor)?;
+    let (cut, place) = subject.steps.books_of(tensor)?;
     Some(share_of_loss(figures_of(cut, codec)?, place))
 }
 

@@ -1,6 +1,7 @@
 //! What a run has shown: the same figures for people, for programs and for pictures.
 
 use serde::Serialize;
+use serde_json::Value;
 use thalweg_modules::classify::Class;
 
 use super::study::{ExplainedRow, ReplannedRow};
@@ -61,15 +62,17 @@ pub struct ModelRow {
     pub weights_bytes: u64,
 }
 
-/// One output of the model.
+/// One output.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OutputRow {
-    /// Its name in the model.
+    /// Its name in the model or the pipeline.
     pub name: String,
     /// Type and shape: `f32[1,1000]`.
     pub spec: String,
     /// Lowest, mean and highest element of an f32 output without NaN.
     pub range: Option<[f32; 3]>,
+    /// What a text says, of an output `u8[bytes]` in UTF-8: what it holds where it is JSON, else the text.
+    pub text: Option<Value>,
 }
 
 /// A placement and how long it takes.

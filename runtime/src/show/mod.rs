@@ -8,6 +8,7 @@ mod figures;
 mod grid;
 mod headline;
 mod times;
+mod said;
 mod table;
 mod study;
 mod books;

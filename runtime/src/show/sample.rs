@@ -23,8 +23,12 @@ pub(super) fn report(tiers: usize, measured: bool) -> Report {
     let class = |index, label: &str, probability| Class { index, label: label.to_owned(), probability };
     let classes =
         [(967, "espresso", 0.941), (968, "cup", 0.012), (925, "consomme", 0.004), (504, "coffee mug, tall", 0.0031)];
-    let output =
-        OutputRow { name: "logits".to_owned(), spec: "f32[1,1000]".to_owned(), range: Some([-3.25, 0.0012, 14.5]) };
+    let output = OutputRow {
+        name: "logits".to_owned(),
+        spec: "f32[1,1000]".to_owned(),
+        text: None,
+        range: Some([-3.25, 0.0012, 14.5]),
+    };
     Report {
         name: "efficientnet-lite0".to_owned(),
         model: ModelRow { hash: "4a1f".to_owned(), layers: 63, macs: 385_000_000, weights_bytes: 18_600_000 },

@@ -5,6 +5,7 @@ use thalweg_planner::{Bytes, Macs};
 use super::figures::{NONE, Pace, count, lines, ms, number, per_cent, short, wrapped};
 use super::grid::{INDENT, WIDTH, fitted, grid};
 use super::headline::headline;
+use super::said::said;
 use super::study::explanation;
 use super::times::times;
 use crate::run::report::{BaselineRow, LATENCY, OutputRow, Report, TierRow};
@@ -46,11 +47,19 @@ fn answer(report: &Report) -> String {
     indented(lines(classes, "   ", WIDTH - INDENT.len()))
 }
 
-fn outputs(outputs: &[OutputRow]) -> String {
+/// Texts, each as a table where it is a list of objects, then the other outputs.
+fn outputs(all: &[OutputRow]) -> String {
+    let texts = all.iter().filter_map(|output| Some(said(&output.name, output.text.as_ref()?)));
+    let others: Vec<&OutputRow> = all.iter().filter(|output| output.text.is_none()).collect();
+    let blocks: Vec<String> = texts.chain([numbers(&others)]).filter(|block| !block.is_empty()).collect();
+    blocks.join("\n")
+}
+
+fn numbers(outputs: &[&OutputRow]) -> String {
     let Some(more) = outputs.len().checked_sub(1).map(|_| outputs.len().saturating_sub(OUTPUTS_SHOWN)) else {
         return String::new();
     };
-    let row = |output: &OutputRow, width| {
+    let row = |output: &&OutputRow, width| {
         let range = output.range.map(|range| range.map(|value| number(value.into(), 3)));
         let [lowest, mean, highest] = range.unwrap_or_else(|| [NONE; 3].map(str::to_owned));
         vec![short(&output.name, width), short(&output.spec, 40), lowest, mean, highest]
@@ -277,7 +286,8 @@ mod tests {
                 let mut report = sample::report(tiers, measured);
                 report.baselines.iter_mut().for_each(|row| row.name = "all of it somewhere else ".repeat(5));
                 report.classes.clear();
-                report.outputs = vec![OutputRow { name: "n".repeat(200), spec: "f32[1]".into(), range: None }; 20];
+                report.outputs =
+                    vec![OutputRow { name: "n".repeat(200), spec: "f32[1]".into(), range: None, text: None }; 20];
                 let text = table(&report);
                 let widest = text.lines().map(|line| line.chars().count()).max();
                 assert!(widest <= Some(WIDTH), "{widest:?} in\n{text}");

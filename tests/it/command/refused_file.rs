@@ -59,7 +59,7 @@ fn keys_and_values_of_a_pipeline() {
     say("deadline = 5", zeros, &["pipeline.toml:3:12", "integer `5`", "\"20 ms\""]);
     say("codecs = [\"zip\"]", zeros, &["pipeline.toml:3:11", "zip", "f16"]);
     say("", "zeros = true\nrandm = 1", &["pipeline.toml:6:1: `randm`", "`random`"]);
-    say("", "", &["pipeline.toml:4:1", "`image`, `npy`, `random`, `zeros`"]);
+    say("", "", &["pipeline.toml:4:1", "`image`, `npy`, `file`, `text`, `random`, `zeros`"]);
     say("", "name = \"pixels\"\nzeros = true", &["pipeline.toml: [[input]] \"pixels\"", "name one of x"]);
     say("", "zeros = true\nshape = [1, 4, 224, 224]", &["the shape 1,4,224,224 for input \"x\"", ",3,224,224]"]);
     say("= 3", zeros, &["pipeline.toml:3:1: this is not TOML"]);
@@ -91,7 +91,7 @@ fn an_answer_of_several_outputs_says_which() {
     folder.write("labels.txt", "a\n");
     folder.write("topology.toml", HERE);
     let text = format!(
-        "name = \"x\"\nmodel = \"{}\"\n[[input]]\nzeros = true\n[answer]\nlabels = \"labels.txt\"\n",
+        "name = \"x\"\nmodel = \"{}\"\n[[input]]\nname = \"tok\"\nzeros = true\n[[input]]\nname = \"h\"\nzeros = true\n[answer]\nlabels = \"labels.txt\"\n",
         several.display()
     );
     of("plan", &folder.write("pipeline.toml", text), &[]).bad(2, &["pipeline.toml: [answer]", "add `output`, one of "]);

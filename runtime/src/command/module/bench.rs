@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Trusted;
-use crate::command::write_json;
+use crate::command::{Trusted, write_json};
 use crate::module::{Found, GivenInput, time};
 use crate::run::RunError;
 use crate::show::{Progress, timing_table};

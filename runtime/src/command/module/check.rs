@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Trusted;
-use crate::command::write_json;
+use crate::command::{Trusted, write_json};
 use crate::module::{Found, Sheet};
 use crate::run::RunError;
 use crate::show::{Progress, sheet_table};

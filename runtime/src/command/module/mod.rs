@@ -13,7 +13,6 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use thalweg_modules::signature::{PublicKey, Trust};
 
 use crate::run::RunError;
 
@@ -40,23 +39,6 @@ enum Command {
     Sign(sign::SignArgs),
     /// List the modules that come with the program.
     List(list::ListArgs),
-}
-
-/// Whose modules are run, beside those that come with the program.
-#[derive(Debug, Args)]
-struct Trusted {
-    /// Trust modules that the holder of this public key has signed. May be given several times.
-    #[arg(long = "trust", value_name = "KEY")]
-    keys: Vec<PublicKey>,
-    /// Trust every module, signed or not: to develop one.
-    #[arg(long, conflicts_with = "keys")]
-    allow_unsigned: bool,
-}
-
-impl Trusted {
-    fn trust(&self) -> Trust {
-        if self.allow_unsigned { Trust::Everyone } else { Trust::Keys(self.keys.iter().copied().collect()) }
-    }
 }
 
 pub(super) fn module(args: &ModuleArgs, out: &mut dyn Write) -> Result<(), RunError> {

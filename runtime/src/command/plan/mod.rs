@@ -58,7 +58,7 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
         write_file(file, &timeline(&report))?;
     }
     if let Some(file) = &args.save {
-        let saved = SavedPlan::new(graph, topology, objective.answer_at, &subject.model.hash_text(), &choice.plan);
+        let saved = SavedPlan::new(graph, topology, objective.answer_at, &subject.steps.hash_text(), &choice.plan);
         let mut text = Vec::new();
         write_json(&mut text, &saved)?;
         write_file(file, &String::from_utf8_lossy(&text))?;

@@ -1,0 +1,324 @@
+//! A pipeline as one graph: models, which the planner may cut, and task modules, which it places as wholes.
+//!
+//! ```text
+//! config::Pipeline → load → Steps → Graph → planner → layers of a hop → Steps::part → Part
+//! ```
+//!
+//! Each step brings layers and tensors of its own. [`Steps`] numbers them anew, step after step, so that the planner and
+//! nodes see one graph; a tensor that links two steps has one number. A module is one layer.
+
+mod error;
+mod inputs;
+mod settings;
+mod load;
+mod module;
+mod part;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_devices::{Model, Port};
+use thalweg_planner::{Bytes, Graph, Layer, Macs, OpClass, Pin, Tensor, TensorCost, TensorId, TensorSpec};
+
+use crate::codebook::{Codebooks, CutBooks};
+
+pub use error::StepError;
+pub use load::{Drawn, Loaded, load, load_model};
+pub use module::{ModuleFault, PreparedModule};
+pub use part::{Part, PartError};
+
+/// The operator of a layer that is a task module.
+pub const MODULE_OP: &str = "module";
+
+/// The steps of a pipeline, in the order in which they run, and the graph that they are together.
+#[derive(Debug)]
+pub struct Steps {
+    steps: Vec<Step>,
+    graph: Graph,
+    /// Of each tensor of the graph, whether it can cross a link.
+    travels: Vec<bool>,
+    /// The tensors of [`Graph::inputs`], with the pipeline's names for them.
+    inputs: Vec<Port>,
+    /// The tensors of [`Graph::outputs`], with the pipeline's names for them.
+    outputs: Vec<Port>,
+}
+
+/// A model or a module, and where it stands in the graph.
+#[derive(Debug)]
+pub struct Step {
+    /// What the pipeline calls it; empty for a model that is alone.
+    pub name: String,
+    /// What it runs.
+    pub body: Body,
+    /// What went into it when the pipeline was loaded: it is measured on this.
+    pub inputs: Vec<Tensor>,
+    /// Its layers in the graph.
+    layers: Range<usize>,
+    /// Which tensor of the graph each of its own is. Those of a module are its inputs, then its outputs; none is an input
+    /// that nothing is linked to.
+    tensors: Vec<Option<TensorId>>,
+}
+
+/// What a step runs.
+#[derive(Debug)]
+pub enum Body {
+    /// A model.
+    Model {
+        /// It.
+        model: Model,
+        /// Its description, with its own numbers, and without times and codings.
+        graph: Graph,
+        /// Its codebooks, which have its own numbers; none where no file is named, or one that is not there.
+        codebooks: Option<Box<Codebooks>>,
+    },
+    /// A task module.
+    Module {
+        /// It, ready to run.
+        module: Arc<PreparedModule>,
+        /// Hash of its component and of its settings.
+        hash: [u8; 32],
+    },
+}
+
+impl Steps {
+    /// No step yet, only what the pipeline takes.
+    fn new() -> Self {
+        let graph = Graph::default();
+        Self { steps: Vec::new(), graph, travels: Vec::new(), inputs: Vec::new(), outputs: Vec::new() }
+    }
+
+    /// A tensor that the pipeline takes.
+    fn add_input(&mut self, name: &str, spec: TensorSpec) -> TensorId {
+        let tensor = self.add_tensor(name.to_owned(), spec.clone(), true);
+        self.graph.inputs.push(tensor);
+        self.inputs.push(Port { name: name.to_owned(), tensor, spec });
+        tensor
+    }
+
+    fn add_tensor(&mut self, name: String, spec: TensorSpec, travels: bool) -> TensorId {
+        self.graph.tensors.push(TensorCost { name, spec, codings: Vec::new() });
+        self.travels.push(travels);
+        self.graph.tensors.len() - 1
+    }
+
+    /// A model whose inputs are these tensors of the graph, in its order.
+    fn add_model(
+        &mut self,
+        name: &str,
+        model: Model,
+        codebooks: Option<Box<Codebooks>>,
+        links: &[TensorId],
+        inputs: Vec<Tensor>,
+    ) {
+        let graph = model.describe();
+        let called = |inner: &str| if name.is_empty() { inner.to_owned() } else { format!("{name}/{inner}") };
+        let mut tensors = vec![None; graph.tensors.len()];
+        for (input, link) in graph.inputs.iter().zip(links) {
+            tensors[*input] = Some(*link);
+        }
+        for (own, tensor) in graph.tensors.iter().enumerate() {
+            if tensors[own].is_none() {
+                let travels = model.spec(own).is_some();
+                tensors[own] = Some(self.add_tensor(called(&tensor.name), tensor.spec.clone(), travels));
+            }
+        }
+        let first = self.graph.layers.len();
+        let of_graph = |own: &Vec<TensorId>| own.iter().filter_map(|own| tensors[*own]).collect();
+        let layers = graph.layers.iter().map(|layer| Layer {
+            name: called(&layer.name),
+            reads: of_graph(&layer.reads),
+            writes: of_graph(&layer.writes),
+            ..layer.clone()
+        });
+        self.graph.layers.extend(layers);
+        let layers = first..self.graph.layers.len();
+        let body = Body::Model { model, graph, codebooks };
+        self.steps.push(Step { name: name.to_owned(), body, inputs, layers, tensors });
+    }
+
+    /// A module whose inputs are these tensors of the graph, in its order, and which makes outputs of these types and
+    /// shapes. `bytes` are what it takes of memory before it runs.
+    fn add_module(
+        &mut self,
+        name: &str,
+        body: Body,
+        bytes: Bytes,
+        links: &[Option<TensorId>],
+        inputs: Vec<Tensor>,
+        outputs: Vec<(String, TensorSpec)>,
+    ) {
+        let made = outputs.into_iter().map(|(port, spec)| self.add_tensor(format!("{name}.{port}"), spec, true));
+        let outputs: Vec<TensorId> = made.collect();
+        let at = self.graph.layers.len();
+        self.graph.layers.push(Layer {
+            name: name.to_owned(),
+            op: MODULE_OP.to_owned(),
+            class: OpClass::MemoryBound,
+            macs: Macs(0),
+            weights: bytes,
+            reference: Duration::ZERO,
+            reads: links.iter().flatten().copied().collect(),
+            writes: outputs.clone(),
+            pin: Pin::Anywhere,
+        });
+        let tensors = links.iter().copied().chain(outputs.into_iter().map(Some)).collect();
+        self.steps.push(Step { name: name.to_owned(), body, inputs, layers: at..at + 1, tensors });
+    }
+
+    /// What is answered.
+    fn add_output(&mut self, name: &str, tensor: TensorId) {
+        self.graph.outputs.push(tensor);
+        self.outputs.push(Port { name: name.to_owned(), tensor, spec: self.graph.tensors[tensor].spec.clone() });
+    }
+
+    /// All outputs of the last step are answered.
+    fn answer_all(&mut self) {
+        let Some(last) = self.steps.last() else { return };
+        let named: Vec<(String, TensorId)> = match &last.body {
+            Body::Model { model, .. } => {
+                let ports = model.outputs().iter();
+                ports.filter_map(|port| Some((port.name.clone(), last.tensors[port.tensor]?))).collect()
+            }
+            Body::Module { .. } => {
+                let writes = self.graph.layers[last.layers.clone()].iter().flat_map(|layer| layer.writes.clone());
+                writes.map(|tensor| (self.graph.tensors[tensor].name.clone(), tensor)).collect()
+            }
+        };
+        named.into_iter().for_each(|(name, tensor)| self.add_output(&name, tensor));
+    }
+
+    /// Which tensors of the graph those of the last step are.
+    fn last_tensors(&self) -> &[Option<TensorId>] {
+        self.steps.last().map_or(&[], |step| &step.tensors)
+    }
+
+    /// The steps, in the order in which they run.
+    pub fn all(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// All steps together, without times and codings.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What the caller brings.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// What the caller gets.
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// Whether a tensor can cross a link.
+    pub fn travels(&self, tensor: TensorId) -> bool {
+        self.travels.get(tensor).copied().unwrap_or_default()
+    }
+
+    /// What a tensor was when the pipeline was loaded; none where it is inside of a step.
+    pub fn sample(&self, tensor: TensorId) -> Option<&Tensor> {
+        self.steps.iter().find_map(|step| {
+            let inputs = match &step.body {
+                Body::Model { graph, .. } => graph.inputs.clone(),
+                Body::Module { .. } => (0..step.inputs.len()).collect(),
+            };
+            let linked = inputs.into_iter().zip(&step.inputs);
+            linked.into_iter().find_map(|(own, sample)| (step.tensors[own] == Some(tensor)).then_some(sample))
+        })
+    }
+
+    /// The model, where it is alone.
+    pub fn only_model(&self) -> Option<(&Model, &Graph)> {
+        match &self.steps[..] {
+            [Step { body: Body::Model { model, graph, .. }, .. }] => Some((model, graph)),
+            _ => None,
+        }
+    }
+
+    /// Inputs, and what modules alone have made of them: no model has taken anything away from these.
+    pub fn raw(&self) -> Vec<TensorId> {
+        let mut raw = self.graph.inputs.clone();
+        for step in self.steps.iter().filter(|step| matches!(step.body, Body::Module { .. })) {
+            for layer in &self.graph.layers[step.layers.clone()] {
+                if layer.reads.iter().any(|tensor| raw.contains(tensor)) {
+                    raw.extend(&layer.writes);
+                }
+            }
+        }
+        raw
+    }
+
+    /// All codebooks of its models.
+    pub fn codebooks(&self) -> impl Iterator<Item = &Codebooks> {
+        self.steps.iter().filter_map(Step::codebooks)
+    }
+
+    /// The cut of a model whose books code a tensor, and the tensor's place in it.
+    pub fn books_of(&self, tensor: TensorId) -> Option<(&CutBooks, usize)> {
+        self.steps.iter().find_map(|step| {
+            let own = step.tensors.iter().enumerate().filter(|(_, of_graph)| **of_graph == Some(tensor));
+            own.into_iter().find_map(|(own, _)| step.codebooks()?.of(own))
+        })
+    }
+
+    /// Names all that runs: of one model, its own hash.
+    pub fn hash(&self) -> [u8; 32] {
+        if let Some((model, _)) = self.only_model() {
+            return model.hash();
+        }
+        let mut hash = blake3::Hasher::new();
+        for step in &self.steps {
+            hash.update(format!("{} {:?};", step.name, step.tensors).as_bytes());
+            hash.update(&match &step.body {
+                Body::Model { model, .. } => model.hash(),
+                Body::Module { hash, .. } => *hash,
+            });
+        }
+        hash.update(format!("{:?}", self.graph.outputs).as_bytes());
+        *hash.finalize().as_bytes()
+    }
+
+    /// The hash in 64 hexadecimal digits.
+    pub fn hash_text(&self) -> String {
+        blake3::Hash::from_bytes(self.hash()).to_hex().to_string()
+    }
+
+    /// The graph with the times of its layers: what `times` says of each step.
+    pub fn timed(&self, times: &[StepTime]) -> Graph {
+        let mut graph = self.graph.clone();
+        for (step, time) in self.steps.iter().zip(times) {
+            let layers = &mut graph.layers[step.layers.clone()];
+            match (&step.body, time) {
+                (Body::Model { graph: own, .. }, StepTime::Model(prefixes)) => {
+                    let mut own = own.clone();
+                    thalweg_devices::profile::apply(&mut own, prefixes);
+                    layers.iter_mut().zip(own.layers).for_each(|(layer, own)| layer.reference = own.reference);
+                }
+                (_, StepTime::Module(time)) => layers.iter_mut().for_each(|layer| layer.reference = *time),
+                (Body::Module { .. }, StepTime::Model(_)) => {}
+            }
+        }
+        graph
+    }
+}
+
+/// How long a step takes on the machine that was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepTime {
+    /// The parts of a model.
+    Model(Vec<thalweg_devices::profile::PrefixTime>),
+    /// One call of a module, with a warm instance.
+    Module(Duration),
+}
+
+impl Step {
+    fn codebooks(&self) -> Option<&Codebooks> {
+        match &self.body {
+            Body::Model { codebooks, .. } => codebooks.as_deref(),
+            Body::Module { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A part of a pipeline that runs on one node: pieces of models and whole modules, one after the other.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use thalweg_devices::{Stage, StageError};
+use thalweg_planner::{Tensor, TensorId};
+
+use super::{Body, ModuleFault, PreparedModule, Step, Steps};
+use crate::stage::Compute;
+
+/// Layers of one hop, ready to run from any thread.
+#[derive(Debug)]
+pub struct Part {
+    pieces: Vec<Piece>,
+    /// What it takes, by tensor of the graph.
+    takes: Vec<TensorId>,
+    gives: Vec<TensorId>,
+}
+
+/// The layers of one step in a part.
+#[derive(Debug)]
+struct Piece {
+    step: String,
+    runs: Runs,
+    takes: Vec<Take>,
+    gives: Vec<TensorId>,
+}
+
+#[derive(Debug)]
+enum Runs {
+    Model(Stage),
+    Module(Arc<PreparedModule>),
+}
+
+/// What a piece takes.
+#[derive(Debug)]
+enum Take {
+    /// A tensor of the graph.
+    Made(TensorId),
+    /// A tensor without elements, for an input that nothing is linked to.
+    Nothing(Tensor),
+}
+
+/// A part cannot be prepared or run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum PartError {
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Module(#[from] ModuleFault),
+    #[error("step {step} takes {tensor}, which nothing before it has made: the plan and the pipeline differ")]
+    Missing { step: String, tensor: TensorId },
+}
+
+impl Steps {
+    /// The part that runs `layers`, in ascending order, on the tensors `takes`, and ends with the tensors `gives`.
+    pub fn part(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> Result<Part, StageError> {
+        let mut pieces = Vec::new();
+        for step in &self.steps {
+            let own: Vec<usize> = layers.iter().copied().filter(|layer| step.layers.contains(layer)).collect();
+            if !own.is_empty() {
+                pieces.push(self.piece(step, &own, layers, gives)?);
+            }
+        }
+        Ok(Part { pieces, takes: takes.to_vec(), gives: gives.to_vec() })
+    }
+
+    /// The layers `own` of a step in the part that runs `all`: what leaves the piece is what others need of it.
+    fn piece(&self, step: &Step, own: &[usize], all: &[usize], gives: &[TensorId]) -> Result<Piece, StageError> {
+        let layer = |layer: &usize| &self.graph.layers[*layer];
+        let is_needed = |tensor: &TensorId| {
+            let elsewhere = all.iter().filter(|layer| !step.layers.contains(layer)).map(layer);
+            gives.contains(tensor) || elsewhere.into_iter().any(|layer| layer.reads.contains(tensor))
+        };
+        match &step.body {
+            Body::Model { model, .. } => {
+                let made: Vec<TensorId> = own.iter().flat_map(|at| layer(at).writes.iter().copied()).collect();
+                let reads = |of_graph: &TensorId| own.iter().any(|at| layer(at).reads.contains(of_graph));
+                let tensors =
+                    || step.tensors.iter().enumerate().filter_map(|(own, of_graph)| Some((own, (*of_graph)?)));
+                let taken: Vec<(usize, TensorId)> =
+                    tensors().filter(|(_, tensor)| reads(tensor) && !made.contains(tensor)).collect();
+                let given: Vec<(usize, TensorId)> =
+                    tensors().filter(|(_, tensor)| made.contains(tensor) && is_needed(tensor)).collect();
+                let numbers = |pairs: &[(usize, TensorId)]| pairs.iter().map(|(own, _)| *own).collect::<Vec<_>>();
+                let layers: Vec<usize> = own.iter().map(|layer| layer - step.layers.start).collect();
+                let partition = model.partition(&layers, &numbers(&taken), &numbers(&given))?;
+                Ok(Piece {
+                    step: step.name.clone(),
+                    runs: Runs::Model(partition.prepare()?),
+                    takes: taken.into_iter().map(|(_, tensor)| Take::Made(tensor)).collect(),
+                    gives: given.into_iter().map(|(_, tensor)| tensor).collect(),
+                })
+            }
+            Body::Module { module, .. } => {
+                let (links, outputs) = step.tensors.split_at(step.inputs.len());
+                let take = |(link, nothing): (&Option<TensorId>, &Tensor)| match link {
+                    Some(tensor) => Take::Made(*tensor),
+                    None => Take::Nothing(nothing.clone()),
+                };
+                Ok(Piece {
+                    step: step.name.clone(),
+                    runs: Runs::Module(Arc::clone(module)),
+                    takes: links.iter().zip(&step.inputs).map(take).collect(),
+                    gives: outputs.iter().flatten().copied().collect(),
+                })
+            }
+        }
+    }
+}
+
+impl Part {
+    /// Makes what the part gives of what it takes, both in the order in which it was asked for.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, PartError> {
+        let mut made: Vec<(TensorId, Tensor)> = self.takes.iter().copied().zip(inputs.iter().cloned()).collect();
+        let find = |made: &[(TensorId, Tensor)], tensor: TensorId, step: &str| {
+            let found = made.iter().find(|(known, _)| *known == tensor).map(|(_, tensor)| tensor.clone());
+            found.ok_or_else(|| PartError::Missing { step: step.to_owned(), tensor })
+        };
+        for piece in &self.pieces {
+            let takes = piece.takes.iter().map(|take| match take {
+                Take::Made(tensor) => find(&made, *tensor, &piece.step),
+                Take::Nothing(tensor) => Ok(tensor.clone()),
+            });
+            let takes: Vec<Tensor> = takes.collect::<Result<_, _>>()?;
+            let gives = match &piece.runs {
+                Runs::Model(stage) => stage.run(&takes)?,
+                Runs::Module(module) => module.run(&takes)?,
+            };
+            made.extend(piece.gives.iter().copied().zip(gives));
+        }
+        self.gives.iter().map(|tensor| find(&made, *tensor, "the answer")).collect()
+    }
+}
+
+impl Compute for Part {
+    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>> {
+        Ok(self.run(inputs)?)
+    }
+}

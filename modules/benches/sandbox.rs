@@ -74,27 +74,31 @@ fn passed_through(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// 600 KB that the module reads, and makes a new tensor of.
-#[divan::bench]
-fn read_and_made(bencher: Bencher<'_, '_>) {
-    let mut instance = start(&copying().component());
-    let input = [bytes(PICTURE_BYTES)];
+/// 600 KB that the module reads, and makes a new tensor of: bytes, and numbers, which the host looks through.
+#[divan::bench(args = [DType::U8, DType::F32])]
+fn read_and_made(bencher: Bencher<'_, '_>, dtype: DType) {
+    let mut instance = start(&copying(dtype).component());
+    let len = PICTURE_BYTES / dtype.size();
+    let input = [Tensor::new(TensorSpec::new(dtype, [len]), vec![7; PICTURE_BYTES]).expect("as many bytes")];
     let bencher = bencher.counter(BytesCount::new(PICTURE_BYTES));
     bencher.bench_local(|| instance.run(&input, Duration::MAX).expect("an answer"));
 }
 
-fn copying() -> Written {
-    let shape: String = (PICTURE_BYTES as u64).to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect();
+fn copying(dtype: DType) -> Written {
+    // As the interface numbers them.
+    let number = if dtype == DType::F32 { 0 } else { 5 };
+    let shape: String =
+        ((PICTURE_BYTES / dtype.size()) as u64).to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect();
     let run = format!(
         "(call $read (local.get $in) (i64.const 0) (i64.const {PICTURE_BYTES}) (i32.const 600))
          (call $drop (local.get $in))
-         (call $make (i32.const 5) (i32.const 8192) (i32.const 1)
+         (call $make (i32.const {number}) (i32.const 8192) (i32.const 1)
                      (i32.load offset=4 (i32.const 600)) (i32.load offset=8 (i32.const 600)) (i32.const 640))
          (i32.store (i32.const 700) (i32.load offset=4 (i32.const 640)))
          (call $answer (i32.const 700) (i32.const 1))"
     );
     let fields = format!("(data (i32.const 8192) \"{shape}\")");
-    Written { output: None, pages: 12, fields, run, ..Written::default() }
+    Written { dtype: number, output: None, pages: 12, fields, run, ..Written::default() }
 }
 
 /// The five best of 1,000 classes, in the sandbox.

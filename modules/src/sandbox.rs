@@ -21,6 +21,7 @@ mod surface;
 mod cache;
 mod bindings;
 mod description;
+mod held;
 mod host;
 mod running;
 mod instance;

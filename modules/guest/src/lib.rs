@@ -70,6 +70,9 @@ pub trait Module: Sized {
 
     /// Works on one request. Inputs and outputs are as many as the description says, in its order. An input may be
     /// given out again: clones copy nothing.
+    ///
+    /// The host refuses outputs that the module made and in which an element is not a number (NaN); infinities are
+    /// numbers. Refuse inputs of which nothing else can come with [`Failure::Input`].
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure>;
 }
 

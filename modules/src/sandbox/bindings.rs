@@ -7,5 +7,5 @@ wasmtime::component::bindgen!({
     // The larger of both worlds: what is exported is the same, and imports are offered one by one.
     world: "module-with-models",
     imports: { default: trappable },
-    with: { "thalweg:module/tensors.tensor": thalweg_planner::Tensor },
+    with: { "thalweg:module/tensors.tensor": crate::sandbox::held::Held },
 });

@@ -265,4 +265,18 @@ pub enum SandboxError {
         /// What came.
         got: TensorSpec,
     },
+    /// An output that the module made, of which an element is not a number.
+    #[error(
+        "output {} of module {module} is not a number at element {element}: the module has to refuse what it cannot \
+         compute, report it to who made it",
+        port.name
+    )]
+    NotANumber {
+        /// The module.
+        module: String,
+        /// The output.
+        port: Port,
+        /// The first such element, in row-major order from zero.
+        element: usize,
+    },
 }

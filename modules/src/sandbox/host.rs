@@ -10,6 +10,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use super::Models;
 use super::bindings::thalweg::module::{descriptions, failures, log, models, tensors};
 use super::error::{Exceeded, Failure};
+use super::held::Held;
 use super::limits::Limits;
 
 /// The longest text that is taken from a module.
@@ -85,27 +86,27 @@ impl Host {
     }
 
     /// Gives a tensor to the module.
-    pub(super) fn give(&mut self, tensor: Tensor) -> wasmtime::Result<Resource<Tensor>> {
-        match self.tensors.push(tensor) {
+    pub(super) fn give(&mut self, held: Held) -> wasmtime::Result<Resource<Held>> {
+        match self.tensors.push(held) {
             Ok(handle) => Ok(handle),
             Err(_) => Err(self.stop(Exceeded::Handles(self.limits.handles.get()))),
         }
     }
 
     /// Takes back what the module gives out.
-    pub(super) fn take(&mut self, handles: Vec<Resource<Tensor>>) -> wasmtime::Result<Vec<Tensor>> {
+    pub(super) fn take(&mut self, handles: Vec<Resource<Held>>) -> wasmtime::Result<Vec<Held>> {
         if handles.len() > self.limits.outputs.count() {
             return Err(self.stop(Exceeded::Outputs(self.limits.outputs.get())));
         }
-        let mut tensors = Vec::with_capacity(handles.len());
+        let mut outputs: Vec<Held> = Vec::with_capacity(handles.len());
         for handle in handles {
-            tensors.push(self.tensors.delete(handle)?);
+            outputs.push(self.tensors.delete(handle)?);
         }
-        let bytes: Bytes = tensors.iter().map(|tensor| tensor.spec().bytes()).sum();
+        let bytes: Bytes = outputs.iter().map(|output| output.tensor.spec().bytes()).sum();
         if bytes.0 > self.limits.output_bytes.get() {
             return Err(self.stop(Exceeded::OutputBytes(Bytes(self.limits.output_bytes.get()))));
         }
-        Ok(tensors)
+        Ok(outputs)
     }
 
     /// Frees the tensors that the module kept, and says how many there were.
@@ -179,26 +180,26 @@ impl tensors::Host for Host {}
 type Answer<T> = wasmtime::Result<Result<T, failures::Failure>>;
 
 impl tensors::HostTensor for Host {
-    fn make(&mut self, spec: tensors::Spec, data: Vec<u8>) -> Answer<Resource<Tensor>> {
+    fn make(&mut self, spec: tensors::Spec, data: Vec<u8>) -> Answer<Resource<Held>> {
         self.count(data.len() as u64)?;
         let Some(shape) = sizes(&spec.shape) else { return Ok(Err(too_large())) };
         match Tensor::new(TensorSpec::new(spec.dtype.into(), shape), data) {
-            Ok(tensor) => self.give(tensor).map(Ok),
+            Ok(tensor) => self.give(Held::made(tensor)).map(Ok),
             Err(error) => Ok(Err(failures::Failure::Tensor(error.to_string()))),
         }
     }
 
-    fn spec(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<tensors::Spec> {
+    fn spec(&mut self, tensor: Resource<Held>) -> wasmtime::Result<tensors::Spec> {
         self.count(0)?;
-        let spec = self.tensors.get(&tensor)?.spec();
+        let spec = self.tensors.get(&tensor)?.tensor.spec();
         let shape = spec.shape.iter().map(|size| *size as u64).collect();
         Ok(tensors::Spec { dtype: spec.dtype.into(), shape })
     }
 
-    fn read(&mut self, tensor: Resource<Tensor>, start: u64, len: u64) -> Answer<Vec<u8>> {
+    fn read(&mut self, tensor: Resource<Held>, start: u64, len: u64) -> Answer<Vec<u8>> {
         // Counted before it is known whether there are so many: asking for too many is no way round the limit.
         self.count(len)?;
-        let data = self.tensors.get(&tensor)?.data();
+        let data = self.tensors.get(&tensor)?.tensor.data();
         let end = start.checked_add(len).and_then(|end| usize::try_from(end).ok());
         let bytes = end.and_then(|end| data.get(usize::try_from(start).ok()?..end));
         Ok(bytes.map(<[u8]>::to_vec).ok_or_else(|| {
@@ -207,16 +208,19 @@ impl tensors::HostTensor for Host {
         }))
     }
 
-    fn reshape(&mut self, tensor: Resource<Tensor>, shape: Vec<u64>) -> Answer<Resource<Tensor>> {
+    fn reshape(&mut self, tensor: Resource<Held>, shape: Vec<u64>) -> Answer<Resource<Held>> {
         self.count(8 * shape.len() as u64)?;
         let Some(shape) = sizes(&shape) else { return Ok(Err(too_large())) };
-        match self.tensors.get(&tensor)?.reshape(shape) {
-            Ok(tensor) => self.give(tensor).map(Ok),
+        let held = self.tensors.get(&tensor)?;
+        // The elements stay where they are.
+        let nan = held.nan;
+        match held.tensor.reshape(shape) {
+            Ok(tensor) => self.give(Held { tensor, nan }).map(Ok),
             Err(error) => Ok(Err(failures::Failure::Tensor(error.to_string()))),
         }
     }
 
-    fn drop(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<()> {
+    fn drop(&mut self, tensor: Resource<Held>) -> wasmtime::Result<()> {
         self.count(0)?;
         self.tensors.delete(tensor)?;
         Ok(())
@@ -247,16 +251,18 @@ impl log::Host for Host {
 }
 
 impl models::Host for Host {
-    fn infer(&mut self, part: String, inputs: Vec<Resource<Tensor>>) -> Answer<Vec<Resource<Tensor>>> {
+    fn infer(&mut self, part: String, inputs: Vec<Resource<Held>>) -> Answer<Vec<Resource<Held>>> {
         self.count(part.len() as u64)?;
-        let inputs: Result<Vec<Tensor>, _> = inputs.iter().map(|input| self.tensors.get(input).cloned()).collect();
-        let inputs = inputs?;
+        let tensor = |input: &Resource<Held>| self.tensors.get(input).map(|held| held.tensor.clone());
+        let inputs = inputs.iter().map(tensor).collect::<Result<Vec<Tensor>, _>>()?;
         let Some(models) = self.models.clone() else { return Err(wasmtime::Error::msg("no models were granted")) };
         let time = self.call.until.saturating_duration_since(Instant::now());
         let outputs = models.infer(&part, &inputs, time);
         self.check_time()?;
         match outputs {
-            Ok(outputs) => outputs.into_iter().map(|output| self.give(output)).collect::<Result<_, _>>().map(Ok),
+            Ok(outputs) => {
+                outputs.into_iter().map(|output| self.give(Held::given(output))).collect::<Result<_, _>>().map(Ok)
+            }
             Err(text) => Ok(Err(failures::Failure::Model(printable(&text)))),
         }
     }

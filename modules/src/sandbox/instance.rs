@@ -8,6 +8,7 @@ use wasmtime::component::Resource;
 
 use super::description::{Description, Port};
 use super::error::SandboxError;
+use super::held::Held;
 use super::host::Taken;
 use super::running::Running;
 
@@ -32,13 +33,14 @@ impl Instance {
     }
 
     /// Runs one request, for at most `time` and never longer than the limit. Inputs and outputs are as many as the
-    /// module declares, in that order and of those types and shapes. What the module does not read is not copied.
+    /// module declares, in that order and of those types and shapes. What the module does not read is not copied. In
+    /// what it makes and gives out, every element is a number or an infinity.
     pub fn run(&mut self, inputs: &[Tensor], time: Duration) -> Result<Vec<Tensor>, SandboxError> {
         self.check_inputs(inputs)?;
         let answer = self.running.call(time, |exports, store| {
             let host = store.data_mut();
-            let handles: Result<Vec<Resource<Tensor>>, _> =
-                inputs.iter().map(|input| host.give(input.clone())).collect();
+            let handles: Result<Vec<Resource<Held>>, _> =
+                inputs.iter().map(|input| host.give(Held::given(input.clone()))).collect();
             match exports.call_run(&mut *store, &handles?)? {
                 Ok(handles) => store.data_mut().take(handles).map(Ok),
                 Err(failure) => Ok(Err(failure)),
@@ -47,7 +49,7 @@ impl Instance {
         let failed = |failure| SandboxError::Failed { module: self.running.name(), failure };
         let outputs = answer.map_err(|failure| failed(super::Failure::from(failure)))?;
         self.check_outputs(&outputs)?;
-        Ok(outputs)
+        Ok(outputs.into_iter().map(|output| output.tensor).collect())
     }
 
     /// Whether an error has ended this instance.
@@ -65,27 +67,30 @@ impl Instance {
         if expected != got {
             return Err(SandboxError::InputCount { module: self.running.name(), expected, got });
         }
-        match misfit(&self.description.inputs, inputs) {
+        match misfit(&self.description.inputs, inputs.iter()) {
             Some((port, got)) => Err(SandboxError::Input { module: self.running.name(), port, got }),
             None => Ok(()),
         }
     }
 
-    fn check_outputs(&self, outputs: &[Tensor]) -> Result<(), SandboxError> {
+    fn check_outputs(&self, outputs: &[Held]) -> Result<(), SandboxError> {
         let (expected, got) = (self.description.outputs.len(), outputs.len());
         if expected != got {
             return Err(SandboxError::OutputCount { module: self.running.name(), expected, got });
         }
-        match misfit(&self.description.outputs, outputs) {
-            Some((port, got)) => Err(SandboxError::Output { module: self.running.name(), port, got }),
+        let ports = &self.description.outputs;
+        if let Some((port, got)) = misfit(ports, outputs.iter().map(|output| &output.tensor)) {
+            return Err(SandboxError::Output { module: self.running.name(), port, got });
+        }
+        match ports.iter().zip(outputs).find_map(|(port, output)| Some((port.clone(), output.nan?))) {
+            Some((port, element)) => Err(SandboxError::NotANumber { module: self.running.name(), port, element }),
             None => Ok(()),
         }
     }
 }
 
 /// The first tensor that its port does not admit.
-fn misfit(ports: &[Port], tensors: &[Tensor]) -> Option<(Port, TensorSpec)> {
-    let pairs = ports.iter().zip(tensors);
-    let misfit = pairs.into_iter().find(|(port, tensor)| !port.admits(tensor.spec()));
+fn misfit<'a>(ports: &[Port], tensors: impl Iterator<Item = &'a Tensor>) -> Option<(Port, TensorSpec)> {
+    let misfit = ports.iter().zip(tensors).find(|(port, tensor)| !port.admits(tensor.spec()));
     misfit.map(|(port, tensor)| (port.clone(), tensor.spec().clone()))
 }

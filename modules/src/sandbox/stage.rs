@@ -110,7 +110,8 @@ impl Stage {
             | SandboxError::Interface { .. }
             | SandboxError::Kept { .. }
             | SandboxError::OutputCount { .. }
-            | SandboxError::Output { .. } => true,
+            | SandboxError::Output { .. }
+            | SandboxError::NotANumber { .. } => true,
             _ => false,
         }
     }

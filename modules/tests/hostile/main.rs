@@ -190,6 +190,52 @@ fn outputs_are_held_to_what_was_declared() {
 }
 
 #[test]
+fn outputs_that_are_not_numbers_are_refused_by_name_and_element() {
+    // Infinity, minus infinity, and a last one: of f32, f16, bf16 and f64.
+    let floats = |last: f32| {
+        let all = [f32::INFINITY, f32::NEG_INFINITY, last];
+        let halves = |bits: fn(f32) -> u16| all.iter().flat_map(|number| bits(*number).to_le_bytes()).collect();
+        [
+            (0, all.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()),
+            (1, halves(|number| half::f16::from_f32(number).to_bits())),
+            (2, halves(|number| half::bf16::from_f32(number).to_bits())),
+            (3, all.iter().flat_map(|number| f64::from(*number).to_le_bytes()).collect()),
+        ]
+    };
+    let given = |written: &Written| {
+        let limits = limits();
+        let input = Tensor::from_f32([1], &[f32::NAN]).unwrap();
+        let bytes = Tensor::new(TensorSpec::new(DType::ALL[written.dtype as usize], [0]), vec![]).unwrap();
+        start(written, &limits).run(&[if written.dtype == 0 { input } else { bytes }], TIME)
+    };
+    let refused = |written: &Written| match given(written).unwrap_err() {
+        error @ SandboxError::NotANumber { .. } => error.to_string(),
+        other => panic!("{other}"),
+    };
+    for (dtype, bytes) in floats(f32::MAX) {
+        assert_eq!(given(&Written::floats(dtype, &[3], &bytes)).unwrap()[0].data(), bytes);
+    }
+    for (dtype, bytes) in floats(f32::NAN) {
+        let error = refused(&Written::floats(dtype, &[3], &bytes));
+        assert!(error.starts_with("output out of module hostile is not a number at element 2: "), "{error}");
+    }
+
+    let [(_, bytes), ..] = floats(f32::NAN);
+    let make =
+        "(call $make (i32.const 0) (i32.const 8192) (i32.const 1) (i32.const 16384) (i32.const 12) (i32.const 600))";
+    let running = |run: &str| Written { run: format!("{make} {run}"), ..Written::floats(0, &[3], &bytes) };
+    let reshaped = "(call $drop (local.get $in))
+                    (call $reshape (i32.load (i32.const 604)) (i32.const 8192) (i32.const 1) (i32.const 700))
+                    (call $drop (i32.load (i32.const 604)))
+                    (i32.store (i32.const 40000) (i32.load (i32.const 704)))
+                    (call $answer (i32.const 40000) (i32.const 1))";
+    assert!(refused(&running(reshaped)).contains("element 2"));
+    // What goes no further does no harm, and what came in goes out as it is.
+    let passed = given(&running(&format!("(call $drop (i32.load (i32.const 604))) {ECHO}"))).unwrap();
+    assert!(passed[0].to_f32().unwrap()[0].is_nan());
+}
+
+#[test]
 fn handles_that_were_not_given_or_were_dropped_are_refused() {
     let not_given = "(i32.store (i32.const 40000) (i32.const 77)) (call $answer (i32.const 40000) (i32.const 1))";
     interface(run(&Written::running(not_given)).unwrap_err(), "unknown handle index 77");

@@ -17,7 +17,10 @@ const SHAPE: u32 = 8192;
 const DATA: u32 = 16384;
 const HEAP: u32 = 40_000;
 
-/// A module with an input `u8[...]` and an output `u8[4]`.
+/// The number of `%u8` in the interface.
+const U8: u32 = 5;
+
+/// A module with an input `u8[...]` and an output `u8[4]`, or of another type.
 pub(crate) struct Written {
     /// The world that it is built for.
     pub(crate) world: &'static str,
@@ -27,6 +30,8 @@ pub(crate) struct Written {
     pub(crate) fields: String,
     /// Pages of its memory.
     pub(crate) pages: u32,
+    /// The type of its input and output: its number in the interface.
+    pub(crate) dtype: u32,
     /// The size of its output's one axis; any shape where there is none.
     pub(crate) output: Option<u64>,
     /// What it calls itself.
@@ -41,7 +46,7 @@ pub(crate) const ECHO: &str = "(call $answer (local.get $list) (local.get $len))
 impl Default for Written {
     fn default() -> Self {
         let (fields, run) = (String::new(), ECHO.to_owned());
-        Self { world: "module", imports: "", fields, pages: 1, output: Some(4), name: "hostile", run }
+        Self { world: "module", imports: "", fields, pages: 1, dtype: U8, output: Some(4), name: "hostile", run }
     }
 }
 
@@ -65,6 +70,13 @@ impl Written {
              (call $answer (i32.const {HEAP}) (i32.const 1))"
         );
         Self { fields, run, ..Self::default() }
+    }
+
+    /// One that gives out a new tensor of a type of floats (its number in the interface), a shape, and these bytes.
+    pub(crate) fn floats(dtype: u32, shape: &[u64], bytes: &[u8]) -> Self {
+        let making = Self::making(dtype, shape, bytes.len() as u32);
+        let fields = format!("{} (data (i32.const {DATA}) \"{}\")", making.fields, escaped(bytes));
+        Self { fields, dtype, output: None, ..making }
     }
 
     /// The component.
@@ -127,10 +139,11 @@ impl Written {
         // name, version, inputs, outputs, nanoseconds a byte, schema
         put(DESCRIPTION, &[&places[0][..], &places[1], &list(PORTS, 1), &list(PORTS + 24, 1)].concat());
         put(DESCRIPTION + 40, &places[4]);
-        // name, type 5 (u8), and perhaps a shape of one axis of a size
-        put(PORTS, &[&places[2][..], &word(5)].concat());
+        // name, type, and perhaps a shape of one axis of a size
+        let dtype = word(self.dtype as usize);
+        put(PORTS, &[&places[2][..], &dtype].concat());
         let declared = usize::from(self.output.is_some());
-        put(PORTS + 24, &[&places[3][..], &word(5), &word(declared), &list(AXES, declared)].concat());
+        put(PORTS + 24, &[&places[3][..], &dtype, &word(declared), &list(AXES, declared)].concat());
         put(AXES, &[1u64.to_le_bytes(), self.output.unwrap_or(0).to_le_bytes()].concat());
         bytes
     }

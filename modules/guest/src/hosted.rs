@@ -9,13 +9,14 @@ use crate::{DType, Description, Failure, Port, Tensor};
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit",
-        world: "module",
+        // A component imports of it what its code calls.
+        world: "module-with-models",
         pub_export_macro: true,
         default_bindings_module: "thalweg_guest::bindings",
     });
 }
 
-use bindings::thalweg::module::{descriptions, failures, log, tensors};
+use bindings::thalweg::module::{descriptions, failures, log, models, tensors};
 
 /// A handle.
 #[derive(Debug)]
@@ -109,6 +110,12 @@ impl From<Description> for descriptions::Description {
             settings_schema: description.settings_schema,
         }
     }
+}
+
+/// See [`crate::models::infer`].
+pub(crate) fn infer(part: &str, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Failure> {
+    let handles: Vec<&tensors::Tensor> = inputs.iter().map(|input| &input.0.0).collect();
+    Ok(models::infer(part, &handles)?.into_iter().map(Tensor::from).collect())
 }
 
 /// Sends what a panic says to the host's log: the trap after it has no text.

@@ -43,6 +43,7 @@ mod tensor;
 mod hosted;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+pub mod models;
 
 use std::fmt;
 

@@ -1,8 +1,17 @@
-//! Tensors in memory, for modules that are compiled natively.
+//! Tensors in memory and parts of models that tests bring, for modules that are compiled natively.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::{DType, Failure};
+use crate::{DType, Failure, Tensor};
+
+/// What runs parts of models.
+type Parts = Rc<dyn Fn(&str, &[&Tensor]) -> Result<Vec<Tensor>, Failure>>;
+
+thread_local! {
+    static PARTS: RefCell<Option<Parts>> = const { RefCell::new(None) };
+}
 
 /// Type, shape and bytes.
 #[derive(Debug)]
@@ -47,6 +56,30 @@ impl Held {
     pub(crate) fn again(&self) -> Self {
         Self { dtype: self.dtype, shape: self.shape.clone(), bytes: Arc::clone(&self.bytes) }
     }
+}
+
+/// See [`crate::models::infer`].
+pub(crate) fn infer(part: &str, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Failure> {
+    let Some(parts) = PARTS.with_borrow(Clone::clone) else {
+        return Err(Failure::Model(format!("part {part} was not granted: use `models::granting`")));
+    };
+    // In the sandbox there is no other failure.
+    parts(part, inputs).map_err(|failure| Failure::Model(failure.to_string()))
+}
+
+/// See [`crate::models::granting`].
+pub(crate) fn granting<T>(parts: Parts, body: impl FnOnce() -> T) -> T {
+    /// Grants again what was granted before, also after a panic.
+    struct Former(Option<Parts>);
+
+    impl Drop for Former {
+        fn drop(&mut self) {
+            PARTS.set(self.0.take());
+        }
+    }
+
+    let _former = Former(PARTS.replace(Some(parts)));
+    body()
 }
 
 /// For who looks for a fault in the module.

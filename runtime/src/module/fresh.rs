@@ -15,11 +15,12 @@ macro_rules! carried {
 }
 
 /// What is written as it is in the repository.
-const CARRIED: [(&str, &str); 7] = carried![
+const CARRIED: [(&str, &str); 8] = carried![
     "guest/Cargo.toml" from "guest/Cargo.toml",
     "guest/src/lib.rs" from "guest/src/lib.rs",
     "guest/src/dtype.rs" from "guest/src/dtype.rs",
     "guest/src/hosted.rs" from "guest/src/hosted.rs",
+    "guest/src/models.rs" from "guest/src/models.rs",
     "guest/src/native.rs" from "guest/src/native.rs",
     "guest/src/tensor.rs" from "guest/src/tensor.rs",
     "wit/module.wit" from "wit/module.wit",

@@ -16,6 +16,7 @@ const MODULES: &[&str] = &[
     "thalweg-module-mean-pool",
     "thalweg-module-decode-image",
     "thalweg-module-rules",
+    "thalweg-module-cascade",
     "thalweg-pack",
 ];
 
@@ -33,7 +34,7 @@ const RUNTIME: &[&str] = &[
 ];
 
 /// A member and the members that it may depend on.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("planner", &[]),
     ("devices", &["thalweg-planner"]),
     ("modules", MODULES),
@@ -48,6 +49,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("modules/guests/mean-pool", &["thalweg-guest"]),
     ("modules/guests/decode-image", &["thalweg-guest"]),
     ("modules/guests/rules", &["thalweg-guest"]),
+    ("modules/tests/models/cascade", &["thalweg-guest"]),
     ("runtime/codec", &["thalweg-planner"]),
     // A workspace of its own: fuzzing takes another compiler than the rest.
     ("runtime/codec/fuzz", &["thalweg-planner", "thalweg-codec"]),

@@ -2,6 +2,7 @@
 
 mod fresh;
 mod found;
+mod parts;
 mod sheet;
 mod input;
 mod timing;
@@ -9,5 +10,6 @@ mod timing;
 pub use found::Found;
 pub use fresh::begin;
 pub use input::GivenInput;
+pub use parts::{GivenModel, grants};
 pub use sheet::{DescriptionRow, ImportRow, PortRow, Sheet, Signed};
 pub use timing::{Timing, time};

@@ -133,7 +133,10 @@ pub enum SandboxError {
         module: String,
     },
     /// An import that was not granted.
-    #[error("module {module} imports {import}, which was not granted: grant it in the pipeline file if you trust it")]
+    #[error(
+        "module {module} imports {import}, which was not granted: grant it in the pipeline file, or models with --model \
+         NAME=FILE.onnx, if you trust it"
+    )]
     NotGranted {
         /// The module.
         module: String,

@@ -79,7 +79,7 @@ pub struct PortRow {
 impl Sheet {
     /// The sheet of a module, and why the sandbox would refuse it, if it would, where `trust` holds. A module that
     /// nobody trusted has signed is neither compiled nor run: of it there is what its sections say.
-    pub fn of(found: &Found, trust: Trust) -> (Self, Result<(), SandboxError>) {
+    pub fn of(found: &Found, trust: Trust, grants: &Grants) -> (Self, Result<(), SandboxError>) {
         let Found { name, component } = found;
         let surface = Surface::read(name, component);
         let (imports, exports) = surface.as_ref().map_or_else(
@@ -89,7 +89,7 @@ impl Sheet {
         let signer = signer(name, component);
         let (signed, key) = signature(found, &signer, &trust);
         // What is no component at all, nobody needs to sign.
-        let described = signer.map_err(SandboxError::from).and(surface).and_then(|_| describe(found, trust));
+        let described = signer.map_err(SandboxError::from).and(surface).and_then(|_| describe(found, trust, grants));
         let mut sheet = Self {
             module: name.clone(),
             bytes: component.len() as u64,
@@ -131,9 +131,9 @@ fn signature(
     }
 }
 
-fn describe(found: &Found, trust: Trust) -> Result<DescriptionRow, SandboxError> {
+fn describe(found: &Found, trust: Trust, grants: &Grants) -> Result<DescriptionRow, SandboxError> {
     let sandbox = Sandbox::open(Machine::probe(), trust)?;
-    let module = sandbox.load(&found.name, &found.component, &Grants::default(), &Limits::RECOMMENDED)?;
+    let module = sandbox.load(&found.name, &found.component, grants, &Limits::RECOMMENDED)?;
     Ok(DescriptionRow::from(module.description()))
 }
 

@@ -54,18 +54,19 @@ pub struct Timing {
     pub host_calls: u64,
 }
 
-/// Loads, starts and runs a module with these settings, which are JSON; `progress` gets the calls that are done, and
+/// Loads, starts and runs a module with these grants and settings, which are JSON; `progress` gets the calls that are done, and
 /// how many there are at most.
 pub fn time(
     found: &Found,
     trust: Trust,
+    grants: &Grants,
     settings: &str,
     given: &[GivenInput],
     progress: impl Fn(usize, usize),
 ) -> Result<Timing, RunError> {
     let sandbox = Sandbox::open(Machine::probe(), trust)?;
     let started = Instant::now();
-    let module = sandbox.load(&found.name, &found.component, &Grants::default(), &LIMITS)?;
+    let module = sandbox.load(&found.name, &found.component, grants, &LIMITS)?;
     let load_ms = ms(started.elapsed());
     let description = module.description();
     let inputs = tensors(&found.name, &description.inputs, given)?;

@@ -167,6 +167,8 @@ pub enum RunError {
     ModuleInputs { module: String, given: usize, names: String },
     #[error("input {input} of module {module} {reason}")]
     ModuleInput { module: String, input: String, reason: String },
+    #[error("two models are called {part}: give each --model another name")]
+    ModelTwice { part: String },
     #[error("{}: {cause}", file.display())]
     Pack { file: PathBuf, cause: PackError },
     #[error("{}: {cause}; make one with `thalweg module key new`", file.display())]
@@ -251,6 +253,7 @@ impl RunError {
             | Self::Occupied { .. }
             | Self::ModuleInputs { .. }
             | Self::ModuleInput { .. }
+            | Self::ModelTwice { .. }
             | Self::Pack { .. }
             | Self::Key { .. }
             | Self::NoTopology => 2,

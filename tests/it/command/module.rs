@@ -6,6 +6,7 @@ mod refused;
 use serde_json::Value;
 use thalweg_modules::own;
 
+use super::onnx::one_node;
 use super::{Folder, Ran, thalweg};
 use crate::models::root;
 
@@ -26,6 +27,11 @@ fn copy(folder: &Folder) -> String {
     let own = own::named("top-k").expect("it comes with the program");
     folder.write("copy.wasm", [own.component, b"\0\x02\x01x"].concat());
     path(folder, "copy.wasm")
+}
+
+/// A module that runs the models `small` and `large`.
+fn cascade() -> String {
+    root().join("modules/tests/models/cascade.wasm").to_str().expect("a path in plain letters").to_owned()
 }
 
 /// A new private key and its public half.
@@ -136,4 +142,23 @@ fn who_develops_a_module_need_not_sign_it() {
     let folder = Folder::new();
     let sheet = module(&["check", &copy(&folder), "--allow-unsigned", "--json"]).json();
     assert_eq!((sheet["signed"].as_str(), sheet["description"]["name"].as_str()), (Some("no"), Some("top-k")));
+}
+
+#[test]
+fn a_module_runs_the_models_that_it_is_granted() {
+    let folder = Folder::new();
+    let cascade = cascade();
+    let granted = ["small", "large"].map(|part| {
+        let file = format!("{part}.onnx");
+        folder.write(&file, one_node("Softmax", &[1, 2]));
+        format!("{part}={}", path(&folder, &file))
+    });
+    let with = |command: &str, more: &[&str]| {
+        let models = ["--allow-unsigned", "--json", "--model", &granted[0], "--model", &granted[1]];
+        module(&[&[command, &cascade][..], &models, more].concat()).json()
+    };
+    let sheet = with("check", &[]);
+    assert_eq!((&sheet["refused"], &sheet["description"]["name"]), (&Value::Null, &Value::from("cascade")));
+    let timing = with("bench", &["--input", "f32[1,2]"]);
+    assert_eq!(timing["outputs"], serde_json::json!(["f32[1,2]", "i64[1]"]));
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Granted;
 use crate::command::{Trusted, write_json};
 use crate::module::{Found, GivenInput, time};
 use crate::run::RunError;
@@ -24,6 +25,8 @@ pub(super) struct BenchArgs {
     inputs: Vec<GivenInput>,
     #[command(flatten)]
     trusted: Trusted,
+    #[command(flatten)]
+    granted: Granted,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -32,8 +35,10 @@ pub(super) struct BenchArgs {
 pub(super) fn bench(args: &BenchArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let found = Found::find(&args.module)?;
     let settings = settings(&args.settings)?;
+    let grants = args.granted.grants()?;
     let progress = Progress::start(&format!("running {}", found.name));
-    let timing = time(&found, args.trusted.trust(), &settings, &args.inputs, |done, total| progress.set(done, total))?;
+    let report = |done, total| progress.set(done, total);
+    let timing = time(&found, args.trusted.trust(), &grants, &settings, &args.inputs, report)?;
     progress.finish();
     if args.json { write_json(out, &timing) } else { Ok(write!(out, "{}", timing_table(&timing))?) }
 }

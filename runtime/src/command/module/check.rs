@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Granted;
 use crate::command::{Trusted, write_json};
 use crate::module::{Found, Sheet};
 use crate::run::RunError;
@@ -16,6 +17,8 @@ pub(super) struct CheckArgs {
     module: PathBuf,
     #[command(flatten)]
     trusted: Trusted,
+    #[command(flatten)]
+    granted: Granted,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -23,8 +26,9 @@ pub(super) struct CheckArgs {
 
 pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let found = Found::find(&args.module)?;
+    let grants = args.granted.grants()?;
     let progress = Progress::start("compiling the module");
-    let (sheet, refused) = Sheet::of(&found, args.trusted.trust());
+    let (sheet, refused) = Sheet::of(&found, args.trusted.trust(), &grants);
     progress.finish();
     if args.json {
         write_json(out, &sheet)?;

@@ -13,7 +13,9 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use thalweg_modules::sandbox::Grants;
 
+use crate::module::{GivenModel, grants};
 use crate::run::RunError;
 
 #[derive(Debug, Args)]
@@ -39,6 +41,20 @@ enum Command {
     Sign(sign::SignArgs),
     /// List the modules that come with the program.
     List(list::ListArgs),
+}
+
+/// What a module gets that it asks for.
+#[derive(Debug, Args)]
+struct Granted {
+    /// Let the module run this ONNX model under this name, as `models.infer` asks for it. May be given several times.
+    #[arg(long = "model", value_name = "NAME=FILE.onnx")]
+    models: Vec<GivenModel>,
+}
+
+impl Granted {
+    fn grants(&self) -> Result<Grants, RunError> {
+        grants(&self.models)
+    }
 }
 
 pub(super) fn module(args: &ModuleArgs, out: &mut dyn Write) -> Result<(), RunError> {

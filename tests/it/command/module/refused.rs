@@ -4,8 +4,9 @@ use std::fs;
 
 use thalweg_modules::own;
 
-use super::{Folder, TWO_LABELS, copy, key, module, path};
+use super::{Folder, TWO_LABELS, cascade, copy, key, module, path};
 use crate::command::Ran;
+use crate::command::onnx::one_node;
 
 /// What is told of a module that is refused: its sheet all the same, then the error. Returns the sheet.
 #[track_caller]
@@ -89,6 +90,33 @@ fn settings_and_inputs_that_do_not_fit() {
     let twice = [&input("f32[2]")[..], &["--input", "f32[2]"]].concat();
     bench(&twice).bad(2, &["2 inputs are given, but module top-k takes scores f32[...]"]);
     bench(&["--trust", "abc"]).bad(2, &["\"abc\" is no public key", "64 hexadecimal digits"]);
+}
+
+#[test]
+fn models_that_are_not_granted_or_do_not_fit() {
+    let folder = Folder::new();
+    let cascade = cascade();
+    let sheet = refused(
+        module(&["check", &cascade, "--allow-unsigned"]),
+        &["cascade.wasm imports thalweg:module/models@0.1.0, which was not granted", "--model NAME=FILE.onnx"],
+    );
+    let asks = |line: &str| line.contains("thalweg:module/models@0.1.0") && line.ends_with("  no");
+    assert!(sheet.lines().any(asks), "{sheet}");
+
+    folder.write("softmax.onnx", one_node("Softmax", &[1, 2]));
+    let model = |part: &str, file: &str| format!("{part}={}", path(&folder, file));
+    let bench = |models: &[String], input: &str| {
+        let mut arguments = vec!["bench", cascade.as_str(), "--allow-unsigned", "--input", input];
+        arguments.extend(models.iter().flat_map(|model| ["--model", model]));
+        module(&arguments)
+    };
+    let [small, large] = ["small", "large"].map(|part| model(part, "softmax.onnx"));
+    bench(&[], "f32[1,2]").bad(2, &["which was not granted"]);
+    bench(std::slice::from_ref(&large), "f32[1,2]").bad(2, &["part small was not granted, but large"]);
+    bench(&[small.clone(), large.clone()], "f32[1,3]").bad(2, &["a part of a model failed", "f32[1,2]", "f32[1,3]"]);
+    bench(&[small.clone(), small.clone()], "f32[1,2]").bad(2, &["two models are called small"]);
+    bench(&[small, model("large", "none.onnx")], "f32[1,2]").bad(2, &["none.onnx: cannot read the model"]);
+    bench(&["small".to_owned()], "f32[1,2]").bad(2, &["\"small\" is no model", "small=small.onnx"]);
 }
 
 #[test]

@@ -9,7 +9,8 @@
 //! - A [`Stage`] keeps instances warm for the requests of a pipeline, and changes to another version between them.
 //! - An [`Instance`] has a store of its own: a module that is stopped takes nothing else with it.
 //! - A module can call what `modules/wit/module.wit` names, and nothing else: no file, clock, socket, random source or
-//!   environment. An import that was not granted is refused by name before anything runs.
+//!   environment. Where parts of models are granted, it may run them through `wasi:nn` too (`modules/wit-nn`). An import
+//!   that was not granted is refused by name before anything runs.
 //! - Time is bounded by epochs, which interrupt loops, and at each call of the host. Nothing interrupts the host itself:
 //!   what it does for a module is bounded in bytes, and [`Models::infer`] is told how long it may take.
 
@@ -39,6 +40,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllo
 
 use crate::signature::Trust;
 use bindings::ModuleWithModelsPre;
+use bindings::nn::wasi::nn;
 use bindings::thalweg::module as interface;
 use host::Host;
 use running::{Running, innermost};
@@ -57,6 +59,9 @@ pub use surface::{Import, Surface};
 /// The interface that modules are built against.
 pub const WORLD: &str = "thalweg:module@0.1.0";
 
+/// The interface of models that WASI standardises.
+const WASI_NN: &str = "wasi:nn@0.2.0-rc-2024-10-28";
+
 /// The stack of a module's calls. Threads of tokio have 2 MiB.
 const STACK_BYTES_MAX: usize = 512 << 10;
 
@@ -72,23 +77,37 @@ const GUARD_BYTES_UNCHECKED: u64 = 32 << 20;
 
 /// Runs parts of models for modules.
 pub trait Models: Send + Sync {
+    /// What the inputs and outputs of a part are called, for modules that name them; none where no part has this name.
+    fn ports(&self, part: &str) -> Option<PortNames>;
+
     /// The outputs of the part of this name on these inputs, or what went wrong, for people. It must return within
     /// `time`: nothing interrupts it.
     fn infer(&self, part: &str, inputs: &[Tensor], time: Duration) -> Result<Vec<Tensor>, String>;
 }
 
+/// The names of what a part of a model takes and gives, each once, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortNames {
+    /// Of its inputs.
+    pub inputs: Vec<String>,
+    /// Of its outputs.
+    pub outputs: Vec<String>,
+}
+
 /// What a module may import beside tensors and log. Nothing by default.
 #[derive(Clone, Default)]
 pub struct Grants {
-    /// The parts of models that it may run.
+    /// The parts of models that it may run, through `models` or `wasi:nn`.
     pub models: Option<Arc<dyn Models>>,
 }
 
 /// Whether a module with these grants gets the import of this name.
 fn is_granted(import: &str, grants: &Grants) -> bool {
-    let interfaces = ["failures", "tensors", "descriptions", "log", "models"];
-    let granted = if grants.models.is_some() { &interfaces[..] } else { &interfaces[..4] };
-    granted.iter().any(|interface| import == WORLD.replace('@', &format!("/{interface}@")))
+    let of = |package: &str, interfaces: &[&str]| {
+        interfaces.iter().any(|interface| import == package.replace('@', &format!("/{interface}@")))
+    };
+    let models = || of(WORLD, &["models"]) || of(WASI_NN, &["tensor", "graph", "inference", "errors"]);
+    of(WORLD, &["failures", "tensors", "descriptions", "log"]) || grants.models.is_some() && models()
 }
 
 /// What all modules of a node share. Clones are the same sandbox.
@@ -185,6 +204,10 @@ impl Sandbox {
         interface::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
         if grants.models.is_some() {
             interface::models::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+            nn::errors::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+            nn::tensor::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+            nn::graph::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+            nn::inference::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
         }
         Ok(linker)
     }

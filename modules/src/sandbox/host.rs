@@ -1,5 +1,7 @@
 //! What a running module can ask of its host, each request counted.
 
+pub(super) mod nn;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,10 @@ pub(super) struct Host {
     module: Arc<str>,
     limits: Limits,
     models: Option<Arc<dyn Models>>,
+    /// Tensors: none outlives a call.
     tensors: ResourceTable,
+    /// What does, because it is no part of a request: graphs of `wasi:nn` and the like.
+    kept: ResourceTable,
     memory_bytes: usize,
     table_elements: usize,
     call: Call,
@@ -55,10 +60,9 @@ impl Call {
 
 impl Host {
     pub(super) fn new(module: Arc<str>, limits: Limits, models: Option<Arc<dyn Models>>) -> Self {
-        let mut tensors = ResourceTable::new();
-        tensors.set_max_capacity(limits.handles.count());
+        let (tensors, kept) = (table(&limits), table(&limits));
         let call = Call::new(limits.time());
-        Self { module, limits, models, tensors, memory_bytes: 0, table_elements: 0, call }
+        Self { module, limits, models, tensors, kept, memory_bytes: 0, table_elements: 0, call }
     }
 
     /// A call begins that may take so long, though never longer than the limit.
@@ -89,8 +93,12 @@ impl Host {
     pub(super) fn give(&mut self, held: Held) -> wasmtime::Result<Resource<Held>> {
         match self.tensors.push(held) {
             Ok(handle) => Ok(handle),
-            Err(_) => Err(self.stop(Exceeded::Handles(self.limits.handles.get()))),
+            Err(_) => Err(self.too_many_handles()),
         }
+    }
+
+    fn too_many_handles(&mut self) -> wasmtime::Error {
+        self.stop(Exceeded::Handles(self.limits.handles.get()))
     }
 
     /// Takes back what the module gives out.
@@ -113,8 +121,7 @@ impl Host {
     pub(super) fn clear(&mut self) -> u64 {
         let kept = self.tensors.iter_mut().count() as u64;
         if kept > 0 {
-            self.tensors = ResourceTable::new();
-            self.tensors.set_max_capacity(self.limits.handles.count());
+            self.tensors = table(&self.limits);
         }
         kept
     }
@@ -136,6 +143,13 @@ impl Host {
         }
         self.check_time()
     }
+}
+
+/// Room for as many handles as may be held at a time.
+fn table(limits: &Limits) -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(limits.handles.count());
+    table
 }
 
 impl ResourceLimiter for Host {

@@ -56,7 +56,7 @@ pub struct Limits {
     pub table_elements: Limit<{ 16 * KIB }>,
     /// Core instances; a component of `wit-component` has three.
     pub instances: Limit<64>,
-    /// Handles of tensors at a time.
+    /// Handles of tensors at a time; and so many again of graphs, contexts and errors of `wasi:nn`.
     pub handles: Limit<{ 64 * KIB }>,
     /// Wall-clock time of a call.
     pub time_ms: Limit<{ 10 * 60 * 1000 }>,

@@ -36,8 +36,8 @@ impl Running {
         let mut store = Store::new(&loaded.sandbox.engine, host);
         store.limiter(|host| host);
         store.set_hostcall_fuel(limits.memory_bytes.count().saturating_add(LIST_SLACK_BYTES));
-        // The host's own table is full first, and its error says which limit that was.
-        store.set_max_component_handles(limits.handles.count().saturating_mul(2));
+        // The host's own tables are full first, and their errors say which limit that was.
+        store.set_max_component_handles(limits.handles.count().saturating_mul(3));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().check_time()?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use thalweg_modules::sandbox::{
-    Exceeded, Grants, Instance, Limit, Limits, Machine, Models, Module, Sandbox, SandboxError,
+    Exceeded, Grants, Instance, Limit, Limits, Machine, Models, Module, PortNames, Sandbox, SandboxError,
 };
 use thalweg_modules::signature::{SignatureError, SigningKey, Trust, sign};
 use thalweg_planner::{Bytes, DType, Tensor, TensorSpec};
@@ -275,6 +275,10 @@ fn what_was_not_granted_is_refused_by_name() {
 
     struct Twice;
     impl Models for Twice {
+        fn ports(&self, _: &str) -> Option<PortNames> {
+            None
+        }
+
         fn infer(&self, part: &str, inputs: &[Tensor], _: Duration) -> Result<Vec<Tensor>, String> {
             assert_eq!(part, "hostile");
             Ok(vec![inputs[0].clone(), inputs[0].clone()])

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod nn;
+
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,7 +13,7 @@ use thalweg_guest::{self as guest, Module as _, models};
 use thalweg_module_cascade::Cascade;
 use thalweg_modules::own;
 use thalweg_modules::sandbox::{
-    Exceeded, Failure, Grants, Limit, Limits, Machine, Models, Module, Sandbox, SandboxError, Surface,
+    Exceeded, Failure, Grants, Limit, Limits, Machine, Models, Module, PortNames, Sandbox, SandboxError, Surface,
 };
 use thalweg_modules::signature::Trust;
 use thalweg_planner::Tensor;
@@ -40,6 +42,10 @@ struct Parts {
 }
 
 impl Models for Parts {
+    fn ports(&self, _: &str) -> Option<PortNames> {
+        Some(PortNames { inputs: vec!["picture".into()], outputs: vec!["shares".into()] })
+    }
+
     fn infer(&self, part: &str, inputs: &[Tensor], time: Duration) -> Result<Vec<Tensor>, String> {
         let [picture] = inputs else { return Err(format!("{} inputs", inputs.len())) };
         self.asked.lock().unwrap().push((part.to_owned(), picture.clone(), time));

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_devices::{Model, Shapes, Stage};
-use thalweg_modules::sandbox::{Grants, Models};
+use thalweg_devices::{Model, Port, Shapes, Stage};
+use thalweg_modules::sandbox::{Grants, Models, PortNames};
 use thalweg_planner::Tensor;
 
 use crate::run::RunError;
@@ -37,20 +37,26 @@ impl FromStr for GivenModel {
 pub fn grants(given: &[GivenModel]) -> Result<Grants, RunError> {
     let mut parts = BTreeMap::new();
     for GivenModel { part, file } in given {
-        let stage = Model::load(file, &Shapes::new())?.whole()?;
-        if parts.insert(part.clone(), stage).is_some() {
+        let model = Model::load(file, &Shapes::new())?;
+        let names = |ports: &[Port]| ports.iter().map(|port| port.name.clone()).collect();
+        let names = PortNames { inputs: names(model.inputs()), outputs: names(model.outputs()) };
+        if parts.insert(part.clone(), (model.whole()?, names)).is_some() {
             return Err(RunError::ModelTwice { part: part.clone() });
         }
     }
     Ok(Grants { models: (!parts.is_empty()).then(|| Arc::new(Parts(parts)) as Arc<dyn Models>) })
 }
 
-struct Parts(BTreeMap<String, Stage>);
+struct Parts(BTreeMap<String, (Stage, PortNames)>);
 
 impl Models for Parts {
+    fn ports(&self, part: &str) -> Option<PortNames> {
+        self.0.get(part).map(|(_, names)| names.clone())
+    }
+
     /// Nothing interrupts a network: one that takes longer is noticed when it is done.
     fn infer(&self, part: &str, inputs: &[Tensor], _time: Duration) -> Result<Vec<Tensor>, String> {
-        let stage = self.0.get(part).ok_or_else(|| {
+        let (stage, _) = self.0.get(part).ok_or_else(|| {
             let known = self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             format!("part {part} was not granted, but {known}")
         })?;

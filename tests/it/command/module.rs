@@ -29,9 +29,9 @@ fn copy(folder: &Folder) -> String {
     path(folder, "copy.wasm")
 }
 
-/// A module that runs the models `small` and `large`.
-fn cascade() -> String {
-    root().join("modules/tests/models/cascade.wasm").to_str().expect("a path in plain letters").to_owned()
+/// A module that only tests run.
+fn tested(name: &str) -> String {
+    root().join(format!("modules/tests/models/{name}.wasm")).to_str().expect("a path in plain letters").to_owned()
 }
 
 /// A new private key and its public half.
@@ -147,7 +147,7 @@ fn who_develops_a_module_need_not_sign_it() {
 #[test]
 fn a_module_runs_the_models_that_it_is_granted() {
     let folder = Folder::new();
-    let cascade = cascade();
+    let cascade = tested("cascade");
     let granted = ["small", "large"].map(|part| {
         let file = format!("{part}.onnx");
         folder.write(&file, one_node("Softmax", &[1, 2]));
@@ -161,4 +161,10 @@ fn a_module_runs_the_models_that_it_is_granted() {
     assert_eq!((&sheet["refused"], &sheet["description"]["name"]), (&Value::Null, &Value::from("cascade")));
     let timing = with("bench", &["--input", "f32[1,2]"]);
     assert_eq!(timing["outputs"], serde_json::json!(["f32[1,2]", "i64[1]"]));
+    // The same model through the interface that WASI standardises, by the names of its own input and output.
+    let standard = tested("wasi-nn");
+    let arguments = ["bench", &standard, "--allow-unsigned", "--json", "--model", &granted[0]];
+    let more = ["--settings", r#"{"small": "x"}"#, "--input", "f32[1,2]"];
+    let timing = module(&[&arguments[..], &more].concat()).json();
+    assert_eq!(timing["outputs"], serde_json::json!(["f32[1,2]"]));
 }

@@ -34,7 +34,7 @@ const RUNTIME: &[&str] = &[
 ];
 
 /// A member and the members that it may depend on.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("planner", &[]),
     ("devices", &["thalweg-planner"]),
     ("modules", MODULES),
@@ -50,6 +50,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("modules/guests/decode-image", &["thalweg-guest"]),
     ("modules/guests/rules", &["thalweg-guest"]),
     ("modules/tests/models/cascade", &["thalweg-guest"]),
+    ("modules/tests/models/wasi-nn", &["thalweg-guest"]),
     ("runtime/codec", &["thalweg-planner"]),
     // A workspace of its own: fuzzing takes another compiler than the rest.
     ("runtime/codec/fuzz", &["thalweg-planner", "thalweg-codec"]),

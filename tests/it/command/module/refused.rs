@@ -4,7 +4,7 @@ use std::fs;
 
 use thalweg_modules::own;
 
-use super::{Folder, TWO_LABELS, cascade, copy, key, module, path};
+use super::{Folder, TWO_LABELS, copy, key, module, path, tested};
 use crate::command::Ran;
 use crate::command::onnx::one_node;
 
@@ -95,7 +95,7 @@ fn settings_and_inputs_that_do_not_fit() {
 #[test]
 fn models_that_are_not_granted_or_do_not_fit() {
     let folder = Folder::new();
-    let cascade = cascade();
+    let cascade = tested("cascade");
     let sheet = refused(
         module(&["check", &cascade, "--allow-unsigned"]),
         &["cascade.wasm imports thalweg:module/models@0.1.0, which was not granted", "--model NAME=FILE.onnx"],

@@ -1,7 +1,7 @@
 //! Classifies with a small network, and asks a large one when the small one is in doubt.
 //!
-//! The parts `small` and `large` take the input and give shares of classes. Outputs: the shares of the part that decided,
-//! and as `i64[1]` how many parts have run.
+//! The parts `small` and `large` take the input and give shares of classes. Outputs: the shares of the part that
+//! decided, and as `i64[1]` how many parts have run.
 
 use thalweg_guest::{DType, Description, Failure, Module, Port, Tensor, models};
 

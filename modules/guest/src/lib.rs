@@ -51,7 +51,7 @@ pub use dtype::DType;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub use hosted::{bindings, report_panics};
-pub use tensor::{TEXT_BYTES_MAX, Tensor};
+pub use tensor::Tensor;
 
 /// Text for the operator of the node. Natively it goes nowhere.
 pub mod log {

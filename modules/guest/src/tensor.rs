@@ -12,9 +12,6 @@ use crate::native::Held;
 /// through a large tensor needs no second copy of it.
 const READ_BYTES: usize = 64 << 10;
 
-/// The longest text that [`Tensor::from_text`] fills up.
-pub const TEXT_BYTES_MAX: usize = 16 << 20;
-
 /// A tensor: little-endian, row-major, never changed. Clones are the same tensor.
 #[derive(Debug)]
 pub struct Tensor(pub(crate) Held);
@@ -40,23 +37,8 @@ impl Tensor {
         Self::from_numbers(shape, numbers)
     }
 
-    /// Text as a tensor `u8[length]`; with `bytes_max`, filled up with spaces to so many bytes, at most
-    /// [`TEXT_BYTES_MAX`]. A link to another node carries only tensors whose shapes are known before.
-    ///
-    /// Text that is longer is the fault of the settings, which gave it too little room.
-    pub fn from_text(mut text: Vec<u8>, bytes_max: Option<usize>) -> Result<Self, Failure> {
-        if let Some(most) = bytes_max {
-            if text.len() > most || most > TEXT_BYTES_MAX {
-                let len = text.len();
-                let room = format!("from {len} to {TEXT_BYTES_MAX}");
-                return Err(Failure::Settings(format!("a text of {len} bytes needs `bytes_max` {room}, not {most}")));
-            }
-            text.resize(most, b' ');
-        }
-        Self::from_bytes(text)
-    }
-
-    /// Bytes as a tensor `u8[length]`.
+    /// Bytes as a tensor `u8[length]`. An output of that kind is a text, which the host fills up with spaces: a link to
+    /// another node carries only tensors whose shapes are known before.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Failure> {
         let len = bytes.len() as u64;
         Self::new(DType::U8, &[len], bytes)

@@ -165,7 +165,7 @@ fn ctc_decode() -> Vec<Case> {
     vec![
         Case::new(
             "two of three lines",
-            &json!({"dictionary": dictionary, "scores": "logits", "bytes_max": 4096}),
+            &json!({"dictionary": dictionary, "scores": "logits"}),
             vec![scores.clone(), i64s(&[1], &[2])],
         ),
         Case::new("all lines", &json!({"dictionary": dictionary, "scores": "logits"}), vec![scores, i64s(&[0], &[])]),
@@ -192,7 +192,6 @@ fn find_boxes() -> Vec<Case> {
     });
     let mut few = settings.clone();
     few["boxes_max"] = json!(3);
-    few["bytes_max"] = json!(1000);
     few["fit"] = json!("letterbox");
     vec![Case::new("two heads", &settings, heads.clone()), Case::new("three boxes", &few, heads)]
 }

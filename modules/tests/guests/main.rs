@@ -131,19 +131,6 @@ fn inputs_are_refused_in_the_sandbox_as_natively() {
     }
 }
 
-#[test]
-fn a_text_without_room_is_the_fault_of_settings() {
-    for name in ["ctc-decode", "find-boxes"] {
-        let case = &cases::of(name)[0];
-        let mut settings: serde_json::Value = serde_json::from_str(&case.settings).unwrap();
-        settings["bytes_max"] = 20.into();
-        let mut instance = load(&sandbox(), name).start(&LIMITS, &settings.to_string()).unwrap();
-        let failed = run(&mut instance, &case.inputs).unwrap_err();
-        let SandboxError::Failed { failure: Failure::Settings(text), .. } = &failed else { panic!("{failed}") };
-        assert!(text.contains("needs `bytes_max` from ") && text.ends_with("not 20"), "{text}");
-    }
-}
-
 /// The same failure, in the words of the sandbox.
 fn check_failed(name: &str, hosted: Option<SandboxError>, native: &guest::Failure) {
     let failed = match (&hosted, native) {

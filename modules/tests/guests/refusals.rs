@@ -21,7 +21,6 @@ pub(crate) fn settings() -> Vec<(&'static str, String, &'static str)> {
         ("crop", json!({}).to_string(), "missing field `width`"),
         ("crop", json!({"width": 1u64 << 31, "height": 48}).to_string(), "a line of 2147483648 x 48 pixels"),
         ("ctc-decode", json!({"dictionary": "a\n\nb"}).to_string(), "line 2 of the dictionary is empty"),
-        ("ctc-decode", json!({"dictionary": "a", "bytes_max": 1}).to_string(), "`bytes_max` is 1"),
         ("find-boxes", grids(json!([])), "setting `grids` is empty"),
         ("find-boxes", grids(json!([anchors[0], anchors[0], anchors[0], anchors[0]])), "there are 4 grids"),
         ("tokenise", json!({"vocabulary": "[PAD]"}).to_string(), "the vocabulary has no line `[UNK]`"),

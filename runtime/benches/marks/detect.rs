@@ -35,7 +35,6 @@ pub(crate) fn finder() -> Result<Finder, Failure> {
         confidence_min: CONFIDENCE_MIN,
         overlap_max: OVERLAP_MAX,
         boxes_max: BOXES_MAX,
-        bytes_max: None,
     })?)
 }
 

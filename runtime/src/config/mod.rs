@@ -16,7 +16,7 @@ pub use input::{Input, Origin};
 pub use objective::Pins;
 pub use pipeline::{Answer, CODECS_DEFAULT, DEADLINE_DEFAULT, Draw, Pipeline};
 pub use read::FILE_BYTES_MAX;
-pub use step::{Links, Runs, Step};
+pub use step::{Links, Module, Runs, Step};
 pub use topology::{Link, Tier, Topology, device_file};
 
 #[cfg(test)]

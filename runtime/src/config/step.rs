@@ -44,18 +44,24 @@ pub enum Runs {
         codebooks: Option<PathBuf>,
     },
     /// A task module, which runs as a whole.
-    Module {
-        /// The name of one that comes with the program, or a file.
-        module: PathBuf,
-        /// Its settings.
-        settings: Map<String, Value>,
-        /// Settings that are the contents of files: of `.json` files what they hold, of others their text.
-        files: BTreeMap<String, PathBuf>,
-        /// What one instance may take.
-        limits: Limits,
-        /// Bytes to which texts that it writes, outputs `u8[bytes]`, are filled up with spaces; none is longer.
-        text_max: usize,
-    },
+    Module(Module),
+}
+
+/// A task module and what it gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Module {
+    /// The name of one that comes with the program, or a file.
+    pub module: PathBuf,
+    /// Its settings.
+    pub settings: Map<String, Value>,
+    /// Settings that are the contents of files: of `.json` files what they hold, of others their text.
+    pub files: BTreeMap<String, PathBuf>,
+    /// ONNX files that it may run, by the names that it knows them by.
+    pub models: BTreeMap<String, PathBuf>,
+    /// What one instance may take.
+    pub limits: Limits,
+    /// Bytes to which texts that it writes, outputs `u8[bytes]`, are filled up with spaces; none is longer.
+    pub text_max: usize,
 }
 
 /// Where the inputs of a step come from: `photo`, an input of the pipeline, or `boxes.count`, an output of a step; of a
@@ -80,6 +86,7 @@ pub(super) struct StepKeys {
     module: Option<PathBuf>,
     settings: Option<Map<String, Value>>,
     files: Option<BTreeMap<String, PathBuf>>,
+    models: Option<BTreeMap<String, PathBuf>>,
     memory: Option<Bytes>,
     time: Option<Time>,
     text_max: Option<Bytes>,
@@ -118,6 +125,7 @@ fn runs(document: &Document<'_>, table: &str, keys: &StepKeys) -> Result<Runs, C
     let of_module = [
         ("settings", keys.settings.is_some()),
         ("files", keys.files.is_some()),
+        ("models", keys.models.is_some()),
         ("memory", keys.memory.is_some()),
         ("time", keys.time.is_some()),
         ("text_max", keys.text_max.is_some()),
@@ -135,16 +143,20 @@ fn runs(document: &Document<'_>, table: &str, keys: &StepKeys) -> Result<Runs, C
         }
         (None, Some(module)) => {
             stray(&of_model, "`model`")?;
-            let file = |(key, file): (&String, &PathBuf)| {
-                Ok((key.clone(), document.resolve_file(&format!("{table}.files.{key}"), file)?))
+            let files = |name: &str, keys: &Option<BTreeMap<String, PathBuf>>| {
+                let file = |(key, file): (&String, &PathBuf)| {
+                    Ok((key.clone(), document.resolve_file(&format!("{table}.{name}.{key}"), file)?))
+                };
+                keys.iter().flatten().map(file).collect::<Result<_, ConfigError>>()
             };
-            Ok(Runs::Module {
+            Ok(Runs::Module(Module {
                 module: found(document, &format!("{table}.module"), module)?,
                 settings: keys.settings.clone().unwrap_or_default(),
-                files: keys.files.iter().flatten().map(file).collect::<Result<_, ConfigError>>()?,
+                files: files("files", &keys.files)?,
+                models: files("models", &keys.models)?,
                 limits: limits(document, table, keys)?,
                 text_max: text_max(document, table, keys)?,
-            })
+            }))
         }
         (model, module) => {
             let given = KEYS.iter().zip([model.is_some(), module.is_some()]);

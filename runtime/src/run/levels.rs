@@ -26,7 +26,7 @@ pub fn codecs(subject: &Subject, pipeline: &Pipeline) -> Vec<Codec> {
         pipeline.codecs.iter().cloned().partition(|codec| matches!(codec, Codec::Features { .. }));
     let named = pipeline.steps.iter().find_map(|step| match &step.runs {
         Runs::Model { codebooks, .. } => codebooks.as_ref(),
-        Runs::Module { .. } => None,
+        Runs::Module(_) => None,
     });
     if subject.steps.codebooks().next().is_some() {
         let all = (1..=LEVELS).map(|level| Codec::Features { level, book: None });

@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use thalweg_codec::Pixels;
 use thalweg_devices::{Model, Port, Shapes};
 use thalweg_modules::random;
-use thalweg_modules::sandbox::{self, Grants, Limits, Machine, Sandbox};
+use thalweg_modules::sandbox::{self, Machine, Sandbox};
 use thalweg_modules::signature::Trust;
 use thalweg_planner::{Bytes, DType, Tensor, TensorId, TensorSpec};
 
 use super::error::StepError;
 use super::{Body, PreparedModule, Steps, inputs, settings};
 use crate::codebook::Codebooks;
-use crate::config::{Input, Links, Pipeline, Runs, Step};
-use crate::module::Found;
-use crate::run::RunError;
+use crate::config::{self, Input, Links, Pipeline, Runs, Step};
+use crate::module::{Found, GivenModel, grants};
+use crate::run::{RunError, read};
 
 /// The seed of inputs that nobody has given.
 const SEED: u64 = 1;
@@ -84,7 +84,7 @@ pub fn load(pipeline: &Pipeline, shapes: &Shapes, trust: Trust) -> Result<Loaded
                 let is_last = at + 1 == pipeline.steps.len();
                 loader.add_model(step, file, codebooks.as_deref(), is_last)?;
             }
-            Runs::Module { module, limits, text_max, .. } => loader.add_module(step, module, limits, *text_max)?,
+            Runs::Module(module) => loader.add_module(step, module)?,
         }
     }
     loader.finish()
@@ -170,15 +170,17 @@ impl Loader<'_> {
         Ok(tensor)
     }
 
-    fn add_module(&mut self, step: &Step, module: &Path, limits: &Limits, text_max: usize) -> Result<(), RunError> {
-        let found = Found::find(module)?;
+    fn add_module(&mut self, step: &Step, given: &config::Module) -> Result<(), RunError> {
+        let found = Found::find(&given.module)?;
         let sandbox = match &self.sandbox {
             Some(sandbox) => sandbox.clone(),
             None => self.sandbox.insert(Sandbox::open(Machine::probe(), self.trust.clone())?).clone(),
         };
-        let loaded = sandbox.load(&found.name, &found.component, &Grants::default(), limits)?;
+        let models = given.models.iter().map(|(part, file)| GivenModel { part: part.clone(), file: file.clone() });
+        let grants = grants(&models.collect::<Vec<_>>())?;
+        let loaded = sandbox.load(&found.name, &found.component, &grants, &given.limits)?;
         let description = loaded.description().clone();
-        let settings = settings::text(step, &description, |cause| self.error(cause))?;
+        let settings = settings::text(&step.name, given, &description, |cause| self.error(cause))?;
         let names: Vec<String> = description.inputs.iter().map(|port| port.name.clone()).collect();
         self.check_ports(step, &names)?;
         let (mut links, mut taken) = (Vec::new(), Vec::new());
@@ -187,17 +189,12 @@ impl Loader<'_> {
             links.push(link);
             taken.push(value);
         }
-        let stage = sandbox::Stage::new(loaded, &settings, *limits)?;
-        let module = PreparedModule::new(&step.name, stage, text_max);
+        let stage = sandbox::Stage::new(loaded, &settings, given.limits)?;
+        let module = PreparedModule::new(&step.name, stage, given.text_max);
         let made = module.run(&taken)?;
         let named = description.outputs.iter().map(|port| port.name.clone());
         let outputs = named.clone().zip(made.iter().map(|tensor| tensor.spec().clone())).collect();
-        let hash = *blake3::Hasher::new()
-            .update(&found.component)
-            .update(settings.as_bytes())
-            .update(&text_max.to_le_bytes())
-            .finalize()
-            .as_bytes();
+        let hash = hash(&found, given, &settings)?;
         let body = Body::Module { module: Arc::new(module), hash };
         let bytes = Bytes(found.component.len() as u64);
         self.steps.add_module(&step.name, body, bytes, &links, taken, outputs);
@@ -354,6 +351,16 @@ impl Loader<'_> {
     fn error(&self, cause: StepError) -> RunError {
         RunError::Steps { file: self.pipeline.file.clone(), cause: Box::new(cause) }
     }
+}
+
+/// Names all that decides what a module does.
+fn hash(found: &Found, given: &config::Module, settings: &str) -> Result<[u8; 32], RunError> {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&found.component).update(settings.as_bytes()).update(&given.text_max.to_le_bytes());
+    for (part, file) in &given.models {
+        hash.update(part.as_bytes()).update(&read(file)?);
+    }
+    Ok(*hash.finalize().as_bytes())
 }
 
 fn is_photo(spec: &TensorSpec) -> bool {

@@ -4,23 +4,23 @@ use serde_json::Value;
 use thalweg_modules::sandbox::Description;
 
 use super::error::StepError;
-use crate::config::{Runs, Step};
+use crate::config::Module;
 use crate::run::{RunError, read};
 
-/// The settings of a step as JSON; `wrong` makes an error of what does not fit together.
+/// The settings of a module as JSON; `wrong` makes an error of what does not fit together.
 ///
 /// What a `.json` file holds is taken as it is. The text of another one is the setting, or, where the module wants a
 /// list, each of its lines.
 pub(super) fn text(
-    step: &Step,
+    step: &str,
+    given: &Module,
     description: &Description,
     wrong: impl Fn(StepError) -> RunError,
 ) -> Result<String, RunError> {
-    let Runs::Module { settings, files, .. } = &step.runs else { return Ok("{}".to_owned()) };
-    let mut settings = settings.clone();
-    for (key, file) in files {
+    let mut settings = given.settings.clone();
+    for (key, file) in &given.files {
         let refused = |what, cause: String| {
-            let (step, key, file) = (step.name.clone(), key.clone(), file.display().to_string());
+            let (step, key, file) = (step.to_owned(), key.clone(), file.display().to_string());
             wrong(StepError::Setting { step, key, file, what, cause })
         };
         let bytes = read(file)?;
@@ -32,7 +32,7 @@ pub(super) fn text(
             if wants == "array" { text.lines().map(Value::from).collect() } else { Value::from(text) }
         };
         if settings.insert(key.clone(), value).is_some() {
-            return Err(wrong(StepError::Twice { step: step.name.clone(), key: key.clone() }));
+            return Err(wrong(StepError::Twice { step: step.to_owned(), key: key.clone() }));
         }
     }
     Ok(Value::Object(settings).to_string())

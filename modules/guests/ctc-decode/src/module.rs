@@ -5,7 +5,7 @@
 //! `u8[bytes]`.
 
 use serde::{Deserialize, Serialize};
-use thalweg_guest::{DType, Description, Failure, Module, Port, TEXT_BYTES_MAX, Tensor};
+use thalweg_guest::{DType, Description, Failure, Module, Port, Tensor};
 
 use crate::{Dictionary, Scores, decode};
 
@@ -17,10 +17,6 @@ const SCHEMA: &str = r#"{
     "scores": {
       "enum": ["probabilities", "logits"], "default": "probabilities",
       "description": "whether the model ends with a softmax"
-    },
-    "bytes_max": {
-      "type": "integer", "minimum": 2, "maximum": 16777216,
-      "description": "the text is filled up with spaces to this length, as links need it; without it nothing is"
     }
   },
   "required": ["dictionary"],
@@ -35,7 +31,6 @@ struct Settings {
     space: bool,
     #[serde(default)]
     scores: Scores,
-    bytes_max: Option<usize>,
 }
 
 fn yes() -> bool {
@@ -47,7 +42,6 @@ fn yes() -> bool {
 pub struct CtcDecode {
     dictionary: Dictionary,
     scores: Scores,
-    bytes_max: Option<usize>,
 }
 
 /// A line in the text.
@@ -71,12 +65,8 @@ impl Module for CtcDecode {
 
     fn configure(settings: &str) -> Result<Self, Failure> {
         let settings: Settings = serde_json::from_str(settings).map_err(Failure::settings)?;
-        let Settings { scores, bytes_max, .. } = settings;
-        if let Some(bytes) = bytes_max.filter(|bytes| !(2..=TEXT_BYTES_MAX).contains(bytes)) {
-            return Err(Failure::Settings(format!("`bytes_max` is {bytes}: it takes 2 to {TEXT_BYTES_MAX}")));
-        }
         let dictionary = Dictionary::read(&settings.dictionary, settings.space).map_err(Failure::settings)?;
-        Ok(Self { dictionary, scores, bytes_max })
+        Ok(Self { dictionary, scores: settings.scores })
     }
 
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
@@ -98,7 +88,7 @@ impl Module for CtcDecode {
         };
         let read: Vec<Read> = (0..lines).map(read).collect::<Result<_, Failure>>()?;
         let text = serde_json::to_vec(&read).map_err(|error| Failure::Inner(error.to_string()))?;
-        Ok(vec![Tensor::from_text(text, self.bytes_max)?])
+        Ok(vec![Tensor::from_bytes(text)?])
     }
 }
 

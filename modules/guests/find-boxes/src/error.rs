@@ -1,7 +1,5 @@
 //! Why no boxes could be found.
 
-use thalweg_guest::TEXT_BYTES_MAX;
-
 /// What is wrong with settings or outputs. Each message says what to do. All counts begin at 0.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FindError {
@@ -20,12 +18,6 @@ pub enum FindError {
         value: usize,
         /// The most it takes.
         max: usize,
-    },
-    /// A length of the text outside its range.
-    #[error("setting `bytes_max` is {value}: it takes 2 to {TEXT_BYTES_MAX} bytes")]
-    BytesMax {
-        /// Its value.
-        value: usize,
     },
     /// A list that must not be empty.
     #[error("setting `{name}` is empty: give those that the model was trained with")]

@@ -178,7 +178,6 @@ mod tests {
             refused(Settings { input: [70_000, 1], ..settings() }).starts_with("setting `input` is [70000.0, 1.0]")
         );
         assert!(refused(Settings { photo: Some([0, 9]), ..settings() }).starts_with("setting `photo` is [0.0, 9.0]"));
-        assert!(refused(Settings { bytes_max: Some(1), ..settings() }).starts_with("setting `bytes_max` is 1"));
         assert!(refused(Settings { boxes_max: 0, ..settings() }).starts_with("setting `boxes_max` is 0"));
     }
 

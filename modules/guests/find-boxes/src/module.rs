@@ -63,10 +63,6 @@ const SCHEMA: &str = r#"{
     "boxes_max": {
       "type": "integer", "minimum": 1, "maximum": 1024, "default": 300,
       "description": "rows of the output; of more boxes, the most confident are kept"
-    },
-    "bytes_max": {
-      "type": "integer", "minimum": 2, "maximum": 16777216,
-      "description": "the text is filled up with spaces to this length, as links need it; without it nothing is"
     }
   },
   "required": ["grids", "labels", "input"],
@@ -80,7 +76,6 @@ pub struct FindBoxes {
     heads: usize,
     layout: Layout,
     boxes_max: usize,
-    bytes_max: Option<usize>,
 }
 
 impl Module for FindBoxes {
@@ -100,12 +95,12 @@ impl Module for FindBoxes {
 
     fn configure(settings: &str) -> Result<Self, Failure> {
         let settings: Settings = serde_json::from_str(settings).map_err(Failure::settings)?;
-        let &Settings { layout, boxes_max, bytes_max, .. } = &settings;
+        let &Settings { layout, boxes_max, .. } = &settings;
         let heads = settings.grids.len();
         if heads > HEADS.len() {
             return Err(Failure::Settings(format!("there are {heads} grids, more than {} heads", HEADS.len())));
         }
-        Ok(Self { finder: Finder::new(settings).map_err(Failure::settings)?, heads, layout, boxes_max, bytes_max })
+        Ok(Self { finder: Finder::new(settings).map_err(Failure::settings)?, heads, layout, boxes_max })
     }
 
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
@@ -136,10 +131,7 @@ impl Module for FindBoxes {
         }
         rows.resize(NUMBERS * self.boxes_max, 0.0);
         let text = serde_json::to_vec(&found).map_err(|error| Failure::Inner(error.to_string()))?;
-        Ok(vec![
-            Tensor::from_text(text, self.bytes_max)?,
-            Tensor::from_f32(&[self.boxes_max as u64, NUMBERS as u64], &rows)?,
-        ])
+        Ok(vec![Tensor::from_bytes(text)?, Tensor::from_f32(&[self.boxes_max as u64, NUMBERS as u64], &rows)?])
     }
 }
 

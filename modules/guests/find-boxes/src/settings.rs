@@ -1,7 +1,6 @@
 //! What a detector was trained with, and which boxes are wanted.
 
 use serde::{Deserialize, Serialize};
-use thalweg_guest::TEXT_BYTES_MAX;
 
 use crate::FindError;
 
@@ -38,9 +37,6 @@ pub struct Settings {
     /// The most boxes that are returned, from 1 to 1024: of more, the most confident.
     #[serde(default = "boxes_max")]
     pub boxes_max: usize,
-    /// The bytes that boxes take as text, filled up with spaces; without it as many as they need.
-    #[serde(default)]
-    pub bytes_max: Option<usize>,
 }
 
 /// One output.
@@ -107,9 +103,6 @@ impl Settings {
         }
         if !(1..=BOXES_MAX).contains(&self.boxes_max) {
             return Err(FindError::BoxesMax { value: self.boxes_max, max: BOXES_MAX });
-        }
-        if let Some(value) = self.bytes_max.filter(|value| !(2..=TEXT_BYTES_MAX).contains(value)) {
-            return Err(FindError::BytesMax { value });
         }
         let size = |place: String, sides: [f32; 2]| {
             let allowed = |side: &f32| *side > 0.0 && *side <= SIDE_MAX;

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_devices::{Model, Port};
+use thalweg_devices::{Model, Port, StageError};
 use thalweg_planner::{Bytes, Graph, Layer, Macs, OpClass, Pin, Tensor, TensorCost, TensorId, TensorSpec};
 
 use crate::codebook::{Codebooks, CutBooks};
@@ -236,6 +236,23 @@ impl Steps {
             [Step { body: Body::Model { model, graph, .. }, .. }] => Some((model, graph)),
             _ => None,
         }
+    }
+
+    /// The model of the step of this name, and its description.
+    pub fn model_of(&self, step: &str) -> Option<(&Model, &Graph)> {
+        self.steps.iter().find(|known| known.name == step).and_then(|step| match &step.body {
+            Body::Model { model, graph, .. } => Some((model, graph)),
+            Body::Module { .. } => None,
+        })
+    }
+
+    /// What makes the inputs of the model of a step from those of the pipeline: all steps before it.
+    pub fn before(&self, step: &str) -> Option<Result<Part, StageError>> {
+        let step = self.steps.iter().find(|known| known.name == step)?;
+        let Body::Model { graph, .. } = &step.body else { return None };
+        let gives: Vec<TensorId> = graph.inputs.iter().filter_map(|own| step.tensors[*own]).collect();
+        let layers: Vec<usize> = (0..step.layers.start).collect();
+        Some(self.part(&layers, &self.graph.inputs, &gives))
     }
 
     /// Inputs, and what modules alone have made of them: no model has taken anything away from these.

@@ -34,7 +34,7 @@ async fn a_split_run_is_as_accurate_as_the_whole() {
     let plan = evaluate(&graph, &topology, &placement, 0).expect("a placement");
     let mut deployment = Deployment::start(&subject, &graph, &topology, &places).expect("three nodes");
     let id = deployment.install(&plan).expect("three parts");
-    let whole = subject.only_model().expect("one model").0.whole().expect("the whole model");
+    let whole = subject.model(None).expect("one model").0.whole().expect("the whole model");
 
     let spec = &subject.steps.inputs()[0].spec;
     let (mut photos, mut right_whole, mut right_split) = (0, 0, 0);

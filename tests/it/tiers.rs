@@ -43,7 +43,7 @@ impl Bench {
         let reference = this_machine().expect("this machine can be measured");
         let graph = priced_graph(&subject, &[], codecs);
         let topology = priced_topology(&places, &reference, Speed::Shown);
-        let whole = subject.only_model().expect("one model").0.whole().and_then(|whole| whole.run(&subject.inputs));
+        let whole = subject.model(None).expect("one model").0.whole().and_then(|whole| whole.run(&subject.inputs));
         let whole = whole.expect("the whole model runs");
         Self { subject, graph, places, topology, whole }
     }
@@ -73,7 +73,7 @@ impl Bench {
 async fn three_nodes_answer_what_the_whole_model_answers() {
     for file in SMALL {
         let bench = Bench::loopback(file);
-        let inside = cuts(bench.subject.only_model().expect("one model").0, &bench.graph, LIVE_MAX);
+        let inside = cuts(bench.subject.model(None).expect("one model").0, &bench.graph, LIVE_MAX);
         let mut ats: Vec<usize> = (0..PLACES).map(|index| inside[index * inside.len() / PLACES].at).collect();
         ats.extend([0, bench.graph.layers.len()]);
         ats.sort_unstable();

@@ -11,6 +11,7 @@ use thalweg_planner::Tensor;
 use super::Sample;
 use crate::config::Origin;
 use crate::run::{RunError, Subject, read};
+use crate::steps::Part;
 
 /// A sample in a folder. Two are the same if their contents are.
 #[derive(Debug, Clone)]
@@ -22,14 +23,16 @@ pub struct SampleFile {
     /// The file for each input; `None` where the pipeline's own input is taken.
     files: Vec<Option<PathBuf>>,
     makers: Arc<Vec<Maker>>,
+    /// The steps before the model that is calibrated; none where it is alone.
+    before: Option<Arc<Part>>,
 }
 
 /// How one input of the model is made.
 #[derive(Debug)]
 struct Maker {
     port: Port,
-    /// How pixels become numbers, where the input may be a photo.
-    normalise: Normalise,
+    /// How pixels become numbers, where the input may be a photo; none where it is the bytes of a file.
+    normalise: Option<Normalise>,
     /// What is taken where a sample has no file for it.
     otherwise: Option<Tensor>,
 }
@@ -58,27 +61,36 @@ impl Sample for SampleFile {
                 Err(RunError::MissingSample { sample: self.name.clone().into(), input: maker.port.name.clone() })
             }
         };
-        self.makers.iter().zip(&self.files).map(input).collect()
+        let made: Vec<Tensor> = self.makers.iter().zip(&self.files).map(input).collect::<Result<_, RunError>>()?;
+        Ok(match &self.before {
+            Some(before) => before.run(&made)?,
+            None => made,
+        })
     }
 }
 
 impl Maker {
     fn tensor(&self, file: &Path) -> Result<Tensor, RunError> {
         let (bytes, name) = (read(file)?, file.display().to_string());
+        let Some(normalise) = self.normalise else { return Ok(Tensor::from_bytes(bytes)) };
         if is_photo(file) {
-            return Ok(self.normalise.tensor(&Photo::decode(&bytes, &name)?, &self.port.spec)?);
+            return Ok(normalise.tensor(&Photo::decode(&bytes, &name)?, &self.port.spec)?);
         }
         Ok(numpy::read(&bytes, &name, Some(&self.port.spec))?)
     }
 }
 
-/// The samples in `folder`, by name.
+/// The samples in `folder`, by name, for a model of the subject: the one that is alone, or that of `step`, which gets what
+/// the steps before it make of them.
 ///
 /// A file `.jpg`, `.jpeg`, `.png` or `.npy` fills the only input, or of several the pipeline's only photo. A folder
 /// holds files called after inputs, `/` and `:` in names written as `_`. Other files, and what begins with a dot, are
-/// left out. Photos become numbers as the pipeline says; without one, pixels become 0 to 1.
-pub fn sample_files(folder: &Path, subject: &Subject) -> Result<Vec<SampleFile>, RunError> {
+/// left out. Photos become numbers as the pipeline says; without one, pixels become 0 to 1. Where the pipeline takes the
+/// bytes of a file or a text, any file is a sample.
+pub fn sample_files(folder: &Path, subject: &Subject, step: Option<&str>) -> Result<Vec<SampleFile>, RunError> {
     let makers = Arc::new(makers(subject));
+    let before = step.and_then(|step| subject.steps.before(step)).transpose()?.map(Arc::new);
+    let takes_any = matches!(makers[..], [Maker { normalise: None, .. }]);
     let unreadable = |cause| RunError::Unreadable { file: folder.to_owned(), cause };
     let mut entries: Vec<PathBuf> = fs::read_dir(folder)
         .map_err(unreadable)?
@@ -94,7 +106,7 @@ pub fn sample_files(folder: &Path, subject: &Subject) -> Result<Vec<SampleFile>,
         }
         let files: Vec<Option<PathBuf>> = if path.is_dir() {
             makers.iter().map(|maker| file_of(&path, &maker.port.name)).collect()
-        } else if is_photo(&path) || has_extension(&path, "npy") {
+        } else if takes_any || is_photo(&path) || has_extension(&path, "npy") {
             let only = only_input(subject, &path).ok_or_else(|| RunError::WhichInput { file: path.clone() })?;
             (0..makers.len()).map(|at| (at == only).then(|| path.clone())).collect()
         } else {
@@ -105,7 +117,7 @@ pub fn sample_files(folder: &Path, subject: &Subject) -> Result<Vec<SampleFile>,
             return Err(RunError::MissingSample { sample: path, input: maker.port.name.clone() });
         }
         let content = content(&files)?;
-        samples.push(SampleFile { name, content, files, makers: makers.clone() });
+        samples.push(SampleFile { name, content, files, makers: makers.clone(), before: before.clone() });
     }
     if samples.is_empty() {
         return Err(RunError::NoSamples { folder: folder.to_owned() });
@@ -118,8 +130,9 @@ fn makers(subject: &Subject) -> Vec<Maker> {
     let maker = |(at, port): (usize, &Port)| {
         let origin = origin(subject, port);
         let normalise = match origin {
-            Some(Origin::Photo { normalise, .. }) => *normalise,
-            _ => Normalise { mean: [0.0; 3], scale: [255.0; 3], layout: layout(port) },
+            Some(Origin::Photo { normalise, .. }) => Some(*normalise),
+            Some(Origin::File { .. } | Origin::Text { .. }) => None,
+            _ => Some(Normalise { mean: [0.0; 3], scale: [255.0; 3], layout: layout(port) }),
         };
         // An input that a pipeline makes from nothing, such as a state of zeros, need not be in every sample.
         let made = matches!(origin, Some(Origin::Zeros | Origin::Random { .. } | Origin::Npy { .. }));

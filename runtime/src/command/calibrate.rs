@@ -19,7 +19,7 @@ use crate::calibrate::{
     sample_files, worthwhile,
 };
 use crate::codebook::Codebooks;
-use crate::config::{Runs, Step};
+use crate::config::Runs;
 use crate::run::{RunError, Subject, read};
 use crate::show::{Progress, books_table, rate_chart};
 
@@ -30,6 +30,9 @@ pub(super) struct CalibrateArgs {
     /// Fix the shape of an input, such as x=1,3,224,224. May be given for each input.
     #[arg(long = "shape", value_name = "NAME=SIZES", value_parser = parse_shape)]
     shapes: Vec<(String, Vec<usize>)>,
+    /// Of a pipeline with several steps: the one whose model is calibrated, on what the steps before it make of the samples.
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
     /// Samples to fit to: photos, .npy files, or a folder for each sample with a file for each input. Every third is
     /// held out and measured. Without it, what the file has already is shown.
     #[arg(long, value_name = "FOLDER")]
@@ -75,8 +78,8 @@ pub(super) struct CalibrateArgs {
 pub(super) fn calibrate(args: &CalibrateArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.report.as_deref().map_or(Ok(()), check_writable)?;
     let subject = load(&args.target, &args.shapes.iter().cloned().collect(), Trust::own())?;
-    let (model, graph) = subject.only_model()?;
-    let file = args.output.clone().unwrap_or_else(|| beside(&args.target, &subject));
+    let (model, graph) = subject.model(args.step.as_deref())?;
+    let file = args.output.clone().unwrap_or_else(|| beside(&args.target, args.step.as_deref(), &subject));
     let (books, notes) = match &args.samples {
         Some(folder) => made(args, &subject, folder, &file)?,
         None if !file.exists() => return Err(RunError::NothingKept { file }),
@@ -96,14 +99,14 @@ pub(super) fn calibrate(args: &CalibrateArgs, out: &mut dyn Write) -> Result<(),
 }
 
 /// The file for a model's codebooks: beside the pipeline, or beside the model where there is none.
-fn beside(target: &Path, subject: &Subject) -> PathBuf {
-    let runs = subject.pipeline.as_ref().map(|pipeline| (&pipeline.file, &pipeline.steps[..]));
-    let (place, model) = match runs {
-        Some((pipeline, [Step { runs: Runs::Model { file, .. }, .. }])) => (pipeline.as_path(), file.as_path()),
-        _ => (target, target),
+fn beside(target: &Path, step: Option<&str>, subject: &Subject) -> PathBuf {
+    let Some(pipeline) = &subject.pipeline else { return target.with_extension("codebook") };
+    let named = pipeline.steps.iter().find(|known| step.is_none_or(|step| known.name == step));
+    let stem = match named.map(|step| &step.runs) {
+        Some(Runs::Model { file, .. }) => file.file_stem(),
+        _ => None,
     };
-    let stem = model.file_stem().unwrap_or_default();
-    place.with_file_name(stem).with_added_extension("codebook")
+    pipeline.file.with_file_name(stem.unwrap_or_default()).with_added_extension("codebook")
 }
 
 /// The codebooks of all cuts that were asked for, and what people should know of how they came about.
@@ -114,10 +117,11 @@ fn made(
     file: &Path,
 ) -> Result<(Codebooks, Vec<String>), RunError> {
     check_writable(file)?;
-    let (model, graph) = subject.only_model()?;
-    let samples = sample_files(folder, subject)?;
+    let (model, graph) = subject.model(args.step.as_deref())?;
+    let step = args.step.as_deref();
+    let samples = sample_files(folder, subject, step)?;
     let split = match &args.measure {
-        Some(measured) => Split::apart(samples, sample_files(measured, subject)?),
+        Some(measured) => Split::apart(samples, sample_files(measured, subject, step)?),
         None => Split::thirds(samples),
     };
     let (fitted, held) = (split.fitting.all().len(), split.held.all().len());
@@ -148,7 +152,7 @@ fn made(
     };
     let mut kept = Kept::open(file, model, wanted, args.fresh)?;
     let notes = notes(&places, &split, &kept);
-    measure_rivals(subject, &split, judge.as_ref(), args.labels.is_some(), &options, &mut kept)?;
+    measure_rivals(args, subject, &split, judge.as_ref(), &options, &mut kept)?;
     let missing: Vec<&Separator> = places.cuts.iter().filter(|place| !kept.has(place.at)).collect();
     for (at, place) in missing.iter().enumerate() {
         let after = place.at.checked_sub(1).map_or("the input", |last| graph.layers[last].name.as_str());
@@ -160,7 +164,7 @@ fn made(
 }
 
 fn places(args: &CalibrateArgs, subject: &Subject) -> Result<Places, RunError> {
-    let (model, graph) = subject.only_model()?;
+    let (model, graph) = subject.model(args.step.as_deref())?;
     if !args.at.is_empty() {
         return named(model, graph, &args.at);
     }
@@ -190,21 +194,24 @@ fn notes(places: &Places, split: &Split<SampleFile>, kept: &Kept) -> Vec<String>
 
 /// Pictures of the input, and the accuracy without coding, where the file has neither.
 fn measure_rivals(
+    args: &CalibrateArgs,
     subject: &Subject,
     split: &Split<SampleFile>,
     judge: &dyn Judge,
-    labelled: bool,
     options: &Options,
     kept: &mut Kept,
 ) -> Result<(), RunError> {
-    let has_pictures = subject.photos.is_empty() || !kept.books().rivals.is_empty();
-    let has_accuracy = !labelled || kept.books().accuracy.is_some();
+    let (model, _) = subject.model(args.step.as_deref())?;
+    // What goes into a step is no photo of the pipeline's.
+    let photos = if args.step.is_some() { &[][..] } else { &subject.photos };
+    let has_pictures = photos.is_empty() || !kept.books().rivals.is_empty();
+    let has_accuracy = args.labels.is_none() || kept.books().accuracy.is_some();
     if has_pictures && has_accuracy {
         return Ok(());
     }
     let progress = Progress::start("pictures of the input");
     let set = |done, total| progress.set(done, total);
-    let (accuracy, rivals) = rivals(subject.only_model()?.0, &subject.photos, &split.held, judge, options, &set)?;
+    let (accuracy, rivals) = rivals(model, photos, &split.held, judge, options, &set)?;
     kept.note(|books| {
         books.accuracy = accuracy;
         books.rivals = rivals;
@@ -229,7 +236,8 @@ fn fingerprint(
     if let Some(labels) = &args.labels {
         hash.update(blake3::hash(&read(labels)?).as_bytes());
     }
-    let settings = (judge, args.effort, args.measured_max, fit::Options::DEFAULT, SampleFile::making(subject));
+    let before = args.step.as_ref().map(|step| (step, subject.steps.hash()));
+    let settings = (judge, args.effort, args.measured_max, fit::Options::DEFAULT, SampleFile::making(subject), before);
     hash.update(format!("{settings:?}").as_bytes());
     Ok(hash.finalize().to_hex().to_string())
 }

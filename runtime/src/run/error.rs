@@ -20,7 +20,7 @@ use crate::identity::IdentityError;
 use crate::link::LinkError;
 use crate::node::{NodeError, RequestError};
 use crate::run::study::KnobError;
-use crate::steps::{ModuleFault, StepError};
+use crate::steps::{ModuleFault, PartError, StepError};
 
 /// Why a command ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +76,17 @@ pub enum RunError {
     #[error("{}: {cause}", file.display())]
     Steps { file: PathBuf, cause: Box<StepError> },
     #[error(transparent)]
+    Part(Box<PartError>),
+    #[error(transparent)]
     LongText(Box<ModuleFault>),
-    #[error("{name} has several steps: give one of its models by itself, as an ONNX file or a pipeline with `model`")]
-    SeveralSteps { name: String },
+    #[error(
+        "{}: --shape fixes inputs of a model that is alone; here shapes are those of what is linked: write `shape` in an \
+         [[input]] instead",
+        file.display()
+    )]
+    ShapesOfSteps { file: PathBuf },
+    #[error("{name} has several steps: name one that is a model with --step, which are {known}")]
+    WhichStep { name: String, known: String },
     #[error("{name} does not say what is drawn: add [draw] to its pipeline, with a photo and boxes")]
     NothingToDraw { name: String },
     #[error("{wrong} of {cuts} cuts of {model} do not give what the whole gives: see the list above")]
@@ -181,6 +189,16 @@ pub enum RunError {
     Runtime(io::Error),
 }
 
+impl From<PartError> for RunError {
+    fn from(error: PartError) -> Self {
+        match error {
+            PartError::Stage(error) => error.into(),
+            PartError::Module(fault) => fault.into(),
+            missing @ PartError::Missing { .. } => Self::Part(Box::new(missing)),
+        }
+    }
+}
+
 impl From<ModuleFault> for RunError {
     fn from(fault: ModuleFault) -> Self {
         match fault {
@@ -221,9 +239,10 @@ impl RunError {
             | Self::NoSuchInput { .. }
             | Self::MissingInput { .. }
             | Self::Steps { .. }
+            | Self::ShapesOfSteps { .. }
             | Self::LongText(_)
             | Self::NothingToDraw { .. }
-            | Self::SeveralSteps { .. }
+            | Self::WhichStep { .. }
             | Self::NoSuchOutput { .. }
             | Self::WhichOutput { .. }
             | Self::Unwritable { .. }
@@ -258,6 +277,7 @@ impl RunError {
             | Self::Key { .. }
             | Self::NoTopology => 2,
             Self::Stage(_)
+            | Self::Part(_)
             | Self::Identity(_)
             | Self::Link(_)
             | Self::Node(_)

@@ -11,7 +11,7 @@ use thalweg_planner::{Graph, Tensor, TensorId};
 use super::answer::Scores;
 use super::error::RunError;
 use crate::config::{DEADLINE_DEFAULT, Pipeline};
-use crate::steps::{self, Drawn, Loaded, Steps};
+use crate::steps::{self, Body, Drawn, Loaded, Steps};
 
 /// A pipeline and its inputs, ready to be planned and run.
 #[derive(Debug)]
@@ -55,9 +55,14 @@ impl Subject {
         Ok(Self { name, pipeline, steps, scores, inputs, photos, input_time, drawn })
     }
 
-    /// The model and its description, for what can be done with one model only.
-    pub fn only_model(&self) -> Result<(&Model, &Graph), RunError> {
-        self.steps.only_model().ok_or_else(|| RunError::SeveralSteps { name: self.name.clone() })
+    /// The model of a step and its description; without a name, of a model that is alone.
+    pub fn model(&self, step: Option<&str>) -> Result<(&Model, &Graph), RunError> {
+        let found = step.map_or_else(|| self.steps.only_model(), |step| self.steps.model_of(step));
+        found.ok_or_else(|| {
+            let models = self.steps.all().iter().filter(|step| matches!(step.body, Body::Model { .. }));
+            let known = models.map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
+            RunError::WhichStep { name: self.name.clone(), known }
+        })
     }
 
     /// How long a request may take.

@@ -78,6 +78,9 @@ pub fn load(pipeline: &Pipeline, shapes: &Shapes, trust: Trust) -> Result<Loaded
         photos: Vec::new(),
         input_time: Duration::ZERO,
     };
+    if !shapes.is_empty() && !matches!(&pipeline.steps[..], [Step { links: Links::SameNames, .. }]) {
+        return Err(RunError::ShapesOfSteps { file: pipeline.file.clone() });
+    }
     for (at, step) in pipeline.steps.iter().enumerate() {
         match &step.runs {
             Runs::Model { file, codebooks } => {
@@ -178,7 +181,8 @@ impl Loader<'_> {
         };
         let models = given.models.iter().map(|(part, file)| GivenModel { part: part.clone(), file: file.clone() });
         let grants = grants(&models.collect::<Vec<_>>())?;
-        let loaded = sandbox.load(&found.name, &found.component, &grants, &given.limits)?;
+        let name = format!("{} of step \"{}\"", found.name, step.name);
+        let loaded = sandbox.load(&name, &found.component, &grants, &given.limits)?;
         let description = loaded.description().clone();
         let settings = settings::text(&step.name, given, &description, |cause| self.error(cause))?;
         let names: Vec<String> = description.inputs.iter().map(|port| port.name.clone()).collect();

@@ -44,6 +44,10 @@ pub(crate) fn to_engine(tensor: &Tensor, datum: DatumType) -> TractResult<Engine
     if bytes.len() != tensor.data().len() {
         bail!("{} bytes do not fill a tensor of {datum:?}", tensor.data().len());
     }
+    // To the engine they are Rust's, of which only 0 and 1 exist. Modules and networks may have sent any.
+    if datum == DatumType::Bool && tensor.data().iter().any(|byte| *byte > 1) {
+        bail!("a boolean is neither 0 nor 1");
+    }
     bytes.copy_from_slice(tensor.data());
     if datum == DatumType::TDim { Ok(made.cast_to::<TDim>()?.into_owned()) } else { Ok(made) }
 }

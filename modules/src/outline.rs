@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
-use thalweg_planner::Tensor;
+use thalweg_planner::{DType, Tensor};
 
 use crate::ModuleError;
 
@@ -25,6 +25,9 @@ type Point = [f32; 2];
 pub fn outlined(photo: &Tensor, boxes: &Tensor) -> Result<Vec<u8>, ModuleError> {
     let undrawable = || ModuleError::Undrawable { photo: photo.spec().clone(), boxes: boxes.spec().clone() };
     let [height, width, 3] = photo.spec().shape[..] else { return Err(undrawable()) };
+    if photo.spec().dtype != DType::U8 {
+        return Err(undrawable());
+    }
     let [_, numbers @ (6 | 9)] = boxes.spec().shape[..] else { return Err(undrawable()) };
     let sides = u32::try_from(width).ok().zip(u32::try_from(height).ok());
     let canvas = sides.and_then(|(width, height)| RgbImage::from_raw(width, height, photo.data().to_vec()));
@@ -86,7 +89,7 @@ fn line(canvas: &mut RgbImage, from: Point, to: Point, reach: f32, colour: Rgb<u
 mod tests {
     #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
-    use thalweg_planner::{DType, TensorSpec};
+    use thalweg_planner::TensorSpec;
 
     use super::*;
 

@@ -14,6 +14,7 @@ mod load;
 mod module;
 mod part;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,10 @@ pub struct Steps {
     graph: Graph,
     /// Of each tensor of the graph, whether it can cross a link.
     travels: Vec<bool>,
+    /// Tensors that are texts, filled up with spaces.
+    texts: BTreeSet<TensorId>,
+    /// Of each layer, whether an answer needs it.
+    needed: Vec<bool>,
     /// The tensors of [`Graph::inputs`], with the pipeline's names for them.
     inputs: Vec<Port>,
     /// The tensors of [`Graph::outputs`], with the pipeline's names for them.
@@ -85,7 +90,9 @@ impl Steps {
     /// No step yet, only what the pipeline takes.
     fn new() -> Self {
         let graph = Graph::default();
-        Self { steps: Vec::new(), graph, travels: Vec::new(), inputs: Vec::new(), outputs: Vec::new() }
+        let (texts, needed) = (BTreeSet::new(), Vec::new());
+        let (steps, travels, inputs, outputs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { steps, graph, travels, texts, needed, inputs, outputs }
     }
 
     /// A tensor that the pipeline takes.
@@ -150,6 +157,9 @@ impl Steps {
     ) {
         let made = outputs.into_iter().map(|(port, spec)| self.add_tensor(format!("{name}.{port}"), spec, true));
         let outputs: Vec<TensorId> = made.collect();
+        if let Body::Module { module, .. } = &body {
+            self.texts.extend(outputs.iter().zip(module.texts()).filter(|(_, is_text)| *is_text).map(|(at, _)| *at));
+        }
         let at = self.graph.layers.len();
         self.graph.layers.push(Layer {
             name: name.to_owned(),
@@ -178,7 +188,9 @@ impl Steps {
         let named: Vec<(String, TensorId)> = match &last.body {
             Body::Model { model, .. } => {
                 let ports = model.outputs().iter();
-                ports.filter_map(|port| Some((port.name.clone(), last.tensors[port.tensor]?))).collect()
+                let called =
+                    |port: &str| if last.name.is_empty() { port.to_owned() } else { format!("{}.{port}", last.name) };
+                ports.filter_map(|port| Some((called(&port.name), last.tensors[port.tensor]?))).collect()
             }
             Body::Module { .. } => {
                 let writes = self.graph.layers[last.layers.clone()].iter().flat_map(|layer| layer.writes.clone());
@@ -213,9 +225,39 @@ impl Steps {
         &self.outputs
     }
 
+    /// What a module has written into an answer, without the spaces at its end; none where that is no text.
+    pub fn text<'t>(&self, port: &Port, answer: &'t Tensor) -> Option<&'t str> {
+        let text = self.texts.contains(&port.tensor).then(|| str::from_utf8(answer.data()).ok())??;
+        Some(text.trim_end_matches(' '))
+    }
+
+    /// Finds out what the answers need: the name of the last step that they do not, if there is one. Layers that they do not
+    /// need are part of the graph, but cost nothing, because nothing runs them.
+    fn settle(&mut self) -> Option<String> {
+        let mut wanted = vec![false; self.graph.tensors.len()];
+        self.graph.outputs.iter().for_each(|output| wanted[*output] = true);
+        self.needed = vec![false; self.graph.layers.len()];
+        for (at, layer) in self.graph.layers.iter_mut().enumerate().rev() {
+            self.needed[at] = layer.writes.iter().any(|tensor| wanted[*tensor]);
+            if self.needed[at] {
+                layer.reads.iter().for_each(|tensor| wanted[*tensor] = true);
+            } else {
+                (layer.macs, layer.weights) = (Macs(0), Bytes(0));
+            }
+        }
+        let unneeded = |step: &&Step| !self.needed[step.layers.clone()].contains(&true);
+        self.steps.iter().rev().find(unneeded).map(|step| step.name.clone())
+    }
+
     /// Whether a tensor can cross a link.
     pub fn travels(&self, tensor: TensorId) -> bool {
         self.travels.get(tensor).copied().unwrap_or_default()
+    }
+
+    /// Whether a module makes a tensor.
+    pub fn is_of_module(&self, tensor: TensorId) -> bool {
+        let modules = self.graph.layers.iter().filter(|layer| layer.op == MODULE_OP);
+        modules.into_iter().any(|layer| layer.writes.contains(&tensor))
     }
 
     /// What a tensor was when the pipeline was loaded; none where it is inside of a step.
@@ -233,7 +275,11 @@ impl Steps {
     /// The model, where it is alone.
     pub fn only_model(&self) -> Option<(&Model, &Graph)> {
         match &self.steps[..] {
-            [Step { body: Body::Model { model, graph, .. }, .. }] => Some((model, graph)),
+            [Step { body: Body::Model { model, graph, .. }, tensors, .. }] => {
+                // Two inputs of it may be one of the pipeline's: then numbers differ.
+                let is_same = tensors.iter().enumerate().all(|(own, of_graph)| *of_graph == Some(own));
+                is_same.then_some((model, graph))
+            }
             _ => None,
         }
     }
@@ -317,6 +363,9 @@ impl Steps {
                 (_, StepTime::Module(time)) => layers.iter_mut().for_each(|layer| layer.reference = *time),
                 (Body::Module { .. }, StepTime::Model(_)) => {}
             }
+        }
+        for (layer, _) in graph.layers.iter_mut().zip(&self.needed).filter(|(_, needed)| !**needed) {
+            layer.reference = Duration::ZERO;
         }
         graph
     }

@@ -1,6 +1,7 @@
 //! The command line from the outside: what it prints, what it refuses, and that no bytes can break it.
 
 mod works;
+mod steps;
 mod study;
 mod shown;
 mod refused_model;

@@ -86,7 +86,7 @@ pub(super) fn calibrate(args: &CalibrateArgs, out: &mut dyn Write) -> Result<(),
         None => (Kept::read(&file, model)?, Vec::new()),
     };
     if let Some(report) = &args.report {
-        write_file(report, &rate_chart(&subject.name, &books, graph))?;
+        write_file(report, rate_chart(&subject.name, &books, graph))?;
     }
     if args.json {
         return write_json(out, &books);

@@ -141,8 +141,8 @@ fn check_writable(file: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-fn write_file(file: &Path, text: &str) -> Result<(), RunError> {
-    fs::write(file, text).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
+fn write_file(file: &Path, bytes: impl AsRef<[u8]>) -> Result<(), RunError> {
+    fs::write(file, bytes).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
 }
 
 /// The report, or anything else, as JSON for programs.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 use thalweg_modules::{numpy, outline};
 use thalweg_planner::Tensor;
 
@@ -16,8 +16,7 @@ use super::{Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
 use crate::run::study::replanned;
 use crate::run::{
-    Choice, Deployment, RunError, Speed, Subject, choose, emulated, in_model_order, measure, planned_report,
-    run_report, text,
+    Choice, Deployment, RunError, Speed, Subject, choose, emulated, in_model_order, measure, planned_report, run_report,
 };
 use crate::show::{Progress, table, timeline};
 
@@ -54,6 +53,7 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.plot.as_deref().map_or(Ok(()), check_writable)?;
     args.draw.as_deref().map_or(Ok(()), check_writable)?;
     let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
+    check(args, &prepared.subject)?;
     let choice = choose(&prepared.graph, &prepared.topology, &prepared.objective, args.given.plan(&prepared)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
     let (report, answers) = runtime.block_on(run_placements(&prepared, &choice, args.rounds.into()))?;
@@ -64,7 +64,7 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
         save(&prepared.subject, &answers, folder)?;
     }
     if let Some(file) = &args.plot {
-        write_file(file, &timeline(&report))?;
+        write_file(file, timeline(&report))?;
     }
     if args.json { write_json(out, &report) } else { Ok(write!(out, "{}", table(&report))?) }
 }
@@ -99,25 +99,45 @@ async fn run_placements(
     Ok((report, answers))
 }
 
+/// Refuses what could not be drawn or written once everything was run.
+fn check(args: &RunArgs, subject: &Subject) -> Result<(), RunError> {
+    if args.draw.is_some() && subject.drawn.is_none() {
+        return Err(RunError::NothingToDraw { name: subject.name.clone() });
+    }
+    let Some(folder) = &args.answers else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|cause| RunError::Unwritable { file: folder.clone(), cause })?;
+    let mut names: Vec<String> = subject.steps.outputs().iter().map(|port| stem(&port.name)).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(RunError::SameFile { file: folder.join(&pair[0]) }),
+        None => Ok(()),
+    }
+}
+
 fn draw(subject: &Subject, answers: &[Tensor], file: &Path) -> Result<(), RunError> {
     let drawn = subject.drawn.as_ref().and_then(|drawn| Some((&drawn.photo, answers.get(drawn.boxes)?)));
     let (photo, boxes) = drawn.ok_or_else(|| RunError::NothingToDraw { name: subject.name.clone() })?;
-    let png = outline::outlined(photo, boxes)?;
-    fs::write(file, png).map_err(|cause| RunError::Unwritable { file: file.to_owned(), cause })
+    write_file(file, outline::outlined(photo, boxes)?)
 }
 
-/// Each answer in a file of its name.
+/// Each answer in a file of its name: a text as it was written, anything else as an array.
 fn save(subject: &Subject, answers: &[Tensor], folder: &Path) -> Result<(), RunError> {
-    let unwritable = |file: &Path, cause| RunError::Unwritable { file: file.to_owned(), cause };
-    fs::create_dir_all(folder).map_err(|cause| unwritable(folder, cause))?;
     for (port, answer) in subject.steps.outputs().iter().zip(answers) {
-        let (end, bytes) = match text(answer) {
-            Some(Value::String(text)) => ("txt", text.into_bytes()),
-            Some(json) => ("json", json.to_string().into_bytes()),
-            None => ("npy", numpy::write(answer).unwrap_or_default()),
+        let text = subject.steps.text(port, answer);
+        let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+        let (end, bytes) = match text {
+            Some(text) => (if is_json(text) { "json" } else { "txt" }, text.as_bytes().to_vec()),
+            None => {
+                let (name, spec) = (port.name.clone(), answer.spec().clone());
+                ("npy", numpy::write(answer).ok_or(RunError::NotNumpy { name, spec })?)
+            }
         };
-        let file = folder.join(port.name.replace(['/', ':', '\\'], "_")).with_added_extension(end);
-        fs::write(&file, bytes).map_err(|cause| unwritable(&file, cause))?;
+        write_file(&folder.join(stem(&port.name)).with_added_extension(end), bytes)?;
     }
     Ok(())
+}
+
+/// What an answer's file is called.
+fn stem(name: &str) -> String {
+    name.replace(['/', ':', '\\'], "_")
 }

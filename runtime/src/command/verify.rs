@@ -35,17 +35,24 @@ struct CutRow {
 
 pub(super) fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let subject = args.target.load()?;
-    let mut rows = Vec::new();
+    let live_max = args.target.live_max;
+    let mut models = Vec::new();
     for step in subject.steps.all() {
         if let Body::Model { model, graph, .. } = &step.body {
             let name = if step.name.is_empty() { &subject.name } else { &step.name };
-            let of_model = cut_everywhere(name, model, graph, &step.inputs, args.target.live_max)?;
-            if !args.json {
-                write_summary(out, &subject, name, &of_model)?;
-            }
-            rows.extend(of_model);
+            models.push((name, cut_everywhere(name, model, graph, &step.inputs, live_max)?));
         }
     }
+    if models.iter().all(|(_, rows)| rows.is_empty()) {
+        return Err(RunError::NoCut { model: subject.name, live_max });
+    }
+    for (name, rows) in models.iter().filter(|_| !args.json) {
+        match &rows[..] {
+            [] => writeln!(out, "{}", RunError::NoCut { model: (*name).clone(), live_max })?,
+            rows => write_summary(out, &subject, name, rows)?,
+        }
+    }
+    let rows: Vec<CutRow> = models.into_iter().flat_map(|(_, rows)| rows).collect();
     if args.json {
         write_json(out, &rows)?;
     }
@@ -63,7 +70,7 @@ fn cut_everywhere(
 ) -> Result<Vec<CutRow>, RunError> {
     let places = cuts(model, graph, live_max);
     if places.is_empty() {
-        return Err(RunError::NoCut { model: name.to_owned(), live_max });
+        return Ok(Vec::new());
     }
     let whole = model.whole()?.run(inputs)?;
     let progress = Progress::start(&format!("cutting {name}"));
@@ -95,7 +102,7 @@ fn write_summary(out: &mut dyn Write, subject: &Subject, name: &str, rows: &[Cut
         let CutRow { layers_below, after, difference_max, .. } = row;
         writeln!(out, "cut {layers_below}, after {after}: differs by up to {difference_max:e}")?;
     }
-    let inputs = if subject.pipeline.is_some() { "the pipeline's input" } else { "random input, seed 1" };
+    let inputs = if subject.pipeline.is_some() { "what goes into it in the pipeline" } else { "random input, seed 1" };
     let (exact, cuts) = (rows.iter().filter(|row| row.exact).count(), rows.len());
     let live_max = rows.iter().map(|row| row.tensors.len()).max().unwrap_or(0);
     writeln!(out, "{name}: {exact} of {cuts} cuts equal the whole bit for bit on {inputs}")?;

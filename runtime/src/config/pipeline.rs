@@ -168,7 +168,6 @@ fn topology_default() -> PathBuf {
     "topology.toml".into()
 }
 
-/// Exact, and exact to three digits.
 /// What a link may carry where nothing else is said: without loss, or nearly.
 pub const CODECS_DEFAULT: [Codec; 2] = [Codec::F32, Codec::F16];
 

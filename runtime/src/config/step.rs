@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use thalweg_modules::own;
-use thalweg_modules::sandbox::{Limit, Limits};
+use thalweg_modules::sandbox::{Limit, Limits, NoLimit};
 use thalweg_planner::Bytes;
 
 use super::input::Input;
@@ -19,6 +19,8 @@ use super::{ConfigError, Problem};
 
 /// A few lines of text, or boxes with their labels.
 const TEXT_MAX_DEFAULT: Bytes = Bytes(4 << 10);
+/// No machine gives an instance more.
+const MEMORY_MAX: u64 = 1 << 30;
 /// More than people read, and little enough to be sent.
 const TEXT_BYTES_MAX: usize = 16 << 20;
 
@@ -70,7 +72,7 @@ pub struct Module {
 pub enum Links {
     /// From the pipeline's inputs of the same names, or the only one from the only one.
     SameNames,
-    /// The only input.
+    /// The only input; of a module, the first one.
     One(String),
     /// By the names that the model or module calls them. Those that a module can do without may be missing.
     Named(BTreeMap<String, String>),
@@ -98,6 +100,10 @@ pub(super) fn steps(document: &Document<'_>, keys: Vec<StepKeys>, inputs: &[Inpu
     let mut first = BTreeMap::new();
     for (at, input) in inputs.iter().enumerate() {
         match &input.name {
+            Some(name) if name.contains(['.', '/']) => {
+                let advice = "write a name without dots and slashes, such as \"photo\"";
+                return Err(document.out_of_range(&format!("input.{at}.name"), advice));
+            }
             Some(name) => first.insert(name.clone(), format!("input.{at}.name")),
             None => return Err(document.error(&format!("input.{at}"), Problem::MissingKey { key: "name".into() })),
         };
@@ -183,7 +189,15 @@ fn limits(document: &Document<'_>, table: &str, keys: &StepKeys) -> Result<Limit
     let mut limits = Limits::RECOMMENDED;
     let refused = |key: &str, advice| document.out_of_range(&format!("{table}.{key}"), advice);
     if let Some(Bytes(bytes)) = keys.memory {
-        limits.memory_bytes = Limit::new(bytes).map_err(|_| refused("memory", "write a size from 1 B to 4 GiB"))?;
+        let refused = |_| refused("memory", "write a size from 1 B to 1 GiB");
+        limits.memory_bytes = Limit::new(bytes.min(MEMORY_MAX + 1)).map_err(refused)?;
+        if bytes > MEMORY_MAX {
+            return Err(refused(NoLimit { value: bytes, max: MEMORY_MAX }));
+        }
+        // What it copies and gives out grows with what it may hold.
+        let grown = |times: u64, least: u64| (times * bytes).max(least);
+        limits.host_bytes = Limit::new(grown(4, limits.host_bytes.get())).map_err(refused)?;
+        limits.output_bytes = Limit::new(grown(2, limits.output_bytes.get())).map_err(refused)?;
     }
     if let Some(Time(time)) = keys.time {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

@@ -87,9 +87,16 @@ pub fn priced_graph(subject: &Subject, times: &[StepTime], codecs: &[Codec]) -> 
                     priced.entry(key).or_insert_with(|| any_values(codec, spec)).clone()
                 }
             };
-            tensor.codings.extend(coding.map(|coding| match measured_loss(subject, id, &coding.codec) {
-                Some(loss) if coding.loss == NOT_MEASURED => Coding { loss, ..coding },
-                _ => coding,
+            // Nobody has measured what an index or a score that is a little off does: what modules make travels exactly,
+            // unless the pipeline says what that codec loses.
+            let is_known = |name: &str| subject.pipeline.as_ref().is_some_and(|of| of.losses.contains_key(name));
+            let is_allowed =
+                |coding: &Coding| coding.loss == Loss(0) || !subject.steps.is_of_module(id) || is_known(&coding.codec);
+            tensor.codings.extend(coding.filter(is_allowed).map(|coding| {
+                match measured_loss(subject, id, &coding.codec) {
+                    Some(loss) if coding.loss == NOT_MEASURED => Coding { loss, ..coding },
+                    _ => coding,
+                }
             }));
         }
     }

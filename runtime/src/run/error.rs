@@ -11,7 +11,7 @@ use thalweg_modules::ModuleError;
 use thalweg_modules::sandbox::SandboxError;
 use thalweg_modules::signature::SignatureError;
 use thalweg_pack::PackError;
-use thalweg_planner::{PlanError, SavedPlanError, TensorSpec, print_duration};
+use thalweg_planner::{Bytes, PlanError, SavedPlanError, TensorSpec, print_duration};
 
 use crate::codebook::CodebookError;
 use crate::config::ConfigError;
@@ -78,15 +78,23 @@ pub enum RunError {
     #[error(transparent)]
     Part(Box<PartError>),
     #[error(transparent)]
-    LongText(Box<ModuleFault>),
+    OfModule(Box<ModuleFault>),
     #[error(
         "{}: --shape fixes inputs of a model that is alone; here shapes are those of what is linked: write `shape` in an \
          [[input]] instead",
         file.display()
     )]
     ShapesOfSteps { file: PathBuf },
+    #[error("step \"{step}\": {cause}")]
+    ModelOfStep { step: String, cause: Box<ModelError> },
     #[error("{name} has several steps: name one that is a model with --step, which are {known}")]
     WhichStep { name: String, known: String },
+    #[error("the answer {name} is {spec}, which NumPy has no type for: let a module make it another type")]
+    NotNumpy { name: String, spec: TensorSpec },
+    #[error("{}: two answers would be written there: give their steps names that differ in letters", file.display())]
+    SameFile { file: PathBuf },
+    #[error("{}: {bytes} are more than {FILE_BYTES_MAX}, which is the most that is read", file.display())]
+    TooLarge { file: PathBuf, bytes: Bytes },
     #[error("{name} does not say what is drawn: add [draw] to its pipeline, with a photo and boxes")]
     NothingToDraw { name: String },
     #[error("{wrong} of {cuts} cuts of {model} do not give what the whole gives: see the list above")]
@@ -203,7 +211,7 @@ impl From<ModuleFault> for RunError {
     fn from(fault: ModuleFault) -> Self {
         match fault {
             ModuleFault::Sandbox(error) => error.into(),
-            fault @ ModuleFault::LongText { .. } => Self::LongText(Box::new(fault)),
+            fault => Self::OfModule(Box::new(fault)),
         }
     }
 }
@@ -228,54 +236,6 @@ impl RunError {
                 SandboxError::Machine { .. } | SandboxError::Full { .. } => 1,
                 _ => 2,
             },
-            Self::Config(_)
-            | Self::Model(_)
-            | Self::Module(_)
-            | Self::Codebook(_)
-            | Self::Plan(_)
-            | Self::Trace { .. }
-            | Self::Address { .. }
-            | Self::Unreadable { .. }
-            | Self::NoSuchInput { .. }
-            | Self::MissingInput { .. }
-            | Self::Steps { .. }
-            | Self::ShapesOfSteps { .. }
-            | Self::LongText(_)
-            | Self::NothingToDraw { .. }
-            | Self::WhichStep { .. }
-            | Self::NoSuchOutput { .. }
-            | Self::WhichOutput { .. }
-            | Self::Unwritable { .. }
-            | Self::NoCut { .. }
-            | Self::NotTimed { .. }
-            | Self::NoSuchTier { .. }
-            | Self::NoSuchLayer { .. }
-            | Self::CutCount { .. }
-            | Self::NoPlanFile { .. }
-            | Self::SavedPlan { .. }
-            | Self::Sweep(_)
-            | Self::OtherBooks { .. }
-            | Self::OtherSamples { .. }
-            | Self::NothingKept { .. }
-            | Self::NoSamples { .. }
-            | Self::TooFewSamples { .. }
-            | Self::MissingSample { .. }
-            | Self::WhichInput { .. }
-            | Self::Labels { .. }
-            | Self::NoScores { .. }
-            | Self::NoSuchPlace { .. }
-            | Self::NoCutThere { .. }
-            | Self::NoUsefulCut { .. }
-            | Self::NoTransform { .. }
-            | Self::NoSuchModule { .. }
-            | Self::ModuleName { .. }
-            | Self::Occupied { .. }
-            | Self::ModuleInputs { .. }
-            | Self::ModuleInput { .. }
-            | Self::ModelTwice { .. }
-            | Self::Pack { .. }
-            | Self::Key { .. }
-            | Self::NoTopology => 2,
             Self::Stage(_)
             | Self::Part(_)
             | Self::Identity(_)
@@ -288,6 +248,8 @@ impl RunError {
             | Self::Profile { .. }
             | Self::Output(_)
             | Self::Runtime(_) => 1,
+            // All others can be mended by giving something else.
+            _ => 2,
         }
     }
 }
@@ -302,7 +264,15 @@ fn more_memory(error: &PlanError) -> &'static str {
     }
 }
 
-/// The bytes of a file, or which file it was that could not be read.
+/// Larger files are a mistake: they would take all memory.
+const FILE_BYTES_MAX: Bytes = Bytes(1 << 30);
+
+/// The bytes of a file of at most [`FILE_BYTES_MAX`], or which file it was that could not be read.
 pub fn read(file: &Path) -> Result<Vec<u8>, RunError> {
-    fs::read(file).map_err(|cause| RunError::Unreadable { file: file.to_owned(), cause })
+    let unreadable = |cause| RunError::Unreadable { file: file.to_owned(), cause };
+    let bytes = Bytes(fs::metadata(file).map_err(unreadable)?.len());
+    if bytes > FILE_BYTES_MAX {
+        return Err(RunError::TooLarge { file: file.to_owned(), bytes });
+    }
+    fs::read(file).map_err(unreadable)
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use thalweg_devices::Port;
 use thalweg_flow::{Coarse, Reason, Refusal, Span, SpanKind};
 use thalweg_modules::classify::Class;
-use thalweg_planner::{Baseline, DType, Goal, Graph, Measure, Objective, Plan, Sent, Tensor, TensorId, Topology};
+use thalweg_planner::{Baseline, Goal, Graph, Measure, Objective, Plan, Sent, Tensor, TensorId, Topology};
 
 use super::choose::Choice;
 use super::deploy::{EPOCH, plan_id};
@@ -92,7 +93,7 @@ pub fn run_report(
     let outputs = in_model_order(graph, plan, &best.median.outputs);
     report.classes = classes(subject, &outputs)?;
     report.outputs =
-        subject.steps.outputs().iter().zip(&outputs).map(|(port, output)| output_row(&port.name, output)).collect();
+        subject.steps.outputs().iter().zip(&outputs).map(|(port, output)| output_row(subject, port, output)).collect();
     report.plan.spans = best.median.spans.iter().map(|span| span_row(report, span, best.median.start)).collect();
     let coarse = best.median.coarse.iter();
     report.plan.coarse = coarse.filter_map(|coarse| coarse_row(report, graph, plan, coarse)).collect();
@@ -229,7 +230,9 @@ fn no_answer(subject: &Subject, plan: &Plan, candidate: &str, cause: RequestErro
     }
 }
 
-fn output_row(name: &str, output: &Tensor) -> OutputRow {
+fn output_row(subject: &Subject, port: &Port, output: &Tensor) -> OutputRow {
+    let text = subject.steps.text(port, output);
+    let text = text.map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
     let values = output.to_f32().filter(|values| !values.is_empty() && values.iter().all(|value| !value.is_nan()));
     let range = values.map(|values| {
         let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64;
@@ -238,14 +241,7 @@ fn output_row(name: &str, output: &Tensor) -> OutputRow {
             .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
         [low, mean as f32, high]
     });
-    OutputRow { name: name.to_owned(), spec: output.spec().to_string(), range, text: text(output) }
-}
-
-/// What a module has written. Texts are filled up with spaces where links need a fixed length.
-pub fn text(output: &Tensor) -> Option<Value> {
-    let is_bytes = output.spec().dtype == DType::U8 && output.spec().shape.len() == 1;
-    let text = is_bytes.then(|| str::from_utf8(output.data()).ok())??.trim_end();
-    Some(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
+    OutputRow { name: port.name.clone(), spec: output.spec().to_string(), range, text }
 }
 
 fn span_row(report: &Report, span: &Span, start: Duration) -> SpanRow {

@@ -36,7 +36,7 @@ pub fn codecs(subject: &Subject, pipeline: &Pipeline) -> Vec<Codec> {
         let target = pipeline.file.display();
         tracing::warn!(
             "there are no codebooks ({file}), so features travel as int8: run `thalweg calibrate {target} --samples \
-             FOLDER` and name its file as `codebooks` in the pipeline"
+             FOLDER`, of several steps with `--step NAME`, and name its file as `codebooks` in the pipeline"
         );
         if !codecs.contains(&Codec::Int8) {
             codecs.push(Codec::Int8);

@@ -18,7 +18,7 @@ pub use costs::{Speed, measure_steps, pin, priced_graph, priced_topology, scale}
 pub use deploy::{Deployment, EPOCH, plan_id};
 pub use emulated::emulated;
 pub use error::{RunError, read};
-pub use fill::{in_model_order, planned_report, run_report, text};
+pub use fill::{in_model_order, planned_report, run_report};
 pub use levels::codecs;
 pub use load::Subject;
 pub use measure::{Measured, measure};

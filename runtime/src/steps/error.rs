@@ -24,6 +24,8 @@ pub enum StepError {
     Untyped { input: String, step: String },
     #[error("the input \"{input}\" is taken by no step: link it or remove it")]
     Unused { input: String },
+    #[error("the step \"{step}\" makes nothing that is answered or that another step takes: use it or remove it")]
+    UnusedStep { step: String },
     #[error("the setting `{key}` of step \"{step}\" is given twice: in `settings` and in `files`")]
     Twice { step: String, key: String },
     #[error("{file}, for the setting `{key}` of step \"{step}\", is no {what}: {cause}")]

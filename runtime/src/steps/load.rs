@@ -1,9 +1,9 @@
 //! Reads the models and modules of a pipeline and links them.
 //!
-//! Each step but the last model is run once on the pipeline's own inputs: what it makes tells the shapes of the tensors
+//! Each step but a model that is the last one is run once on the pipeline's own inputs: what it makes tells the shapes of the tensors
 //! behind it, and the next steps are measured on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,6 +61,7 @@ pub fn load_model(file: &Path, shapes: &Shapes) -> Result<Loaded, RunError> {
         model.inputs().iter().map(|port| steps.add_input(&port.name, port.spec.clone())).collect();
     steps.add_model("", model, None, &links, made.clone());
     steps.answer_all();
+    steps.settle();
     Ok(Loaded { steps, inputs: made, photos: Vec::new(), input_time, drawn: None })
 }
 
@@ -110,7 +111,10 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn add_model(&mut self, step: &Step, file: &Path, codebooks: Option<&Path>, is_last: bool) -> Result<(), RunError> {
-        let model = Model::load(file, &self.shapes_of(step))?;
+        let model = Model::load(file, &self.shapes_of(step)).map_err(|cause| match step.name.as_str() {
+            "" => cause.into(),
+            step => RunError::ModelOfStep { step: step.to_owned(), cause: Box::new(cause) },
+        })?;
         let codebooks = codebooks.filter(|file| file.exists());
         let codebooks = codebooks.map(|file| Codebooks::read(file, &model).map(Box::new)).transpose()?;
         let names: Vec<String> = model.inputs().iter().map(|port| port.name.clone()).collect();
@@ -257,6 +261,9 @@ impl Loader<'_> {
         self.input_time += started.elapsed();
         let untyped = || self.error(StepError::Untyped { input: name.to_owned(), step: step.name.clone() });
         let value = value.ok_or_else(untyped)?;
+        if let Some(wants) = spec.filter(|wants| *wants != value.spec()) {
+            return Err(self.misfit(step, (name, wants.to_string()), name, value.spec().clone()));
+        }
         let tensor = self.steps.add_input(name, value.spec().clone());
         self.photos.extend(inputs::pixels(input).map(|pixels| (tensor, pixels)));
         self.values.insert(tensor, value);
@@ -283,6 +290,9 @@ impl Loader<'_> {
         }
         if self.pipeline.answers.is_empty() {
             self.steps.answer_all();
+        }
+        if let Some(step) = self.steps.settle().filter(|step| !step.is_empty()) {
+            return Err(self.error(StepError::UnusedStep { step }));
         }
         let drawn = self.drawn()?;
         let values = self.steps.inputs().iter().filter_map(|port| self.values.get(&port.tensor).cloned());
@@ -339,7 +349,9 @@ impl Loader<'_> {
     }
 
     fn no_such_source(&self, user: String, name: &str) -> StepError {
-        let known = self.sources.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let inputs = self.pipeline.inputs.iter().filter_map(|input| input.name.as_deref());
+        let known: BTreeSet<&str> = self.sources.keys().map(String::as_str).chain(inputs).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
         StepError::NoSuchSource { user, source_name: name.to_owned(), known }
     }
 
@@ -368,7 +380,7 @@ fn hash(found: &Found, given: &config::Module, settings: &str) -> Result<[u8; 32
 }
 
 fn is_photo(spec: &TensorSpec) -> bool {
-    spec.dtype == DType::U8 && matches!(spec.shape[..], [_, _, 3])
+    spec.dtype == DType::U8 && matches!(spec.shape[..], [height, width, 3] if height.min(width) > 0)
 }
 
 /// The tensor without elements that stands for an input that nothing is linked to; none where all its axes are fixed,

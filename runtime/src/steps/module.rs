@@ -1,9 +1,10 @@
 //! A task module as a step: texts that it writes get a fixed length, because links carry tensors of known shapes.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use thalweg_modules::sandbox::{self, Port, SandboxError};
-use thalweg_planner::{DType, Tensor};
+use thalweg_planner::{DType, Tensor, TensorSpec};
 
 /// A module with its settings, ready to run from any thread.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct PreparedModule {
     stage: sandbox::Stage,
     outputs: Vec<Port>,
     text_bytes: usize,
+    /// What it gave the first time: links carry tensors of known shapes, so it has to stay so.
+    specs: OnceLock<Vec<TensorSpec>>,
 }
 
 /// A module did not do what it should.
@@ -25,23 +28,44 @@ pub enum ModuleFault {
          `text_max`"
     )]
     LongText { step: String, port: String, bytes: usize, most: usize },
+    #[error(
+        "step \"{step}\" has given {is} as \"{port}\", and {was} when the pipeline was loaded: what it gives has to stay \
+         of one shape, so let its settings fix the size"
+    )]
+    OtherShape { step: String, port: String, was: TensorSpec, is: TensorSpec },
 }
 
 impl PreparedModule {
     pub(super) fn new(step: &str, stage: sandbox::Stage, text_bytes: usize) -> Self {
         let outputs = stage.description().outputs;
-        Self { step: step.to_owned(), stage, outputs, text_bytes }
+        Self { step: step.to_owned(), stage, outputs, text_bytes, specs: OnceLock::new() }
     }
 
     /// One request. Outputs `u8[bytes]`, which are texts, are filled up with spaces; one that is longer is an error.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, ModuleFault> {
         let made = self.stage.run(inputs, Duration::MAX)?;
-        made.into_iter().zip(&self.outputs).map(|(tensor, port)| self.filled(tensor, port)).collect()
+        let made = made.into_iter().zip(&self.outputs).map(|(tensor, port)| self.filled(tensor, port));
+        let made: Vec<Tensor> = made.collect::<Result<_, _>>()?;
+        let specs = self.specs.get_or_init(|| made.iter().map(|tensor| tensor.spec().clone()).collect());
+        let other = self.outputs.iter().zip(&made).zip(specs).find(|((_, tensor), spec)| tensor.spec() != *spec);
+        match other {
+            Some(((port, tensor), spec)) => Err(ModuleFault::OtherShape {
+                step: self.step.clone(),
+                port: port.name.clone(),
+                was: spec.clone(),
+                is: tensor.spec().clone(),
+            }),
+            None => Ok(made),
+        }
+    }
+
+    /// Of each output, whether it is a text.
+    pub(super) fn texts(&self) -> Vec<bool> {
+        self.outputs.iter().map(is_text).collect()
     }
 
     fn filled(&self, tensor: Tensor, port: &Port) -> Result<Tensor, ModuleFault> {
-        let is_text = port.dtype == DType::U8 && port.shape.as_deref() == Some(&[None]);
-        if !is_text {
+        if !is_text(port) {
             return Ok(tensor);
         }
         let mut text = tensor.into_data();
@@ -52,4 +76,9 @@ impl PreparedModule {
         text.resize(self.text_bytes, b' ');
         Ok(Tensor::from_bytes(text))
     }
+}
+
+/// Modules write texts into outputs `u8[?]`.
+fn is_text(port: &Port) -> bool {
+    port.dtype == DType::U8 && port.shape.as_deref() == Some(&[None])
 }

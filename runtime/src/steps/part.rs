@@ -50,7 +50,7 @@ pub enum PartError {
     Stage(#[from] StageError),
     #[error(transparent)]
     Module(#[from] ModuleFault),
-    #[error("step {step} takes {tensor}, which nothing before it has made: the plan and the pipeline differ")]
+    #[error("{step} takes tensor {tensor}, which nothing before it has made: the plan and the pipeline differ")]
     Missing { step: String, tensor: TensorId },
 }
 

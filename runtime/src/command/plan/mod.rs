@@ -55,13 +55,13 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
     let mut report = planned_report(subject, graph, topology, objective, &choice, Vec::new());
     report.explanation = args.study.explanation(&prepared, &choice.plan)?;
     if let Some(file) = plot {
-        write_file(file, &timeline(&report))?;
+        write_file(file, timeline(&report))?;
     }
     if let Some(file) = &args.save {
         let saved = SavedPlan::new(graph, topology, objective.answer_at, &subject.steps.hash_text(), &choice.plan);
         let mut text = Vec::new();
         write_json(&mut text, &saved)?;
-        write_file(file, &String::from_utf8_lossy(&text))?;
+        write_file(file, &text)?;
     }
     if args.json { write_json(out, &report) } else { Ok(write!(out, "{}", table(&report))?) }
 }

@@ -77,7 +77,7 @@ impl Study {
         let Prepared { subject, graph, topology, objective, .. } = prepared;
         if let Some(measures) = self.pareto {
             let row = frontier(graph, topology, objective, measures)?;
-            plot.map_or(Ok(()), |file| write_file(file, &frontier_chart(&subject.name, &row)))?;
+            plot.map_or(Ok(()), |file| write_file(file, frontier_chart(&subject.name, &row)))?;
             return if json { write_json(out, &row) } else { Ok(write!(out, "{}", frontier_table(&row))?) };
         }
         let Some(knob) = &self.sweep else { return Ok(()) };
@@ -85,8 +85,8 @@ impl Study {
         let row = sweep(graph, topology, objective, knob, |done, total| progress.set(done, total));
         progress.finish();
         let row = row?;
-        self.csv.as_deref().map_or(Ok(()), |file| write_file(file, &row.csv()))?;
-        plot.map_or(Ok(()), |file| write_file(file, &sweep_chart(&subject.name, &row)))?;
+        self.csv.as_deref().map_or(Ok(()), |file| write_file(file, row.csv()))?;
+        plot.map_or(Ok(()), |file| write_file(file, sweep_chart(&subject.name, &row)))?;
         if json { write_json(out, &row) } else { Ok(write!(out, "{}", sweep_table(&row))?) }
     }
 }

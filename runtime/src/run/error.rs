@@ -267,7 +267,7 @@ fn more_memory(error: &PlanError) -> &'static str {
 /// Larger files are a mistake: they would take all memory.
 const FILE_BYTES_MAX: Bytes = Bytes(1 << 30);
 
-/// The bytes of a file of at most [`FILE_BYTES_MAX`], or which file it was that could not be read.
+/// The bytes of a file of at most 1 GiB, or which file it was that could not be read.
 pub fn read(file: &Path) -> Result<Vec<u8>, RunError> {
     let unreadable = |cause| RunError::Unreadable { file: file.to_owned(), cause };
     let bytes = Bytes(fs::metadata(file).map_err(unreadable)?.len());

@@ -109,8 +109,8 @@ fn names_and_limits_make_sense() {
     refused_step(
         &format!("{module}memory = \"5 GiB\""),
         expect![[r#"
-        pipeline.toml:9:10: `memory` is "5 GiB"
-          help: write a size from 1 B to 4 GiB"#]],
+            pipeline.toml:9:10: `memory` is "5 GiB"
+              help: write a size from 1 B to 1 GiB"#]],
     );
     refused_step(
         &format!("{module}time = \"0 ms\""),

@@ -59,7 +59,8 @@ impl Steps {
     pub fn part(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> Result<Part, StageError> {
         let mut pieces = Vec::new();
         for step in &self.steps {
-            let own: Vec<usize> = layers.iter().copied().filter(|layer| step.layers.contains(layer)).collect();
+            let runs = |layer: &usize| step.layers.contains(layer) && self.needed[*layer];
+            let own: Vec<usize> = layers.iter().copied().filter(runs).collect();
             if !own.is_empty() {
                 pieces.push(self.piece(step, &own, layers, gives)?);
             }

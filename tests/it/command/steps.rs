@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Folder, HERE, model, of};
+use super::{Folder, HERE, SILERO, model, of};
 use crate::models::root;
 
 const SHUFFLENET: &str = "onnx_light/light_shufflenet.onnx";
@@ -108,4 +108,24 @@ fn modules_that_nobody_vouches_for_are_not_run() {
     let path = pipeline(&folder, "", &whole().replace("\"top-k\"", "\"other.wasm\""));
     of("plan", &path, &[]).bad(2, &["other.wasm of step \"classes\"", "sign"]);
     of("plan", &path, &["--allow-unsigned"]).good();
+}
+
+/// A model of two outputs of which one is answered: layers that only the other one needs are left out of parts.
+#[test]
+fn what_no_answer_needs_is_not_run() {
+    let folder = Folder::new();
+    folder.write("topology.toml", HERE);
+    let inputs = ["input", "h", "c"].map(|name| format!("[[input]]\nname = \"{name}\"\nzeros = true\n")).concat();
+    let voice = |answer: &str| {
+        let model = model(SILERO).display().to_string();
+        let step = format!("[[step]]\nname = \"voice\"\nmodel = \"{model}\"\n");
+        let links = "inputs = { input = \"input\", h = \"h\", c = \"c\" }\n";
+        let keys = format!("name = \"voice\"\nanswers = [\"voice.{answer}\"]\n");
+        let path = folder.write("pipeline.toml", format!("{keys}{inputs}{step}{links}"));
+        of("run", &path, &["--rounds", "3", "--json"]).json()
+    };
+    let (state, speech) = (voice("cn"), voice("speech_probs"));
+    assert_eq!(state["outputs"][0]["spec"], "f32[1,1,128]");
+    assert_eq!(speech["outputs"][0]["spec"], "f32[1]");
+    assert_ne!(state["plan"]["id"], speech["plan"]["id"], "two answers have one name");
 }

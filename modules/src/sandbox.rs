@@ -153,8 +153,8 @@ impl Sandbox {
         &self.0.machine
     }
 
-    /// Checks who has signed a component, compiles it, and asks it to describe itself under `limits`. `name` is what errors call it.
-    /// Compiling takes time and memory with the size of the component: never do it where a request waits.
+    /// Checks who has signed a component, compiles it, and asks it to describe itself under `limits`. `name` is what
+    /// errors call it. Compiling takes time and memory with the size of the component: never do it where a request waits.
     pub fn load(&self, name: &str, component: &[u8], grants: &Grants, limits: &Limits) -> Result<Module, SandboxError> {
         self.0.trust.check(name, component)?;
         screen::screen(name, component)?;

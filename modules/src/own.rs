@@ -2,6 +2,8 @@
 //!
 //! They are here as bytes: this crate knows no guest.
 
+use std::path::Path;
+
 /// A module that comes with the program.
 #[derive(Debug)]
 pub struct Own {
@@ -46,6 +48,11 @@ pub static ALL: [Own; 9] = [
 /// The module of this name; none where no such module comes with the program.
 pub fn named(name: &str) -> Option<&'static Own> {
     ALL.iter().find(|own| own.name == name)
+}
+
+/// Whether a module that is so written is meant by its name: it has neither folder nor extension.
+pub fn is_name(module: &Path) -> bool {
+    module.file_name() == Some(module.as_os_str()) && module.extension().is_none()
 }
 
 /// Whether these are the bytes of a module that comes with the program.

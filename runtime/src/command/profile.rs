@@ -32,7 +32,7 @@ pub(super) fn profile(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), Run
     let times = times(&subject, &profile, args.target.live_max, Effort::THOROUGH)?;
     class_rates(&subject.steps.timed(&times), &mut profile);
     for (step, time) in subject.steps.all().iter().zip(times) {
-        // Modules are timed each time: a call or two takes no longer than looking it up.
+        // Modules are timed each time that they are planned: a few calls take little.
         if let (Body::Model { model, .. }, StepTime::Model(times)) = (&step.body, time) {
             profile.keep_times(model, times);
         }

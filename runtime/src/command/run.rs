@@ -15,9 +15,7 @@ use super::prepare::{Prepared, prepare};
 use super::{Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
 use crate::run::study::replanned;
-use crate::run::{
-    Choice, Deployment, RunError, Speed, Subject, choose, emulated, in_model_order, measure, planned_report, run_report,
-};
+use crate::run::{Choice, Deployment, RunError, Speed, Subject, choose, emulated, measure, planned_report, run_report};
 use crate::show::{Progress, table, timeline};
 
 #[derive(Debug, Args)]
@@ -88,13 +86,11 @@ async fn run_placements(
     let measured = measure(&deployment, &turns, &subject.inputs, subject.deadline(), rounds_max, report_progress).await;
     progress.finish();
     let shown = |index| measured[once.binary_search(&first(index)).unwrap_or_default()].clone();
-    let measured: Vec<_> = (0..ids.len()).map(shown).collect();
-    let answers = measured[0].as_ref().map(|shown| in_model_order(graph, &choice.plan, &shown.median.outputs));
-    let answers = answers.unwrap_or_default();
+    let measured = (0..ids.len()).map(shown).collect();
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);
     let mut report = planned_report(subject, graph, topology, objective, choice, emulated);
-    run_report(&mut report, subject, graph, choice, measured)?;
+    let answers = run_report(&mut report, subject, graph, choice, measured)?;
     report.replanned = replanned(graph, topology, objective, &choice.plan, &report.plan.tiers);
     Ok((report, answers))
 }

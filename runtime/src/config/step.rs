@@ -177,8 +177,7 @@ fn found(document: &Document<'_>, address: &str, module: &Path) -> Result<PathBu
     if module.to_str().and_then(own::named).is_some() {
         return Ok(module.to_owned());
     }
-    let is_bare = module.file_name() == Some(module.as_os_str()) && module.extension().is_none();
-    if is_bare {
+    if own::is_name(module) {
         let known = own::ALL.iter().map(|own| own.name.to_owned()).collect();
         return Err(document.unknown_name(address, "module of the program", known));
     }

@@ -22,8 +22,7 @@ impl Found {
         if let Some(own) = target.to_str().and_then(own::named) {
             return Ok(Self { name: own.name.to_owned(), component: Cow::Borrowed(own.component) });
         }
-        let is_bare = target.file_name() == Some(target.as_os_str()) && target.extension().is_none();
-        if is_bare && !target.exists() {
+        if own::is_name(target) && !target.exists() {
             let known = own::ALL.iter().map(|own| own.name).collect::<Vec<_>>().join(", ");
             return Err(RunError::NoSuchModule { name: target.display().to_string(), known });
         }

@@ -78,18 +78,19 @@ fn best_row(topology: &Topology, objective: &Objective, given: &Plan, best: &Pla
     }
 }
 
-/// Adds what was measured: one result for each of [`Choice::placements`].
+/// Adds what was measured: one result for each of [`Choice::placements`]. What the plan answered comes back, in the order
+/// of the subject's outputs.
 pub fn run_report(
     report: &mut Report,
     subject: &Subject,
     graph: &Graph,
     choice: &Choice,
     measured: Vec<Result<Measured, RequestError>>,
-) -> Result<(), RunError> {
+) -> Result<Vec<Tensor>, RunError> {
     let plan = &choice.plan;
     let mut measured = measured.into_iter();
     let failed = |cause| no_answer(subject, plan, "the plan", cause);
-    let Some(best) = measured.next().transpose().map_err(failed)? else { return Ok(()) };
+    let Some(best) = measured.next().transpose().map_err(failed)? else { return Ok(Vec::new()) };
     let outputs = in_model_order(graph, plan, &best.median.outputs);
     report.classes = classes(subject, &outputs)?;
     report.outputs =
@@ -119,7 +120,7 @@ pub fn run_report(
         }
     }
     report.resident_bytes_max = resident_bytes_max();
-    Ok(())
+    Ok(outputs)
 }
 
 fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> TierRow {

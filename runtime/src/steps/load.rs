@@ -131,8 +131,7 @@ impl Loader<'_> {
         let numbers = self.steps.last_tensors();
         let tensors: Vec<(String, TensorId)> =
             outputs.iter().filter_map(|port| Some((port.name.clone(), numbers[port.tensor]?))).collect();
-        self.values.extend(tensors.iter().map(|(_, tensor)| *tensor).zip(made));
-        self.name_sources(&step.name, tensors);
+        self.note_outputs(&step.name, tensors, made);
         Ok(())
     }
 
@@ -209,8 +208,7 @@ impl Loader<'_> {
         let numbers = self.steps.last_tensors()[links.len()..].to_vec();
         let tensors: Vec<(String, TensorId)> =
             named.zip(numbers).filter_map(|(name, tensor)| Some((name, tensor?))).collect();
-        self.values.extend(tensors.iter().map(|(_, tensor)| *tensor).zip(made));
-        self.name_sources(&step.name, tensors);
+        self.note_outputs(&step.name, tensors, made);
         Ok(())
     }
 
@@ -271,8 +269,9 @@ impl Loader<'_> {
         Ok(tensor)
     }
 
-    /// Links can name the outputs of a step, and of a step with one output the step.
-    fn name_sources(&mut self, step: &str, outputs: Vec<(String, TensorId)>) {
+    /// What a step has made; nothing of one that was not run. Links can name its outputs, and where it has one, the step.
+    fn note_outputs(&mut self, step: &str, outputs: Vec<(String, TensorId)>, made: Vec<Tensor>) {
+        self.values.extend(outputs.iter().map(|(_, tensor)| *tensor).zip(made));
         if let [(_, only)] = outputs[..] {
             self.sources.insert(step.to_owned(), only);
         }

@@ -16,7 +16,8 @@ pub(crate) fn explain(graph: &Graph, topology: &Topology, objective: &Objective,
         Err(error) => return error,
     };
     let reached: Vec<&Tier> = paths.iter().flat_map(Path::tiers).map(|tier| &topology.tiers[tier]).collect();
-    let needs_gpu = graph.layers.iter().find(|layer| layer.pin == Pin::NeedsGpu);
+    let needs_gpu =
+        running(graph).into_iter().map(|layer| &graph.layers[layer]).find(|layer| layer.pin == Pin::NeedsGpu);
     if let Some(layer) = needs_gpu.filter(|_| reached.iter().all(|tier| !tier.gpu)) {
         return PlanError::Pinned { layer: layer.name.clone() };
     }
@@ -134,7 +135,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use crate::sample::{network, path};
-    use crate::{Bytes, Graph, Objective, Topology, plan};
+    use crate::{Bytes, Exit, Graph, Loss, Objective, Pin, Topology, plan};
 
     fn check(graph: &Graph, topology: &Topology, codecs: &[&str], expect: Expect) {
         let codecs = codecs.iter().map(|codec| (*codec).to_owned()).collect();
@@ -172,6 +173,21 @@ mod tests {
             the tiers are too small together: when each takes as many layers as fit, layers `pool` to `fc` need 10.1 MB for weights and activations, but `edge` has 5.83 MB after 20 % headroom
         "#]],
         );
+    }
+
+    #[test]
+    fn blames_no_pin_of_a_layer_that_only_an_exit_out_of_use_needs() {
+        let mut graph = network();
+        // `pool` decides an exit and no more, and no tier here has the GPU that it needs.
+        graph.outputs.push(2);
+        graph.exits.push(Exit { output: 2, probability: 0.5, loss: Loss(0) });
+        graph.layers[2].reads = vec![1];
+        graph.layers[1].pin = Pin::NeedsGpu;
+        let mut topology = path();
+        topology.tiers.iter_mut().for_each(|tier| (tier.gpu, tier.memory) = (false, Bytes(4_000_000)));
+        check(&graph, &topology, &["f32"], expect![[r#"
+            the model fits on no tier: layers `fc` to `fc` need 5.10 MB for weights and activations, but `cloud` has 3.33 MB after 20 % headroom, and no tier has more
+        "#]]);
     }
 
     #[test]

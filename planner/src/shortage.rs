@@ -185,9 +185,14 @@ mod tests {
         graph.layers[1].pin = Pin::NeedsGpu;
         let mut topology = path();
         topology.tiers.iter_mut().for_each(|tier| (tier.gpu, tier.memory) = (false, Bytes(4_000_000)));
-        check(&graph, &topology, &["f32"], expect![[r#"
+        check(
+            &graph,
+            &topology,
+            &["f32"],
+            expect![[r#"
             the model fits on no tier: layers `fc` to `fc` need 5.10 MB for weights and activations, but `cloud` has 3.33 MB after 20 % headroom, and no tier has more
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -16,6 +16,6 @@ pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
 pub use trace::{Coarse, Departure, Span, SpanKind, crossing_spans};
 pub use wire::{
-    Answer, Coded, FRAME_BYTES_MAX, Frame, Hello, Open, PREFIX_BYTES, PlanId, Reason, Refusal, Text, VERSION,
-    WireError, decode, encode, frame_length, micros,
+    Answer, Call, Coded, FRAME_BYTES_MAX, Frame, Hello, Open, PREFIX_BYTES, PlanId, Reason, Refusal, Reply, Text,
+    VERSION, WireError, decode, encode, frame_length, micros,
 };

@@ -1,13 +1,17 @@
 //! What nodes say to each other, and how it stands on the wire: frames of a length and a body.
 //!
-//! The only file that knows bincode. A frame is four bytes of length, little-endian, and a body of at most
+//! The only place that knows bincode. A frame is four bytes of length, little-endian, and a body of at most
 //! [`FRAME_BYTES_MAX`]. Tensors follow their frame as bare bytes, as many as the frame announces.
 //!
 //! ```text
 //! server → client   one way        Hello
 //! client → server   one request    Open, coded tensors
 //! server → client   its answer     Answer, outputs    or    Refuse
+//! client → server   one call       Call, bytes
+//! server → client   its reply      Reply, bytes       or    Refuse
 //! ```
+
+mod call;
 
 use std::fmt;
 use std::time::Duration;
@@ -18,9 +22,10 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::{Coarse, Span, SpanKind};
+pub use call::{Call, Reply};
 
 /// Version of the frames. A node that hears another one hangs up.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Largest body of a frame, and most memory that decoding one can ask for. An answer over 16 hops with 7 spans each
 /// needs about 6 KiB of it.
@@ -41,8 +46,12 @@ pub enum Frame {
     Open(Open),
     /// The request is answered; the outputs follow.
     Answer(Answer),
-    /// The request is not answered.
+    /// The request, or the call, is not answered.
     Refuse(Refusal),
+    /// A node asks another for something else than its share of a plan.
+    Call(Call),
+    /// The call is answered; its bytes follow.
+    Reply(Reply),
 }
 
 /// Who the server is.
@@ -154,6 +163,12 @@ pub enum Reason {
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Stopping,
+    /// The peer's role does not allow it.
+    #[error("{operation} is not allowed for a peer whose role is {role}")]
+    NotAllowed { operation: Text, role: Text },
+    /// A call could not be carried out.
+    #[error("{text}")]
+    CallFailed { text: Text },
 }
 
 /// A short text for people. Longer ones are cut, and control characters are not printed: it may come from a stranger.
@@ -268,111 +283,4 @@ impl<Context> Decode<Context> for Coarse {
 bincode::impl_borrow_decode!(Coarse);
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn frames() -> Vec<Frame> {
-        let span = Span {
-            hop: 2,
-            kind: SpanKind::Wire,
-            start: Duration::from_micros(70_000),
-            length: Duration::from_micros(9),
-            bytes: 300_000,
-        };
-        let plan = PlanId([7; 32]);
-        let coarse = vec![Coarse { hop: 2, tensor: 300, share_ppm: 250_000 }];
-        let (request, epoch, hop) = (u64::MAX, 3, 1);
-        let tensors = [("int8", 0), ("jpeg/90", 1 << 40)].map(|(codec, bytes)| Coded { codec: codec.into(), bytes });
-        vec![
-            Frame::Hello(Hello { version: VERSION, name: "edge".into() }),
-            Frame::Open(Open { request, plan, epoch, hop, remaining_us: 250_000, tensors: tensors.to_vec() }),
-            Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], coarse, sizes: vec![4000] }),
-            Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
-            Frame::Refuse(Refusal { hop: 0, reason: Reason::ModelFailed { text: "no such axis".into() } }),
-        ]
-    }
-
-    #[test]
-    fn a_frame_comes_back_as_it_was() {
-        for frame in frames() {
-            let mut bytes = Vec::new();
-            encode(&frame, &mut bytes).unwrap();
-            let (prefix, body) = bytes.split_first_chunk().unwrap();
-            assert_eq!(frame_length(*prefix), Ok(body.len()));
-            assert_eq!(decode(body), Ok(frame));
-        }
-    }
-
-    #[test]
-    fn every_cut_or_padded_frame_is_an_error() {
-        for frame in frames() {
-            let mut bytes = Vec::new();
-            encode(&frame, &mut bytes).unwrap();
-            for length in PREFIX_BYTES..bytes.len() {
-                assert!(decode(&bytes[PREFIX_BYTES..length]).is_err());
-            }
-            bytes.push(0);
-            assert_eq!(decode(&bytes[PREFIX_BYTES..]), Err(WireError::TooShort { left: 1 }));
-        }
-    }
-
-    #[test]
-    fn what_is_too_long_is_neither_sent_nor_awaited() {
-        let sizes = vec![u64::MAX; FRAME_BYTES_MAX / 9 + 1];
-        let answer = Frame::Answer(Answer { received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes });
-        let mut bytes = Vec::new();
-        assert!(matches!(encode(&answer, &mut bytes), Err(WireError::TooLong { .. })));
-        assert!(bytes.is_empty());
-        assert!(frame_length((FRAME_BYTES_MAX as u32).to_le_bytes()).is_ok());
-        assert!(frame_length((FRAME_BYTES_MAX as u32 + 1).to_le_bytes()).is_err());
-    }
-
-    #[test]
-    fn a_short_message_cannot_ask_for_much_memory() {
-        // The start of an Answer with no times that announces 2^62 spans.
-        let mut hostile = vec![2, 0, 0, 253];
-        hostile.extend_from_slice(&(1u64 << 62).to_le_bytes());
-        assert!(matches!(decode(&hostile), Err(WireError::Malformed { .. })));
-        // An Open without times that announces as many tensors, and one whose first codec has as many bytes.
-        let open = [&[1, 0][..], &[0; 32], &[1, 1, 0, 253]].concat();
-        let long = [&open[..open.len() - 1], &[1, 253]].concat();
-        for start in [open, long] {
-            let hostile = [start, (1u64 << 62).to_le_bytes().to_vec()].concat();
-            assert!(matches!(decode(&hostile), Err(WireError::Malformed { .. })));
-        }
-    }
-
-    #[test]
-    fn a_frame_of_many_small_tensors_takes_no_more_memory_than_a_frame() {
-        let many = |count| {
-            let tensors = vec![Coded { codec: String::new(), bytes: 0 }; count];
-            let open = Open { request: 0, plan: PlanId([0; 32]), epoch: 0, hop: 0, remaining_us: 0, tensors };
-            let mut bytes = Vec::new();
-            encode(&Frame::Open(open), &mut bytes).map(|()| decode(&bytes[PREFIX_BYTES..]))
-        };
-        let fit = FRAME_BYTES_MAX / size_of::<Coded>();
-        assert!(matches!(many(fit - 100), Ok(Ok(_))));
-        assert!(matches!(many(fit + 100), Ok(Err(WireError::Malformed { .. }))));
-    }
-
-    #[test]
-    fn texts_are_cut_between_characters_and_print_no_control_codes() {
-        let text = Text::from("ä".repeat(TEXT_BYTES_MAX).as_str());
-        assert_eq!(text.to_string().len(), TEXT_BYTES_MAX);
-        assert_eq!(Text::from("red \u{1b}[31m").to_string(), "red  [31m");
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
-            let _ = decode(&bytes);
-            if let Some(first) = bytes.first_mut() {
-                *first = kind;
-            }
-            let _ = decode(&bytes);
-        }
-    }
-}
+mod tests;

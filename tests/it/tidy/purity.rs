@@ -16,7 +16,7 @@ const CONFINED: [(&str, &[&str]); 4] = [
             "tests/emulation.rs",
         ],
     ),
-    ("bincode", &["runtime/flow/src/wire.rs"]),
+    ("bincode", &["runtime/flow/src/wire"]),
     ("wasmtime", &["modules/src/sandbox"]),
 ];
 
@@ -87,7 +87,7 @@ mod tests {
             &expect![[r#"
                 planner/src/a.rs:2: names `tract`: only devices/ may
                 planner/src/a.rs:3: names `quinn`: only runtime/src/link, runtime/src/emulate/socket.rs, runtime/src/emulate/flight.rs, runtime/benches/, tests/emulation.rs may
-                planner/src/a.rs:4: names `bincode`: only runtime/flow/src/wire.rs may
+                planner/src/a.rs:4: names `bincode`: only runtime/flow/src/wire may
             "#]],
         );
         check(confined, "devices/src/onnx.rs", "use tract_onnx::prelude::Graph;\n", &expect![""]);

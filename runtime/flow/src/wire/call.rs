@@ -1,0 +1,84 @@
+//! What nodes ask of each other beside their shares of plans.
+
+use bincode::{Decode, Encode};
+
+use super::{Coded, Text};
+
+/// Begins a stream, as [`Open`](super::Open) does for a share of a plan. Bytes that belong to it follow the frame.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Call {
+    /// A stranger that was invited asks to be let in; nothing else is heard of one. A record of itself follows.
+    Join {
+        /// What the invitation says.
+        secret: [u8; 16],
+        /// Bytes of the record.
+        bytes: u64,
+    },
+    /// What the caller knows of all nodes, as digest or difference; the reply is what this node knows beyond it.
+    Gossip {
+        /// Bytes of the message.
+        bytes: u64,
+    },
+    /// A measurement of the link; `bytes` of padding follow, which show what it carries.
+    Probe {
+        /// Bytes that follow.
+        bytes: u64,
+    },
+    /// A piece of a file, by the BLAKE3 of its bytes, which are the reply.
+    Fetch {
+        /// Which.
+        hash: [u8; 32],
+    },
+    /// A piece of a file to be kept.
+    Put {
+        /// BLAKE3 of its bytes.
+        hash: [u8; 32],
+        /// How many follow.
+        bytes: u64,
+    },
+    /// A request to a deployment whose source this node is; tensors follow uncoded. The reply is an
+    /// [`Answer`](super::Answer).
+    Ask {
+        /// Name of the deployment.
+        deployment: Text,
+        /// Microseconds left when it was sent.
+        remaining_us: u64,
+        /// Its inputs.
+        tensors: Vec<Coded>,
+    },
+    /// Anything that people ask for, as JSON, which follows; so is the reply.
+    Order {
+        /// Bytes of it.
+        bytes: u64,
+    },
+    /// Results that were made while nobody could be reached, in order.
+    Deliver {
+        /// Name of the deployment.
+        deployment: Text,
+        /// Number of the first.
+        first: u64,
+        /// Bytes of each.
+        sizes: Vec<u64>,
+    },
+}
+
+/// The answer to a [`Call`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Reply {
+    /// It is done; `bytes` follow.
+    Done {
+        /// How many.
+        bytes: u64,
+    },
+    /// What was asked for is not here.
+    NotHere,
+    /// When a [`Call::Probe`] came, in microseconds on the clock of this node.
+    Pong {
+        /// Its first byte.
+        first_us: u64,
+        /// Its last byte.
+        last_us: u64,
+        /// When this was sent.
+        sent_us: u64,
+    },
+}

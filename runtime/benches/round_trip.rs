@@ -113,14 +113,15 @@ fn path(
     }
     let clock = Clock::start();
     let identities = (0..nodes).map(|_| Ok(Identity::generate()?.0)).collect::<Result<Vec<_>, Failure>>()?;
-    let allowed = BTreeSet::from_iter(identities.iter().map(Identity::id));
+    let gate = Arc::new(BTreeSet::from_iter(identities.iter().map(Identity::id)));
     let open = |_| Ok(Arc::new(ShapedSocket::new(bind(([127, 0, 0, 1], 0).into())?)?));
     let sockets = (0..nodes).map(open).collect::<Result<Vec<_>, Failure>>()?;
     let known: BTreeMap<_, _> = identities.iter().map(|identity| (identity.id(), tuning)).collect();
     let start = |(hop, identity): (usize, &Identity)| -> Result<Node, Failure> {
         let socket = sockets[hop].clone();
-        let (name, identity, allowed) = (format!("hop {hop}"), identity.clone(), allowed.clone());
-        Ok(Node::start(NodeConfig { name, identity, allowed, socket, tuning, links: known.clone(), clock })?)
+        let (name, identity, gate) = (format!("hop {hop}"), identity.clone(), gate.clone());
+        let links = known.clone();
+        Ok(Node::start(NodeConfig { name, identity, gate, calls: None, socket, tuning, links, clock })?)
     };
     let path = identities.iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()?;
     for (socket, neighbour) in sockets.iter().flat_map(|socket| path.iter().map(move |node| (socket, node.peer()))) {

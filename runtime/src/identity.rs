@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use ring::hmac;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature_with_raw_key};
@@ -29,7 +30,7 @@ const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0
 pub struct NodeId(PublicKey);
 
 impl NodeId {
-    fn of_spki(spki: &[u8]) -> Option<Self> {
+    pub(crate) fn of_spki(spki: &[u8]) -> Option<Self> {
         let key: [u8; 32] = spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok()?;
         Some(Self(key.into()))
     }
@@ -57,6 +58,28 @@ impl FromStr for NodeId {
     fn from_str(text: &str) -> Result<Self, IdentityError> {
         let wrong = |_| IdentityError::NotAnId { text: text.chars().take(80).collect() };
         text.parse().map(Self).map_err(wrong)
+    }
+}
+
+/// Who may connect to a node.
+pub trait Gate: fmt::Debug + Send + Sync {
+    /// Whether the holder of this key is let in. What it may do then is another question.
+    fn lets_in(&self, id: NodeId) -> bool;
+
+    /// Whether it is told who this node is. One that is let in only because it may have been invited is not.
+    fn knows(&self, id: NodeId) -> bool {
+        self.lets_in(id)
+    }
+
+    /// Whether it may have this node compute its share of a plan.
+    fn may_infer(&self, id: NodeId) -> bool {
+        self.knows(id)
+    }
+}
+
+impl Gate for BTreeSet<NodeId> {
+    fn lets_in(&self, id: NodeId) -> bool {
+        self.contains(&id)
     }
 }
 
@@ -91,6 +114,8 @@ fn not_a_key(error: SignatureError) -> IdentityError {
 pub struct Identity {
     id: NodeId,
     key: Arc<CertifiedKey>,
+    /// Of the private key: other secrets are derived from it.
+    seed: [u8; 32],
 }
 
 impl fmt::Debug for Identity {
@@ -112,7 +137,12 @@ impl Identity {
         let signing = provider::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8))
             .map_err(|cause| IdentityError::NotAKey { cause: cause.to_string() })?;
         let key = CertifiedKey::new(vec![CertificateDer::from(id.to_spki())], signing);
-        Ok(Self { id, key: Arc::new(key) })
+        Ok(Self { id, key: Arc::new(key), seed: blake3::derive_key("thalweg 2026 secrets of a node", pkcs8) })
+    }
+
+    /// The key of stateless resets (RFC 9000, section 10.3), the same whenever this node starts.
+    pub(crate) fn reset_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &blake3::derive_key("thalweg 2026 stateless resets", &self.seed))
     }
 
     /// The public half.
@@ -120,11 +150,11 @@ impl Identity {
         self.id
     }
 
-    /// TLS for who accepts connections from the nodes in `allowed`.
+    /// TLS for who accepts connections from the nodes that `gate` lets in.
     ///
     /// Sessions are never resumed, here and in [`Identity::client_tls`]: each connection checks both keys again.
-    pub(crate) fn server_tls(&self, allowed: BTreeSet<NodeId>) -> Result<ServerConfig, IdentityError> {
-        let pinned = Arc::new(Pinned::new(allowed));
+    pub(crate) fn server_tls(&self, gate: Arc<dyn Gate>) -> Result<ServerConfig, IdentityError> {
+        let pinned = Arc::new(Pinned::new(gate));
         let mut config = ServerConfig::builder_with_provider(pinned.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(tls)?
@@ -137,7 +167,7 @@ impl Identity {
 
     /// TLS for who connects to the node `server` and to no other.
     pub(crate) fn client_tls(&self, server: NodeId) -> Result<ClientConfig, IdentityError> {
-        let pinned = Arc::new(Pinned::new(BTreeSet::from([server])));
+        let pinned = Arc::new(Pinned::new(Arc::new(BTreeSet::from([server]))));
         let mut config = ClientConfig::builder_with_provider(pinned.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(tls)?
@@ -155,20 +185,20 @@ fn tls(cause: rustls::Error) -> IdentityError {
     IdentityError::Tls { cause: cause.to_string() }
 }
 
-/// Lets only these keys pass, on either side of a handshake.
+/// Lets only keys pass that a gate lets in, on either side of a handshake.
 #[derive(Debug)]
 struct Pinned {
-    allowed: BTreeSet<NodeId>,
+    gate: Arc<dyn Gate>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Pinned {
-    fn new(allowed: BTreeSet<NodeId>) -> Self {
-        Self { allowed, provider: Arc::new(provider::default_provider()) }
+    fn new(gate: Arc<dyn Gate>) -> Self {
+        Self { gate, provider: Arc::new(provider::default_provider()) }
     }
 
     fn check(&self, spki: &CertificateDer<'_>) -> Result<(), rustls::Error> {
-        let known = NodeId::of_spki(spki).is_some_and(|id| self.allowed.contains(&id));
+        let known = NodeId::of_spki(spki).is_some_and(|id| self.gate.lets_in(id));
         if known { Ok(()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
     }
 
@@ -295,7 +325,7 @@ mod tests {
     #[test]
     fn only_pinned_keys_pass() {
         let [one, other] = [(); 2].map(|()| Identity::generate().unwrap().0.id());
-        let pinned = Pinned::new(BTreeSet::from([one]));
+        let pinned = Pinned::new(Arc::new(BTreeSet::from([one])));
         assert!(pinned.check(&CertificateDer::from(one.to_spki())).is_ok());
         assert!(pinned.check(&CertificateDer::from(other.to_spki())).is_err());
         assert!(pinned.check(&CertificateDer::from(&one.to_spki()[1..])).is_err());

@@ -1,5 +1,6 @@
 //! How bytes get from node to node: who the peer is, how the link is tuned, and what can go wrong on it.
 
+mod settings;
 mod quic;
 
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use thalweg_planner::{Bandwidth, Bytes};
 
 use crate::identity::NodeId;
 
-pub(crate) use quic::{Connection, Endpoint, Exchange, Piece};
+pub(crate) use quic::{Connection, Endpoint, Exchange, PathSeen, Piece};
 
 /// A node to connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@
 mod upstream;
 mod drive;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +12,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use thalweg_flow::{
-    Answer, Coarse, Frame, Hello, Installed, Open, PlanId, Reason, Refusal, Request, Span, Text, VERSION, micros,
+    Answer, Call, Coarse, Frame, Hello, Installed, Open, PlanId, Reason, Refusal, Request, Span, Text, VERSION, micros,
 };
 use thalweg_planner::{Tensor, TensorSpec};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::emulate::ShapedSocket;
-use crate::identity::{Identity, NodeId};
+use crate::identity::{Gate, Identity, NodeId};
 use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer, Tuning};
 use crate::share::{Share, Source};
 use crate::stage::ComputeThread;
@@ -40,8 +40,10 @@ pub struct NodeConfig {
     pub name: String,
     /// Its key.
     pub identity: Identity,
-    /// Nodes that may send it requests.
-    pub allowed: BTreeSet<NodeId>,
+    /// Who may connect, and send it requests.
+    pub gate: Arc<dyn Gate>,
+    /// Where calls go, which are all that is asked of it beside requests; without it each is refused.
+    pub calls: Option<mpsc::Sender<Incoming>>,
     /// Where it listens and what it sends from.
     pub socket: Arc<ShapedSocket>,
     /// What it expects of links of which nothing else is said.
@@ -50,6 +52,18 @@ pub struct NodeConfig {
     pub links: BTreeMap<NodeId, Tuning>,
     /// The clock of its traces.
     pub clock: Clock,
+}
+
+/// A call of a peer, to be answered on its exchange. The peer has shown its key, and no more.
+#[derive(Debug)]
+pub struct Incoming {
+    pub(crate) peer: NodeId,
+    /// Where the peer sends from.
+    pub(crate) address: SocketAddr,
+    pub(crate) call: Call,
+    pub(crate) exchange: Exchange,
+    /// Held until it is answered: the node does not end before.
+    _open: watch::Receiver<Phase>,
 }
 
 /// Why a node cannot be started.
@@ -106,6 +120,8 @@ enum Phase {
 struct Shared {
     name: Text,
     endpoint: Endpoint,
+    gate: Arc<dyn Gate>,
+    calls: Option<mpsc::Sender<Incoming>>,
     links: Links,
     compute: ComputeThread,
     clock: Clock,
@@ -125,15 +141,17 @@ pub struct Node {
 impl Node {
     /// Starts a node with nothing installed. Has to be called inside a tokio runtime.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { name, identity, allowed, socket, tuning, links, clock } = config;
+        let NodeConfig { name, identity, gate, calls, socket, tuning, links, clock } = config;
         let link = |source| NodeError::Link { name: name.clone(), source };
         let id = identity.id();
-        let endpoint = Endpoint::open(socket, identity, allowed, tuning, links).map_err(link)?;
+        let endpoint = Endpoint::open(socket, identity, gate.clone(), tuning, links).map_err(link)?;
         let address = endpoint.address().map_err(link)?;
         let compute = ComputeThread::start(&name).map_err(|source| NodeError::Thread { name: name.clone(), source })?;
         let shared = Arc::new(Shared {
             name: name.as_str().into(),
             endpoint,
+            gate,
+            calls,
             links: Links::default(),
             compute,
             clock,
@@ -159,6 +177,27 @@ impl Node {
     /// Takes its share of a plan away. Requests that have begun go on; whether there was one.
     pub fn remove(&self, plan: PlanId, epoch: u32) -> bool {
         self.shared.write(|installed| installed.remove(plan, epoch)).is_some()
+    }
+
+    /// The clock of its traces.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// The connection to a peer, made if there is none.
+    pub(crate) async fn connection(&self, peer: Peer) -> Result<Connection, LinkError> {
+        self.shared.links.to(&self.shared.endpoint, peer).await
+    }
+
+    /// Ends all connections with the node of this key.
+    pub(crate) fn hang_up(&self, peer: NodeId) {
+        self.shared.endpoint.hang_up(peer);
+        self.shared.links.hang_up(peer);
+    }
+
+    /// From now on shows the key of `identity` in new connections.
+    pub(crate) fn rotate(&self, identity: Identity) -> Result<(), LinkError> {
+        self.shared.endpoint.rotate(identity)
     }
 
     /// Connects to a node above before the first request needs it.
@@ -222,8 +261,9 @@ impl Shared {
         self.installed.read().unwrap_or_else(PoisonError::into_inner).find(plan, epoch).cloned()
     }
 
-    fn hello(&self) -> Hello {
-        Hello { version: VERSION, name: self.name.clone() }
+    fn hello(&self, peer: NodeId) -> Hello {
+        let name = if self.gate.knows(peer) { self.name.clone() } else { Text::default() };
+        Hello { version: VERSION, name }
     }
 }
 
@@ -231,7 +271,7 @@ async fn accept_peers(shared: Arc<Shared>) {
     while let Some(arrival) = shared.endpoint.accept().await {
         let shared = shared.clone();
         tokio::spawn(async move {
-            match arrival.greet(shared.hello()).await {
+            match arrival.greet(&shared.endpoint, |peer| shared.hello(peer)).await {
                 Ok(connection) => accept_requests(shared, connection).await,
                 Err(error) => tracing::warn!(node = %shared.name, %error, "a peer was not let in"),
             }
@@ -241,50 +281,74 @@ async fn accept_peers(shared: Arc<Shared>) {
 
 async fn accept_requests(shared: Arc<Shared>, connection: Connection) {
     while let Ok(exchange) = connection.accept().await {
-        tokio::spawn(serve(shared.clone(), exchange));
+        tokio::spawn(serve(shared.clone(), connection.clone(), exchange));
     }
 }
 
-/// Serves one request of the node below.
-async fn serve(shared: Arc<Shared>, mut exchange: Exchange) {
-    let _open = shared.phase.subscribe();
-    let sent = match begin(&shared, &mut exchange).await {
-        Ok(drive) => match drive.run(Some(&mut exchange), None).await {
-            Ending::Answer(finished) => answer(&shared, finished, &mut exchange).await,
-            Ending::Refuse(refusal) => exchange.send(&Frame::Refuse(refusal), Vec::new()).await,
-            Ending::Abandon => return,
+/// Serves one request, or passes on one call, of a peer.
+async fn serve(shared: Arc<Shared>, connection: Connection, mut exchange: Exchange) {
+    let open = shared.phase.subscribe();
+    let malformed = |text: &str| Refusal { hop: 0, reason: Reason::Malformed { text: text.into() } };
+    let refusal = match timeout(OPEN_MAX, exchange.read_frame()).await {
+        Ok(Ok(Frame::Open(open))) => return infer(&shared, connection.peer(), &open, exchange).await,
+        Ok(Ok(Frame::Call(call))) => match &shared.calls {
+            Some(calls) => {
+                let (peer, address) = (connection.peer(), connection.address());
+                // One that is not taken belongs to a node that has ended.
+                let _ = calls.send(Incoming { peer, address, call, exchange, _open: open }).await;
+                return;
+            }
+            None => malformed("this node takes no calls"),
         },
-        Err(refusal) => exchange.send(&Frame::Refuse(refusal), Vec::new()).await,
+        Ok(Ok(_)) => malformed("a request begins with another frame"),
+        Ok(Err(error)) => malformed(&error.to_string()),
+        Err(_) => malformed("a request was begun, but nothing said"),
     };
-    match sent {
+    reply(&shared, exchange, &Frame::Refuse(refusal), Vec::new()).await;
+}
+
+/// Says the last word on a stream, and waits until the peer has it.
+async fn reply(shared: &Shared, mut exchange: Exchange, frame: &Frame, tensors: Vec<Vec<u8>>) {
+    match exchange.send(frame, tensors).await {
         Ok(()) => exchange.released().await,
         Err(error) => tracing::debug!(node = %shared.name, %error, "an answer found nobody"),
     }
 }
 
-/// Reads what the request is for, and takes it if it is as agreed.
-async fn begin(shared: &Arc<Shared>, exchange: &mut Exchange) -> Result<Drive, Refusal> {
-    let malformed = |text: &str| Refusal { hop: 0, reason: Reason::Malformed { text: text.into() } };
-    let frame = timeout(OPEN_MAX, exchange.read_frame()).await;
-    let now = shared.clock.now();
-    let open: Open = match frame {
-        Ok(Ok(Frame::Open(open))) => open,
-        Ok(Ok(_)) => return Err(malformed("a request begins with another frame")),
-        Ok(Err(error)) => return Err(malformed(&error.to_string())),
-        Err(_) => return Err(malformed("a request was begun, but nothing said")),
+/// Runs this node's share for a peer, if the request is as agreed.
+async fn infer(shared: &Arc<Shared>, peer: NodeId, open: &Open, mut exchange: Exchange) {
+    let ending = match begin(shared, peer, open) {
+        Ok(drive) => drive.run(Some(&mut exchange), None).await,
+        Err(refusal) => Ending::Refuse(refusal),
     };
-    let share = shared.find(open.plan, open.epoch).map_err(|reason| Refusal { hop: open.hop, reason })?;
-    let request = Request::accept(&share.contract, share.course(), &open, now)?;
+    match ending {
+        Ending::Answer(finished) => {
+            let (answer, tensors) = answer(shared, finished);
+            reply(shared, exchange, &Frame::Answer(answer), tensors).await;
+        }
+        Ending::Refuse(refusal) => reply(shared, exchange, &Frame::Refuse(refusal), Vec::new()).await,
+        Ending::Abandon => {}
+    }
+}
+
+/// Takes a request if it is as agreed.
+fn begin(shared: &Arc<Shared>, peer: NodeId, open: &Open) -> Result<Drive, Refusal> {
+    let refuse = |reason| Refusal { hop: open.hop, reason };
+    if !shared.gate.may_infer(peer) {
+        return Err(refuse(Reason::NotAllowed { operation: "to infer".into() }));
+    }
+    let now = shared.clock.now();
+    let share = shared.find(open.plan, open.epoch).map_err(refuse)?;
+    let request = Request::accept(&share.contract, share.course(), open, now)?;
     Ok(Drive::new(shared.clone(), share, request, open.request))
 }
 
-/// Sends the outputs that were made here, and those from above as they came.
-async fn answer(shared: &Shared, finished: Finished, exchange: &mut Exchange) -> Result<(), LinkError> {
+/// The outputs that were made here, and those from above as they came.
+fn answer(shared: &Shared, finished: Finished) -> (Answer, Vec<Vec<u8>>) {
     let Finished { received, own, above, spans, coarse } = finished;
     let sizes = own.iter().map(|tensor| tensor.data().len() as u64).chain(above.sizes()).collect();
     let answer = Answer { received_us: micros(received), sent_us: micros(shared.clock.now()), spans, coarse, sizes };
-    let tensors = own.into_iter().map(Tensor::into_data).chain([above.into_bytes()]).collect();
-    exchange.send(&Frame::Answer(answer), tensors).await
+    (answer, own.into_iter().map(Tensor::into_data).chain([above.into_bytes()]).collect())
 }
 
 /// Puts outputs into the caller's hands.

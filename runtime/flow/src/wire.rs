@@ -164,8 +164,8 @@ pub enum Reason {
     #[error("the node is shutting down")]
     Stopping,
     /// The peer's role does not allow it.
-    #[error("{operation} is not allowed for a peer whose role is {role}")]
-    NotAllowed { operation: Text, role: Text },
+    #[error("the role of this key does not allow it {operation}")]
+    NotAllowed { operation: Text },
     /// A call could not be carried out.
     #[error("{text}")]
     CallFailed { text: Text },

@@ -4,35 +4,23 @@
 //! succeed all the same, and learns better only when it reads. Each request is one two-way stream. Streams are abandoned
 //! by being dropped: what was not sent is not sent, and the peer is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{EndpointConfig, TokioRuntime, VarInt};
+use rustls::pki_types::CertificateDer;
 use thalweg_flow::{Frame, Hello, PREFIX_BYTES, VERSION, WireError, decode, encode, frame_length};
 use tokio::time::timeout;
 
+use super::settings::Settings;
 use super::{LinkError, Peer, Tuning};
 use crate::emulate::ShapedSocket;
-use crate::identity::{Identity, NodeId};
-
-/// A peer that says nothing for so long is gone. Requests do not wait for this: they have deadlines.
-const IDLE_MAX: Duration = Duration::from_secs(15);
-
-/// Several of these fit into [`IDLE_MAX`], so that one lost packet does not end a connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(4);
-
-/// Requests of one peer that may be open at a time. More wait on the peer's side.
-const REQUESTS_MAX: u32 = 256;
-
-/// What a peer may send on a stream and in all before this node has read it: a gigabit over 60 ms, and four such streams.
-const STREAM_WINDOW: u32 = 8 << 20;
-const CONNECTION_WINDOW: u32 = 32 << 20;
+use crate::identity::{Gate, Identity, NodeId};
 
 /// Connections of an endpoint; from half of it on, peers must prove their address first.
 const CONNECTIONS_MAX: usize = 1024;
@@ -44,45 +32,57 @@ const DONE: VarInt = VarInt::from_u32(0);
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     endpoint: quinn::Endpoint,
-    identity: Identity,
+    identity: RwLock<Identity>,
+    gate: Arc<dyn Gate>,
     usual: Settings,
     /// Those of the links to nodes of which something is known.
     links: BTreeMap<NodeId, Settings>,
-}
-
-/// How connections over a link are set up.
-#[derive(Debug)]
-struct Settings {
-    transport: Arc<TransportConfig>,
-    connect_max: Duration,
-}
-
-impl Settings {
-    fn of(tuning: Tuning) -> Result<Self, LinkError> {
-        Ok(Self { transport: Arc::new(transport(tuning)?), connect_max: tuning.connect_max })
-    }
+    /// Connections that peers have begun, so that they can be ended when a key is revoked.
+    begun: Mutex<Vec<Connection>>,
 }
 
 impl Endpoint {
-    /// Opens `socket` to the nodes in `allowed`, for connections as `tuning` expects them, and those that begin here to
-    /// nodes in `links` as is said there. Has to be called inside a tokio runtime.
+    /// Opens `socket` to the nodes that `gate` lets in, for connections as `tuning` expects them, and those that begin
+    /// here to nodes in `links` as is said there. Has to be called inside a tokio runtime.
     pub(crate) fn open(
         socket: Arc<ShapedSocket>,
         identity: Identity,
-        allowed: BTreeSet<NodeId>,
+        gate: Arc<dyn Gate>,
         tuning: Tuning,
         links: BTreeMap<NodeId, Tuning>,
     ) -> Result<Self, LinkError> {
-        let mut config = EndpointConfig::default();
+        // A peer that talks to a node that was killed and is back learns at once that its connection is no more.
+        let mut config = EndpointConfig::new(Arc::new(identity.reset_key()));
         config.max_udp_payload_size(tuning.payload_max.0).map_err(setup)?;
         let usual = Settings::of(tuning)?;
         let links = links.into_iter().map(|(peer, tuning)| Ok((peer, Settings::of(tuning)?)));
         let links = links.collect::<Result<_, LinkError>>()?;
-        let tls = QuicServerConfig::try_from(identity.server_tls(allowed).map_err(setup)?).map_err(setup)?;
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
-        server.transport_config(usual.transport.clone()).max_incoming(CONNECTIONS_MAX);
+        let server = server(&identity, gate.clone(), &usual)?;
         let endpoint = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime));
-        Ok(Self { endpoint: endpoint.map_err(setup)?, identity, usual, links })
+        let (endpoint, identity) = (endpoint.map_err(setup)?, RwLock::new(identity));
+        Ok(Self { endpoint, identity, gate, usual, links, begun: Mutex::default() })
+    }
+
+    /// From now on shows the key of `identity` in new connections; those that are open go on.
+    pub(crate) fn rotate(&self, identity: Identity) -> Result<(), LinkError> {
+        self.endpoint.set_server_config(Some(server(&identity, self.gate.clone(), &self.usual)?));
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
+        Ok(())
+    }
+
+    /// Ends all connections that the node of this key has begun.
+    pub(crate) fn hang_up(&self, peer: NodeId) {
+        self.begun().iter().filter(|connection| connection.peer == peer).for_each(Connection::close);
+    }
+
+    fn note(&self, connection: &Connection) {
+        let mut begun = self.begun();
+        begun.retain(Connection::is_alive);
+        begun.push(connection.clone());
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it listens.
@@ -97,7 +97,7 @@ impl Endpoint {
         let connect_max = self.settings(peer.id).connect_max;
         let (connection, frame) = timeout(connect_max, self.shake_hands(peer)).await.map_err(silent)??;
         match frame {
-            Frame::Hello(Hello { version: VERSION, .. }) => Ok(Connection { connection }),
+            Frame::Hello(Hello { version: VERSION, .. }) => Ok(Connection { connection, peer: peer.id }),
             Frame::Hello(hello) => Err(LinkError::OtherVersion { address, theirs: hello.version, ours: VERSION }),
             _ => Err(LinkError::Misunderstood { cause: "its first word is not hello".into() }),
         }
@@ -110,7 +110,8 @@ impl Endpoint {
     /// A connection and the first word on it.
     async fn shake_hands(&self, peer: Peer) -> Result<(quinn::Connection, Frame), LinkError> {
         let unreachable = |error: String| LinkError::Unreachable { address: peer.address, cause: error };
-        let tls = QuicClientConfig::try_from(self.identity.client_tls(peer.id).map_err(setup)?).map_err(setup)?;
+        let tls = self.identity.read().unwrap_or_else(PoisonError::into_inner).client_tls(peer.id).map_err(setup)?;
+        let tls = QuicClientConfig::try_from(tls).map_err(setup)?;
         let mut client = quinn::ClientConfig::new(Arc::new(tls));
         client.transport_config(self.settings(peer.id).transport.clone());
         // The name is not sent and not checked: the key is.
@@ -157,15 +158,22 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// Checks its key, and says hello if it is allowed.
-    pub(crate) async fn greet(self, hello: Hello) -> Result<Connection, LinkError> {
+    /// Checks its key, and says hello if it is let in, as `hello` says for the node of this key.
+    pub(crate) async fn greet(
+        self,
+        endpoint: &Endpoint,
+        hello: impl FnOnce(NodeId) -> Hello,
+    ) -> Result<Connection, LinkError> {
         let connection = self.incoming.await.map_err(broken)?;
-        let mut stream = connection.open_uni().await.map_err(broken)?;
+        let peer = identity_of(&connection)?;
+        let (hello, connection) = (hello(peer), Connection { connection, peer });
+        endpoint.note(&connection);
+        let mut stream = connection.connection.open_uni().await.map_err(broken)?;
         let mut bytes = Vec::new();
         encode(&Frame::Hello(hello), &mut bytes).map_err(misunderstood)?;
         stream.write_chunk(bytes.into()).await.map_err(broken)?;
         stream.finish().map_err(broken)?;
-        Ok(Connection { connection })
+        Ok(connection)
     }
 }
 
@@ -173,9 +181,36 @@ impl Arrival {
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     connection: quinn::Connection,
+    peer: NodeId,
 }
 
 impl Connection {
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> NodeId {
+        self.peer
+    }
+
+    /// Where the other end sends from.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.connection.remote_address()
+    }
+
+    /// What QUIC has seen of the path, since the connection began.
+    pub(crate) fn path(&self) -> PathSeen {
+        let path = self.connection.stats().path;
+        PathSeen { round_trip: path.rtt, packets: path.sent_packets, lost: path.lost_packets }
+    }
+
+    /// Completes when it has ended.
+    pub(crate) async fn ended(&self) {
+        self.connection.closed().await;
+    }
+
+    /// Ends it.
+    pub(crate) fn close(&self) {
+        self.connection.close(DONE, b"");
+    }
+
     /// Whether it can still be used, as far as is known.
     pub(crate) fn is_alive(&self) -> bool {
         self.connection.close_reason().is_none()
@@ -192,6 +227,17 @@ impl Connection {
         let (send, recv) = self.connection.accept_bi().await.map_err(broken)?;
         Ok(Exchange { send, recv, finished: false })
     }
+}
+
+/// What QUIC has seen of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PathSeen {
+    /// Smoothed (RFC 9002, section 5.3).
+    pub(crate) round_trip: Duration,
+    /// Packets that were sent.
+    pub(crate) packets: u64,
+    /// Those of them that are taken for lost.
+    pub(crate) lost: u64,
 }
 
 /// The two directions of one request.
@@ -285,27 +331,21 @@ async fn read_frame(stream: &mut quinn::RecvStream) -> Result<Frame, LinkError> 
     decode(&body).map_err(misunderstood)
 }
 
-fn transport(tuning: Tuning) -> Result<TransportConfig, LinkError> {
-    let mut congestion = CubicConfig::default();
-    congestion.initial_window(tuning.first_flight.0);
-    let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(tuning.payload_max.0);
-    let mut transport = TransportConfig::default();
-    transport
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_MAX).map_err(setup)?))
-        .max_concurrent_bidi_streams(REQUESTS_MAX.into())
-        .max_concurrent_uni_streams(1u32.into())
-        .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
-        .send_window(CONNECTION_WINDOW.into())
-        .datagram_receive_buffer_size(None)
-        .congestion_controller_factory(Arc::new(congestion))
-        .mtu_discovery_config(Some(discovery));
-    Ok(transport)
+/// The key that the other end has shown.
+fn identity_of(connection: &quinn::Connection) -> Result<NodeId, LinkError> {
+    let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'_>>>().ok());
+    let id = shown.and_then(|shown| NodeId::of_spki(shown.first()?));
+    id.ok_or_else(|| LinkError::Misunderstood { cause: "it has shown no key".into() })
 }
 
-fn setup(cause: impl ToString) -> LinkError {
+fn server(identity: &Identity, gate: Arc<dyn Gate>, usual: &Settings) -> Result<quinn::ServerConfig, LinkError> {
+    let tls = QuicServerConfig::try_from(identity.server_tls(gate).map_err(setup)?).map_err(setup)?;
+    let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    server.transport_config(usual.transport.clone()).max_incoming(CONNECTIONS_MAX);
+    Ok(server)
+}
+
+pub(super) fn setup(cause: impl ToString) -> LinkError {
     LinkError::Setup { cause: cause.to_string() }
 }
 

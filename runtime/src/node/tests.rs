@@ -5,6 +5,8 @@ use thalweg_codec::Codec;
 use thalweg_flow::{Coded, Contract, Slot};
 use thalweg_planner::DType;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::emulate::bind;
 use crate::stage::{Compute, Emulation};
@@ -28,12 +30,13 @@ fn socket() -> Arc<ShapedSocket> {
 /// A node with one share that takes 16 bytes and answers nothing, and a connection to it.
 async fn node_and_peer() -> (Node, Endpoint, Connection) {
     let [identity, stranger] = [(); 2].map(|()| Identity::generate().unwrap().0);
-    let allowed = BTreeSet::from([stranger.id()]);
+    let gate = Arc::new(BTreeSet::from([stranger.id()]));
     let (tuning, clock) = (Tuning::default(), Clock::start());
     let node = Node::start(NodeConfig {
         name: "node".into(),
         identity,
-        allowed,
+        gate,
+        calls: None,
         socket: socket(),
         tuning,
         links: BTreeMap::new(),
@@ -53,7 +56,7 @@ async fn node_and_peer() -> (Node, Endpoint, Connection) {
         onward: None,
         emulation: Emulation::NONE,
     });
-    let endpoint = Endpoint::open(socket(), stranger, BTreeSet::new(), tuning, BTreeMap::new()).unwrap();
+    let endpoint = Endpoint::open(socket(), stranger, Arc::new(BTreeSet::new()), tuning, BTreeMap::new()).unwrap();
     let connection = endpoint.connect(node.peer()).await.unwrap();
     (node, endpoint, connection)
 }
@@ -121,6 +124,7 @@ async fn a_request_without_time_another_codec_or_hop_is_refused() {
 async fn an_unknown_peer_cannot_connect() {
     let (node, _endpoint, _connection) = node_and_peer().await;
     let unknown = Identity::generate().unwrap().0;
-    let endpoint = Endpoint::open(socket(), unknown, BTreeSet::new(), Tuning::default(), BTreeMap::new()).unwrap();
+    let endpoint =
+        Endpoint::open(socket(), unknown, Arc::new(BTreeSet::new()), Tuning::default(), BTreeMap::new()).unwrap();
     assert!(matches!(endpoint.connect(node.peer()).await, Err(LinkError::Unreachable { .. })));
 }

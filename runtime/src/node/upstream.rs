@@ -9,6 +9,7 @@ use thalweg_flow::{Answer, Assembly, Coded, Departure, Frame, Open, Payload, Ref
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::Shared;
+use crate::identity::NodeId;
 use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer};
 use crate::share::{Pick, Share};
 
@@ -29,6 +30,17 @@ impl Links {
         let connection = endpoint.connect(peer).await?;
         *link = Some(connection.clone());
         Ok(connection)
+    }
+
+    /// Ends the connections to the node of this key.
+    pub(super) fn hang_up(&self, id: NodeId) {
+        let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        by_peer.retain(|peer, link| {
+            // One that is being made just now fails by itself: the peer is not let in any more.
+            let open = (peer.id == id).then(|| link.try_lock().ok()).flatten();
+            open.as_deref().and_then(Option::as_ref).inspect(|connection| connection.close());
+            peer.id != id
+        });
     }
 }
 

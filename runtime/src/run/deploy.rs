@@ -72,7 +72,8 @@ impl<'a> Deployment<'a> {
             let config = NodeConfig {
                 name: tier.name.clone(),
                 identity,
-                allowed: neighbours.iter().map(|(tier, _)| ids[*tier]).collect(),
+                gate: Arc::new(neighbours.iter().map(|(tier, _)| ids[*tier]).collect::<BTreeSet<NodeId>>()),
+                calls: None,
                 socket: socket.clone(),
                 tuning: Tuning { payload_max, ..Tuning::default() },
                 links: neighbours

@@ -147,12 +147,13 @@ impl Path {
 
     fn node(&self, hop: usize, address: SocketAddr) -> Node {
         let known = self.identities.iter().enumerate().filter(|(index, _)| Some(*index) != self.stranger);
-        let allowed = BTreeSet::from_iter(known.map(|(_, identity)| identity.id()));
+        let gate = Arc::new(BTreeSet::from_iter(known.map(|(_, identity)| identity.id())));
         let socket = ShapedSocket::new(bind(address).expect("a socket")).expect("a socket");
         let node = Node::start(NodeConfig {
             name: format!("hop {hop}"),
             identity: self.identities[hop].clone(),
-            allowed,
+            gate,
+            calls: None,
             socket: Arc::new(socket),
             tuning: Tuning::default(),
             links: BTreeMap::new(),

@@ -9,9 +9,12 @@ mod installed;
 mod assemble;
 mod request;
 mod trace;
+mod message;
+mod estimate;
 
 pub use assemble::{Assembly, Payload};
 pub use contract::{Announced, Contract, Slot};
+pub use estimate::{LinkEstimate, TierEstimate};
 pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
 pub use trace::{Coarse, Departure, Span, SpanKind, crossing_spans};

@@ -11,12 +11,18 @@ mod request;
 mod trace;
 mod message;
 mod estimate;
+mod alternative;
+mod hold;
+mod switch;
 
+pub use alternative::{Alternative, CrossingCost, Estimates, HopCost};
 pub use assemble::{Assembly, Payload};
 pub use contract::{Announced, Contract, Slot};
 pub use estimate::{LinkEstimate, TierEstimate};
+pub use hold::{HOLD_HALVES, HOLD_MAX, HOLD_MIN};
 pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
+pub use switch::{BETTER_MIN, BETTER_PERCENT, Bar, DWELL, Explanation, FAILURES, Standing, Switch, Way, Why};
 pub use trace::{Coarse, Departure, Span, SpanKind, crossing_spans};
 pub use wire::{
     Answer, Call, Coded, FRAME_BYTES_MAX, Frame, Hello, Open, PREFIX_BYTES, PlanId, Reason, Refusal, Reply, Text,

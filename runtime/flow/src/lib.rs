@@ -14,9 +14,13 @@ mod estimate;
 mod alternative;
 mod hold;
 mod switch;
+mod budget;
+mod attempt;
 
 pub use alternative::{Alternative, CrossingCost, Estimates, HopCost};
 pub use assemble::{Assembly, Payload};
+pub use attempt::{AttemptAction, AttemptEvent, Attempts, LATE_MAX, LATE_MIN, LOCAL_MARGIN_PERCENT, WAYS_MAX};
+pub use budget::{RETRIES_MAX, RETRIES_SECOND, RETRY_PERCENT, RetryBudget};
 pub use contract::{Announced, Contract, Slot};
 pub use estimate::{LinkEstimate, TierEstimate};
 pub use hold::{HOLD_HALVES, HOLD_MAX, HOLD_MIN};

@@ -1,0 +1,243 @@
+//! One request at the node where it is made: over which alternatives it is tried, and which answer counts.
+//!
+//! ```text
+//!                 ┌─refused, may be tried again─► the next way ─┐
+//! the first way ──┼─late───────────────────────► the local way ─┼─► the first answer, or the refusal
+//!                 └─────────────────answered────────────────────┘
+//! ```
+//! Each try is a [`Request`](crate::Request) of its own, on hop 0 of the plan of its way. From everywhere the deadline,
+//! the loss of the caller, or the end of the node leads to the end. A request ends once: with [`AttemptAction::Answer`],
+//! [`AttemptAction::Refuse`] or [`AttemptAction::Abandon`], and all tries that still run are dropped then.
+
+use std::time::Duration;
+
+use crate::{PlanId, Reason, Refusal, RetryBudget, Way};
+
+/// Ways that one request tries at most: what serves, one other, and the local one. Those that fail one after the other
+/// mostly fail for the same reason.
+pub const WAYS_MAX: usize = 3;
+/// A try is late when it takes so much longer than predicted: as long again, but at least and at most this. What is
+/// predicted for less varies by more than itself; and with the most of it a peer that has stopped, though it looks
+/// alive, is noticed soon enough to answer within 500 ms from then, where both ways take up to 150 ms.
+pub const LATE_MIN: Duration = Duration::from_millis(20);
+/// See [`LATE_MIN`].
+pub const LATE_MAX: Duration = Duration::from_millis(200);
+/// So much longer than predicted the local way may take and still make the deadline, in percent: it runs beside the
+/// other tries' coding, and a device is not alone on its cores.
+pub const LOCAL_MARGIN_PERCENT: u32 = 25;
+
+/// All that can happen to a request at the node that makes it. Ways are named by their index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptEvent {
+    /// The complete answer of a try has come.
+    Answered {
+        /// Over which way.
+        way: usize,
+    },
+    /// A try has failed, here or above.
+    Refused {
+        /// Over which way.
+        way: usize,
+        /// Where and why.
+        refusal: Refusal,
+    },
+    /// The time has come that [`Attempts::wakes`] names.
+    TimeIsUp,
+    /// The caller has gone, so nobody waits for an answer.
+    CallerLost,
+    /// The node shuts down.
+    Stopping,
+}
+
+/// What the node must do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptAction {
+    /// Try this way, beside what runs already.
+    Start {
+        /// Index among the ways.
+        way: usize,
+    },
+    /// Give the caller the answer of this way. The request is over.
+    Answer {
+        /// Index among the ways.
+        way: usize,
+    },
+    /// Tell the caller why there is no answer. The request is over.
+    Refuse(Refusal),
+    /// Say nothing. The request is over.
+    Abandon,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    Ahead,
+    Runs,
+    /// It was refused or too slow, for reasons that are not the request's own.
+    Failed,
+    /// It has answered, or shown that no way can.
+    Over,
+}
+
+/// A request that was made here.
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    ways: Vec<(Way, Try)>,
+    deadline: Duration,
+    /// When the local way is begun beside what runs. None where there is none, or where it has begun.
+    hedge: Option<Duration>,
+    over: bool,
+}
+
+impl Attempts {
+    /// A request that is made at `now`, and the first thing to do. The ways are in the order of
+    /// [`Switch::ways`](crate::Switch::ways); without any it is refused, and so where its deadline has passed.
+    pub fn begin(ways: &[Way], deadline: Duration, budget: &mut RetryBudget, now: Duration) -> (Self, AttemptAction) {
+        budget.request(now);
+        let local = ways.iter().skip(WAYS_MAX - 1).find(|way| way.local);
+        let first = ways.iter().take(if local.is_some() { WAYS_MAX - 1 } else { WAYS_MAX });
+        let ways = first.chain(local).map(|way| (*way, Try::Ahead)).collect();
+        let mut attempts = Self { ways, deadline, hedge: None, over: false };
+        let action = match attempts.ways.is_empty() {
+            _ if now >= deadline => attempts.refuse(Reason::DeadlinePassed),
+            true => {
+                let text = "no alternative of the deployment can serve, and none of them is local".into();
+                attempts.refuse(Reason::UpstreamUnreachable { text })
+            }
+            false => attempts.start(0, now),
+        };
+        (attempts, action)
+    }
+
+    /// The ways that are tried, by index.
+    pub fn way(&self, index: usize) -> Option<&Way> {
+        self.ways.get(index).map(|(way, _)| way)
+    }
+
+    /// When it is refused if it has not been answered.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// When the node has to say [`AttemptEvent::TimeIsUp`]. None when it is over.
+    pub fn wakes(&self) -> Option<Duration> {
+        (!self.over).then(|| self.hedge.map_or(self.deadline, |hedge| hedge.min(self.deadline)))
+    }
+
+    /// Decides what an event at the time `now` leads to. Events that do not fit, such as an answer after the end or of
+    /// a try that does not run, lead to nothing. At the deadline or later, whatever happens leads to a refusal.
+    pub fn handle(&mut self, event: AttemptEvent, budget: &mut RetryBudget, now: Duration) -> Option<AttemptAction> {
+        if self.over {
+            return None;
+        }
+        match event {
+            AttemptEvent::CallerLost => Some(self.end(AttemptAction::Abandon)),
+            _ if now >= self.deadline => {
+                self.fail_before(self.ways.len());
+                Some(self.refuse(Reason::DeadlinePassed))
+            }
+            AttemptEvent::Stopping => Some(self.refuse(Reason::Stopping)),
+            AttemptEvent::Answered { way } => {
+                *self.running(way)? = Try::Over;
+                self.fail_before(way);
+                Some(self.end(AttemptAction::Answer { way }))
+            }
+            AttemptEvent::Refused { way, refusal } => {
+                let again = may_be_tried_again(&refusal.reason);
+                *self.running(way)? = if again { Try::Failed } else { Try::Over };
+                self.after_failure(refusal, budget, now)
+            }
+            AttemptEvent::TimeIsUp => self.hedge(now),
+        }
+    }
+
+    /// Plans over which this request was tried and has not been answered in time, for reasons that are not its own:
+    /// what the node tells [`Switch::failed`](crate::Switch::failed) when it is over. Among them is what began before
+    /// the way that has answered, and what ran at the deadline.
+    pub fn failed(&self) -> impl Iterator<Item = PlanId> {
+        self.ways.iter().filter(|(_, state)| *state == Try::Failed).map(|(way, _)| way.plan)
+    }
+
+    /// What runs of the ways before this one has been too slow.
+    fn fail_before(&mut self, way: usize) {
+        let running = self.ways.iter_mut().take(way).filter(|(_, state)| *state == Try::Runs);
+        running.for_each(|(_, state)| *state = Try::Failed);
+    }
+
+    fn after_failure(&mut self, refusal: Refusal, budget: &mut RetryBudget, now: Duration) -> Option<AttemptAction> {
+        // What runs may still answer.
+        if self.ways.iter().any(|(_, state)| *state == Try::Runs) {
+            return None;
+        }
+        let hopeless = self.ways.iter().any(|(_, state)| *state == Try::Over);
+        let ahead = |way: &(Way, Try)| !hopeless && way.1 == Try::Ahead;
+        let left = self.deadline.saturating_sub(now);
+        let overdue = self.hedge.is_some_and(|hedge| now >= hedge);
+        let other = self.ways.iter().position(|way| ahead(way) && !way.0.local && way.0.predicted <= left);
+        let other = other.filter(|_| !overdue && budget.take(now));
+        // The local way multiplies nobody's load, and is tried whatever is predicted: it is the last.
+        let next = other.or_else(|| self.ways.iter().position(|way| ahead(way) && way.0.local));
+        Some(match next {
+            Some(next) => self.start(next, now),
+            None => self.end(AttemptAction::Refuse(refusal)),
+        })
+    }
+
+    fn hedge(&mut self, now: Duration) -> Option<AttemptAction> {
+        self.hedge.filter(|hedge| now >= *hedge)?;
+        let local = self.ways.iter().position(|(way, state)| way.local && *state == Try::Ahead)?;
+        Some(self.start(local, now))
+    }
+
+    fn start(&mut self, index: usize, now: Duration) -> AttemptAction {
+        let way = self.ways[index].0;
+        self.ways[index].1 = Try::Runs;
+        let local = self.ways.iter().find(|(way, state)| way.local && *state == Try::Ahead);
+        self.hedge = local.and_then(|(local, _)| hedge(&way, local, self.deadline, now));
+        AttemptAction::Start { way: index }
+    }
+
+    fn running(&mut self, way: usize) -> Option<&mut Try> {
+        self.ways.get_mut(way).map(|(_, state)| state).filter(|state| **state == Try::Runs)
+    }
+
+    fn refuse(&mut self, reason: Reason) -> AttemptAction {
+        self.end(AttemptAction::Refuse(Refusal { hop: 0, reason }))
+    }
+
+    fn end(&mut self, action: AttemptAction) -> AttemptAction {
+        self.over = true;
+        action
+    }
+}
+
+/// When the local way begins beside one that begins now: when that is late, but no later than the local way needs to
+/// make the deadline. Its margin is at most half of the time to spare, so that the first way has the other half. None
+/// where it could not make the deadline any more.
+fn hedge(way: &Way, local: &Way, deadline: Duration, now: Duration) -> Option<Duration> {
+    let late = way.predicted.saturating_add(way.predicted.clamp(LATE_MIN, LATE_MAX));
+    let spare = deadline.saturating_sub(now).checked_sub(local.predicted)?;
+    let margin = local.predicted.saturating_mul(LOCAL_MARGIN_PERCENT) / 100;
+    Some(now.saturating_add(late.min(spare - margin.min(spare / 2))))
+}
+
+/// Whether another way may answer what was refused so. Nothing is ever done twice by that, since a model only computes;
+/// but a model that fails on an input fails on it everywhere, and there is no time left on another tier either.
+fn may_be_tried_again(reason: &Reason) -> bool {
+    match reason {
+        Reason::ModelFailed { .. } | Reason::Malformed { .. } | Reason::DeadlinePassed => false,
+        Reason::UnknownPlan { .. }
+        | Reason::StaleEpoch { .. }
+        | Reason::WrongHop { .. }
+        | Reason::WrongCodec { .. }
+        | Reason::WrongCount { .. }
+        | Reason::WrongSize { .. }
+        | Reason::WrongLength { .. }
+        | Reason::Busy { .. }
+        | Reason::UpstreamUnreachable { .. }
+        | Reason::UpstreamLost { .. }
+        | Reason::Stopping => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

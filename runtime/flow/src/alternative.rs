@@ -64,6 +64,12 @@ impl Alternative {
     pub fn is_local(&self) -> bool {
         self.crossings.is_empty()
     }
+
+    /// Whether both send over the same direction of a link.
+    pub(crate) fn shares_link(&self, other: &Self) -> bool {
+        let ends = |crossing: &CrossingCost| (crossing.from, crossing.to);
+        self.crossings.iter().any(|crossing| other.crossings.iter().any(|theirs| ends(theirs) == ends(crossing)))
+    }
 }
 
 /// What a node believes of all tiers and links.

@@ -4,7 +4,8 @@
 //! to avoid is to go back and forth:
 //! - another alternative takes over where it has been predicted better by enough for a while;
 //! - at once where the one that serves needs a tier or link that is down;
-//! - what came up is held for a time that doubles with each flap, and so is what was left for a better one.
+//! - what came up is held for a time that doubles with each flap, and so is what was left for a better one, together
+//!   with all that would have been left with it: what is worse now and uses the same link. The local one never is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,7 +66,8 @@ pub struct Standing {
     pub bar: Option<Bar>,
     /// Since when it is predicted better than the one that serves, by enough.
     pub better_since: Option<Duration>,
-    /// Until when it does not take over although better, because it was left for a better one.
+    /// Until when it does not take over although better, because it, or one over the same link, was left for a better
+    /// one.
     pub left_until: Option<Duration>,
 }
 
@@ -253,8 +255,14 @@ impl Switch {
         };
         let ripe = self.entries.iter().enumerate().filter(|(_, entry)| ripe(entry)).map(|(other, _)| other);
         let Some(best) = ripe.min_by_key(|other| predicted[*other]) else { return false };
-        let than = self.entries[at].alternative.plan;
-        self.entries[at].left.flaps(now);
+        let left = &self.entries[at].alternative;
+        let than = left.plan;
+        let like_it = |(other, entry): (usize, &Entry)| {
+            let worse = other != best && predicted[other] >= predicted[best];
+            (worse && entry.alternative.shares_link(left)).then_some(other)
+        };
+        let like_it: Vec<usize> = self.entries.iter().enumerate().filter_map(like_it).collect();
+        like_it.into_iter().for_each(|other| self.entries[other].left.flaps(now));
         self.serve(Some(best), Why::Better { than, predicted: predicted[best], than_predicted: served }, now);
         true
     }

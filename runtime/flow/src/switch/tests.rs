@@ -90,6 +90,23 @@ fn better_for_less_than_the_dwell_is_not_enough() {
     let explained = switch.explain(&estimates, DWELL);
     let why = Why::Better { than: LOCAL, predicted: ms(50), than_predicted: ms(100) };
     assert_eq!((explained.serving, explained.since, explained.why), (Some(FAR), DWELL, Some(why)));
+    assert_eq!(explained.standings[0].left_until, None, "the local one can always be had again");
+}
+
+#[test]
+fn what_is_left_is_held_with_all_that_is_worse_over_the_same_link() {
+    let estimates = estimates(10);
+    let far = |plan: u8, millis| far(PlanId([plan; 32]), 0, ms(millis));
+    let mut other_way = far(4, 80);
+    other_way.crossings[0].from = 1;
+    other_way.crossings[0].to = 0;
+    let mut switch = Switch::new(vec![far(1, 50)], &estimates, ms(0));
+    switch.replace(vec![far(1, 50), far(2, 60), far(3, 20), other_way, local(ms(90))], &estimates, ms(0));
+    assert!(switch.decide(&estimates, DWELL));
+    let explained = switch.explain(&estimates, DWELL);
+    assert_eq!(explained.serving, Some(PlanId([3; 32])));
+    let held: Vec<bool> = explained.standings.iter().map(|standing| standing.left_until.is_some()).collect();
+    assert_eq!(held, [true, true, false, false, false]);
     assert_eq!(explained.standings[0].left_until, Some(DWELL + HOLD_MIN));
 }
 

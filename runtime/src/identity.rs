@@ -17,6 +17,7 @@ use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use serde::{Deserialize, Serialize};
 use thalweg_modules::signature::{PublicKey, SignatureError, SigningKey};
 
 /// The protocol and its major version, as the handshake names it.
@@ -25,11 +26,22 @@ const ALPN: &[u8] = b"thalweg/1";
 /// What stands before the 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// A node's public key, which is its identity. Printed and read as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A node's public key, which is its identity. Printed and read as 64 hexadecimal digits, also in files.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct NodeId(PublicKey);
 
 impl NodeId {
+    /// The key as RFC 8032 writes it.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Whether this node has signed these bytes in this context: see [`Identity::sign`].
+    pub fn has_signed(&self, context: &[u8], bytes: &[u8], signature: &[u8; 64]) -> bool {
+        self.0.has_signed(context, bytes, signature)
+    }
+
     pub(crate) fn of_spki(spki: &[u8]) -> Option<Self> {
         let key: [u8; 32] = spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok()?;
         Some(Self(key.into()))
@@ -37,6 +49,26 @@ impl NodeId {
 
     fn to_spki(self) -> Vec<u8> {
         [SPKI_PREFIX.as_slice(), self.0.as_bytes()].concat()
+    }
+}
+
+impl From<[u8; 32]> for NodeId {
+    fn from(key: [u8; 32]) -> Self {
+        Self(key.into())
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(id: NodeId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = IdentityError;
+
+    fn try_from(text: String) -> Result<Self, IdentityError> {
+        text.parse()
     }
 }
 
@@ -113,6 +145,7 @@ fn not_a_key(error: SignatureError) -> IdentityError {
 #[derive(Clone)]
 pub struct Identity {
     id: NodeId,
+    signing: Arc<SigningKey>,
     key: Arc<CertifiedKey>,
     /// Of the private key: other secrets are derived from it.
     seed: [u8; 32],
@@ -133,11 +166,13 @@ impl Identity {
 
     /// A key that was kept.
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, IdentityError> {
-        let id = NodeId(SigningKey::from_pkcs8(pkcs8).map_err(not_a_key)?.public());
-        let signing = provider::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8))
+        let signing = SigningKey::from_pkcs8(pkcs8).map_err(not_a_key)?;
+        let id = NodeId(signing.public());
+        let shown = provider::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8))
             .map_err(|cause| IdentityError::NotAKey { cause: cause.to_string() })?;
-        let key = CertifiedKey::new(vec![CertificateDer::from(id.to_spki())], signing);
-        Ok(Self { id, key: Arc::new(key), seed: blake3::derive_key("thalweg 2026 secrets of a node", pkcs8) })
+        let key = CertifiedKey::new(vec![CertificateDer::from(id.to_spki())], shown);
+        let seed = blake3::derive_key("thalweg 2026 secrets of a node", pkcs8);
+        Ok(Self { id, signing: Arc::new(signing), key: Arc::new(key), seed })
     }
 
     /// The key of stateless resets (RFC 9000, section 10.3), the same whenever this node starts.
@@ -148,6 +183,13 @@ impl Identity {
     /// The public half.
     pub fn id(&self) -> NodeId {
         self.id
+    }
+
+    /// A signature of these bytes. The context says what they are, and no two kinds of things share one.
+    pub fn sign(&self, context: &[u8], bytes: &[u8]) -> [u8; 64] {
+        let mut signature = [0; 64];
+        signature.copy_from_slice(&self.signing.sign(context, bytes));
+        signature
     }
 
     /// TLS for who accepts connections from the nodes that `gate` lets in.

@@ -18,8 +18,8 @@ impl PublicKey {
         &self.0
     }
 
-    /// Whether the holder of the key has signed these bytes in this context.
-    pub(crate) fn has_signed(&self, context: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
+    /// Whether the holder of the key has signed these bytes in this context: see [`SigningKey::sign`].
+    pub fn has_signed(&self, context: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(&message(context, bytes), signature).is_ok()
     }
 }
@@ -78,8 +78,9 @@ impl SigningKey {
         PublicKey(bytes)
     }
 
-    /// The 64 bytes of a signature.
-    pub(crate) fn sign(&self, context: &[u8], bytes: &[u8]) -> Vec<u8> {
+    /// The 64 bytes of a signature. The context says what is signed, so that no signature of one thing stands for one of
+    /// another; it is fixed in the program and never made of input.
+    pub fn sign(&self, context: &[u8], bytes: &[u8]) -> Vec<u8> {
         self.0.sign(&message(context, bytes)).as_ref().to_vec()
     }
 }

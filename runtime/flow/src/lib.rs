@@ -16,6 +16,7 @@ mod hold;
 mod switch;
 mod budget;
 mod attempt;
+mod gossip;
 
 pub use alternative::{Alternative, CrossingCost, Estimates, HopCost};
 pub use assemble::{Assembly, Payload};
@@ -24,11 +25,12 @@ pub use budget::{RETRIES_MAX, RETRIES_SECOND, RETRY_PERCENT, RetryBudget};
 pub use contract::{Announced, Contract, Slot};
 pub use estimate::{LinkEstimate, TierEstimate};
 pub use hold::{HOLD_HALVES, HOLD_MAX, HOLD_MIN};
+pub use gossip::{BODY_BYTES_MAX, BodyTooLong, DIGEST_MAX, Gossip, Health, Merged, Pace, Tick};
 pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
 pub use switch::{BETTER_MIN, BETTER_PERCENT, Bar, DWELL, Explanation, FAILURES, Standing, Switch, Way, Why};
 pub use trace::{Coarse, Departure, Span, SpanKind, crossing_spans};
 pub use wire::{
-    Answer, Call, Coded, FRAME_BYTES_MAX, Frame, Hello, Open, PREFIX_BYTES, PlanId, Reason, Refusal, Reply, Text,
-    VERSION, WireError, decode, encode, frame_length, micros,
+    Answer, Body, Call, Coded, Digest, FRAME_BYTES_MAX, Frame, GossipFrame, Hello, Known, NodeKey, NodeState, Open,
+    PREFIX_BYTES, PlanId, Reason, Refusal, Reply, Text, VERSION, WireError, decode, encode, frame_length, micros,
 };

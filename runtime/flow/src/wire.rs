@@ -1,7 +1,7 @@
 //! What nodes say to each other, and how it stands on the wire: frames of a length and a body.
 //!
-//! The only place that knows bincode. A frame is four bytes of length, little-endian, and a body of at most
-//! [`FRAME_BYTES_MAX`]. Tensors follow their frame as bare bytes, as many as the frame announces.
+//! The only file, with those below it, that knows bincode. A frame is four bytes of length, little-endian, and a body of
+//! at most [`FRAME_BYTES_MAX`]. Tensors follow their frame as bare bytes, as many as the frame announces.
 //!
 //! ```text
 //! server → client   one way        Hello
@@ -12,6 +12,7 @@
 //! ```
 
 mod call;
+mod gossip;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,7 +23,9 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::{Coarse, Span, SpanKind};
+
 pub use call::{Call, Reply};
+pub use gossip::{Body, Digest, GossipFrame, Known, NodeKey, NodeState};
 
 /// Version of the frames. A node that hears another one hangs up.
 pub const VERSION: u16 = 4;

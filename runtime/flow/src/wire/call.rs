@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use super::{Coded, Text};
+use super::{Coded, GossipFrame, Text};
 
 /// Begins a stream, as [`Open`](super::Open) does for a share of a plan. Bytes that belong to it follow the frame.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -14,9 +14,11 @@ pub enum Call {
         /// Bytes of the record.
         bytes: u64,
     },
-    /// What the caller knows of all nodes, as digest or difference; the reply is what this node knows beyond it.
-    Gossip {
-        /// Bytes of the message.
+    /// A step of telling each other of all nodes.
+    Gossip(GossipFrame),
+    /// All that the caller knows of who is a member, as JSON, which follows; the reply is the same of this node.
+    Members {
+        /// Bytes of it.
         bytes: u64,
     },
     /// A measurement of the link; `bytes` of padding follow, which show what it carries.
@@ -72,13 +74,17 @@ pub enum Reply {
     },
     /// What was asked for is not here.
     NotHere,
+    /// The next step of telling each other of all nodes.
+    Gossip(GossipFrame),
     /// When a [`Call::Probe`] came, in microseconds on the clock of this node.
     Pong {
-        /// Its first byte.
+        /// Its frame, or the first of its padding.
         first_us: u64,
         /// Its last byte.
         last_us: u64,
         /// When this was sent.
         sent_us: u64,
+        /// Bytes that came after the first of the padding, which say what the link carries.
+        counted: u64,
     },
 }

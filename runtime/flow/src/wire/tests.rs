@@ -13,6 +13,9 @@ fn frames() -> Vec<Frame> {
         bytes: 300_000,
     };
     let plan = PlanId([7; 32]);
+    let body = Some(Body { version: 3, bytes: vec![1, 2], signature: [5; 64] });
+    let state = NodeState { id: [1; 32], incarnation: 2, version: u64::MAX, signature: [6; 64], body };
+    let known = Known { id: [1; 32], incarnation: 2, version: 300, body: 0 };
     let coarse = vec![Coarse { hop: 2, tensor: 300, share_ppm: 250_000 }];
     let (request, epoch, hop) = (u64::MAX, 3, 1);
     let tensors = [("int8", 0), ("jpeg/90", 1 << 40)].map(|(codec, bytes)| Coded { codec: codec.into(), bytes });
@@ -22,9 +25,13 @@ fn frames() -> Vec<Frame> {
         Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], coarse, sizes: vec![4000] }),
         Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
         Frame::Refuse(Refusal { hop: 0, reason: Reason::ModelFailed { text: "no such axis".into() } }),
+        Frame::Call(Call::Gossip(GossipFrame::Tell(
+            Digest(vec![known; 3]),
+            vec![state.clone(), NodeState { body: None, ..state }],
+        ))),
         Frame::Call(Call::Put { hash: [9; 32], bytes: 1 << 40 }),
         Frame::Call(Call::Deliver { deployment: "eyes".into(), first: 7, sizes: vec![0, 9] }),
-        Frame::Reply(Reply::Pong { first_us: 1, last_us: u64::MAX, sent_us: 3 }),
+        Frame::Reply(Reply::Pong { first_us: 1, last_us: u64::MAX, sent_us: 3, counted: 1 << 20 }),
     ]
 }
 

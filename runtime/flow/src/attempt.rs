@@ -211,13 +211,15 @@ impl Attempts {
 }
 
 /// When the local way begins beside one that begins now: when that is late, but no later than the local way needs to
-/// make the deadline. Its margin is at most half of the time to spare, so that the first way has the other half. None
-/// where it could not make the deadline any more.
+/// make the deadline, with a margin of at most half of the time to spare. At once where no answer is predicted until
+/// then: it would begin in any case, and later it might have to wait for others. None where it could not make the
+/// deadline any more.
 fn hedge(way: &Way, local: &Way, deadline: Duration, now: Duration) -> Option<Duration> {
     let late = way.predicted.saturating_add(way.predicted.clamp(LATE_MIN, LATE_MAX));
     let spare = deadline.saturating_sub(now).checked_sub(local.predicted)?;
     let margin = local.predicted.saturating_mul(LOCAL_MARGIN_PERCENT) / 100;
-    Some(now.saturating_add(late.min(spare - margin.min(spare / 2))))
+    let last = spare - margin.min(spare / 2);
+    Some(now.saturating_add(if way.predicted > last { Duration::ZERO } else { late.min(last) }))
 }
 
 /// Whether another way may answer what was refused so. Nothing is ever done twice by that, since a model only computes;

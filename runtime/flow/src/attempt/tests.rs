@@ -116,7 +116,9 @@ fn the_local_way_begins_in_time_for_the_deadline() {
     assert_eq!(hedge(5, 200, 1000), Some(ms(25)), "what is predicted for little varies by more");
     assert_eq!(hedge(600, 800, 9000), Some(ms(800)), "what takes long is late after LATE_MAX");
     assert_eq!(hedge(600, 200, 1000), Some(ms(750)), "a quarter of its time to spare");
-    assert_eq!(hedge(200, 200, 220), Some(ms(10)), "half of what there is to spare");
+    assert_eq!(hedge(750, 200, 1000), Some(ms(750)));
+    assert_eq!(hedge(751, 200, 1000), Some(ms(0)), "it is needed anyway");
+    assert_eq!(hedge(10, 200, 220), Some(ms(10)), "half of what there is to spare");
     assert_eq!(hedge(50, 200, 200), Some(ms(0)));
     assert_eq!(hedge(50, 200, 199), None);
 }

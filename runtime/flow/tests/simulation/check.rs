@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use thalweg_flow::{HOLD_MAX, Refusal};
+use thalweg_flow::{HOLD_MAX, PlanId, Refusal};
 
 /// A deployment is retired so long after the switch to the next one: the longest deadline, and some to spare.
 pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 /// So long after the last fault the best alternative serves: what flapped is held, then measured and compared.
 pub(crate) const RECOVERS: Duration = HOLD_MAX.saturating_add(Duration::from_secs(3));
-/// Changes for a better alternative in any ten seconds. Going back and forth between two is at most five times each; a
-/// world that changes that often with all faults at once brings a few more.
-const BETTER_MAX: usize = 12;
+/// In any ten seconds the plan changes at most so often, with all faults at once.
+const CHANGES_MAX: usize = 20;
+/// In any ten seconds a plan that is not local begins to serve at most so often: after half a second, then one, two and
+/// four; and once for a new deployment.
+const RETURNS_MAX: usize = 5;
 const SPAN: Duration = Duration::from_secs(10);
 /// Messages that wait for one direction of a link.
 const WAITING_MAX: usize = 200;
@@ -31,8 +33,8 @@ pub(crate) struct Checks {
     requests: BTreeMap<u64, (Duration, Option<Duration>)>,
     /// When each epoch became the one that requests are sent to.
     pub(crate) switched: Vec<Duration>,
-    better: Vec<Duration>,
-    pub(crate) changes: usize,
+    /// When which plan began to serve, and whether it is the local one.
+    changes: Vec<(Duration, PlanId, bool)>,
     pub(crate) answered: usize,
     pub(crate) answered_local: usize,
     pub(crate) refused: usize,
@@ -40,6 +42,8 @@ pub(crate) struct Checks {
     pub(crate) sure: usize,
     /// How long after the last fault something else than about the best alternative still served.
     pub(crate) recovery: Duration,
+    /// How long after the last fault about the best one has last served.
+    pub(crate) best: Duration,
 }
 
 impl Checks {
@@ -87,11 +91,13 @@ impl Checks {
         }
     }
 
-    pub(crate) fn changes(&mut self, better: bool, now: Duration) {
-        self.changes += 1;
-        if better {
-            self.better.push(now);
-        }
+    pub(crate) fn changes(&mut self, to: PlanId, local: bool, now: Duration) {
+        self.changes.push((now, to, local));
+    }
+
+    /// How often the plan changed after `since`.
+    pub(crate) fn changed(&self, since: Duration) -> usize {
+        self.changes.iter().filter(|(at, ..)| *at > since).count()
     }
 
     pub(crate) fn waits(&mut self, what: &str, count: usize, most: usize, now: Duration) {
@@ -111,10 +117,15 @@ impl Checks {
         if !open.is_empty() {
             self.broken.push(format!("{now:?}: {open:?} have not ended"));
         }
-        let from = |at: Duration| self.better.iter().filter(move |other| (at..at + SPAN).contains(*other)).count();
-        let most = self.better.iter().map(|at| from(*at)).max().unwrap_or(0);
-        if most > BETTER_MAX {
-            self.broken.push(format!("{most} changes for the better in ten seconds: {:?}", self.better));
+        let soon = |at: Duration, other: &Duration| (at..at + SPAN).contains(other);
+        for (at, plan, local) in &self.changes {
+            let near = self.changes.iter().filter(|(other, ..)| soon(*at, other));
+            let same = near.clone().filter(|(_, other, _)| other == plan && !local).count();
+            let all = near.count();
+            if all > CHANGES_MAX || same > RETURNS_MAX {
+                let text = format!("{all} changes in ten seconds, {same} of them to the same plan");
+                self.broken.push(format!("{at:?}: {text}"));
+            }
         }
     }
 }

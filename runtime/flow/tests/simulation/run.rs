@@ -10,7 +10,7 @@ use thalweg_flow::{Estimates, Event, Installed, Request, RetryBudget, Switch};
 
 use crate::check::{Checks, RECOVERS};
 use crate::deployment::{PAIRS, Prepared, believed, topology};
-use crate::fault::{self, FAULTS_END, Fault, Kind};
+use crate::fault::{FAULTS_END, Fault, Kind};
 use crate::pipe::{Message, Pipe};
 use crate::source::Ask;
 
@@ -127,12 +127,13 @@ pub(crate) fn end() -> Duration {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(prepared: &'a [Prepared], seed: u64) -> Self {
+    /// A run of this seed; the faults may draw from it.
+    pub(crate) fn new(prepared: &'a [Prepared], seed: u64, faults: impl Fn(&mut Pcg64) -> Vec<Fault>) -> Self {
         let mut random = Pcg64::seed_from_u64(seed);
         let kbit = [(); 3].map(|()| [100_000, 20_000, 5_000, 1_000][random.random_range(0..4)]);
         let delay = [(); 3].map(|()| [1, 5, 20, 50][random.random_range(0..4)]);
         let truth = topology(kbit, delay);
-        let faults = fault::draw(&mut random);
+        let faults = faults(&mut random);
         let estimates = Estimates::new(&believed());
         let alternatives = prepared.iter().map(|prepared| prepared.alternative.clone()).collect();
         let switch = Switch::new(alternatives, &estimates, Duration::ZERO);
@@ -189,6 +190,11 @@ impl<'a> Run<'a> {
             self.happens(what);
         }
         self.checks.finish(self.now);
+        // Two outliers in a row may turn it away for a moment at any time, but not for two seconds.
+        if self.checks.best < RECOVERS {
+            let explained = self.switch.explain(&self.estimates, self.now);
+            self.checks.broken.push(format!("the best alternative does not serve: {explained:?}"));
+        }
         self
     }
 
@@ -322,16 +328,15 @@ impl<'a> Run<'a> {
         [served.map_or(Duration::MAX, |at| predict(*at)), best]
     }
 
+    /// Noted is when the best alternative last served and last did not.
     fn check_best(&mut self) {
         let [served, best] = self.served_and_best();
+        let since = self.now.saturating_sub(FAULTS_END);
         // What is predicted better by less than the share and the minimum stays, and estimates are this uncertain.
         if served <= best.mul_f64(1.35) + Duration::from_millis(5) {
-            return;
-        }
-        self.checks.recovery = self.now - FAULTS_END;
-        if self.checks.recovery > RECOVERS {
-            let explained = self.switch.explain(&self.estimates, self.now);
-            self.checks.broken.push(format!("{served:?} serves, but {best:?} is there: {explained:?}"));
+            self.checks.best = since;
+        } else if since <= RECOVERS {
+            self.checks.recovery = since;
         }
     }
 }

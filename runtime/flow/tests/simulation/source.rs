@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use thalweg_flow::{AttemptAction, AttemptEvent, Attempts, Event, Refusal, Request, Why};
+use thalweg_flow::{AttemptAction, AttemptEvent, Attempts, Event, Refusal, Request};
 use thalweg_planner::Bytes;
 
 use crate::check::{DRAIN, End};
@@ -146,9 +146,14 @@ impl Run<'_> {
 
     pub(crate) fn decides(&mut self) {
         if self.switch.decide(&self.estimates, self.now) {
-            let why = self.switch.explain(&self.estimates, self.now).why;
-            self.checks.changes(matches!(why, Some(Why::Better { .. })), self.now);
+            self.notes_change();
         }
+    }
+
+    fn notes_change(&mut self) {
+        let Some(plan) = self.switch.serving() else { return };
+        let local = self.prepared[usize::from(plan.0[0])].alternative.is_local();
+        self.checks.changes(plan, local, self.now);
     }
 
     /// The source hears that two tiers are connected again, or no longer.

@@ -6,8 +6,9 @@
 //!                 └─────────────────answered────────────────────┘
 //! ```
 //! Each try is a [`Request`](crate::Request) of its own, on hop 0 of the plan of its way. From everywhere the deadline,
-//! the loss of the caller, or the end of the node leads to the end. A request ends once: with [`AttemptAction::Answer`],
-//! [`AttemptAction::Refuse`] or [`AttemptAction::Abandon`], and all tries that still run are dropped then.
+//! the loss of the caller, or the end of the node leads to the end. A request ends once: with
+//! [`AttemptAction::Answer`], [`AttemptAction::Refuse`] or [`AttemptAction::Abandon`], and all tries that still run are
+//! dropped then.
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,8 +121,17 @@ fn path(
     let start = |(hop, identity): (usize, &Identity)| -> Result<Node, Failure> {
         let socket = sockets[hop].clone();
         let (name, identity, gate) = (format!("hop {hop}"), identity.clone(), gate.clone());
-        let links = known.clone();
-        Ok(Node::start(NodeConfig { name, identity, gate, calls: None, socket, tuning, links, clock })?)
+        Ok(Node::start(NodeConfig {
+            name,
+            identity,
+            gate,
+            calls: None,
+            socket,
+            tuning,
+            links: known.clone(),
+            threads: NonZero::<u32>::MIN,
+            clock,
+        })?)
     };
     let path = identities.iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()?;
     for (socket, neighbour) in sockets.iter().flat_map(|socket| path.iter().map(move |node| (socket, node.peer()))) {

@@ -42,6 +42,7 @@ impl NodeId {
         self.0.has_signed(context, bytes, signature)
     }
 
+    /// Of a raw public key as TLS shows it; none where it is no Ed25519 key.
     pub(crate) fn of_spki(spki: &[u8]) -> Option<Self> {
         let key: [u8; 32] = spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok()?;
         Some(Self(key.into()))

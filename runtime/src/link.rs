@@ -10,7 +10,7 @@ use thalweg_planner::{Bandwidth, Bytes};
 
 use crate::identity::NodeId;
 
-pub(crate) use quic::{Connection, Endpoint, Exchange, PathSeen, Piece};
+pub(crate) use quic::{Connection, Endpoint, Exchange, Piece};
 
 /// A node to connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

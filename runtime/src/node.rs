@@ -7,12 +7,14 @@ mod drive;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use thalweg_flow::{
-    Answer, Call, Coarse, Frame, Hello, Installed, Open, PlanId, Reason, Refusal, Request, Span, Text, VERSION, micros,
+    Answer, Busy, Call, Coarse, Contract, Course, Frame, Hello, Installed, Open, PlanId, Reason, Refusal, Request,
+    ShareId, Span, Text, VERSION, micros,
 };
 use thalweg_planner::{Tensor, TensorSpec};
 use tokio::sync::{mpsc, watch};
@@ -23,7 +25,7 @@ use crate::emulate::ShapedSocket;
 use crate::identity::{Gate, Identity, NodeId};
 use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer, Tuning};
 use crate::share::{Share, Source};
-use crate::stage::ComputeThread;
+use crate::stage::{Caller, ComputeThreads, Place};
 use drive::{Drive, Ending, Finished};
 use upstream::Links;
 
@@ -50,6 +52,8 @@ pub struct NodeConfig {
     pub tuning: Tuning,
     /// What it expects of the links to nodes that it asks.
     pub links: BTreeMap<NodeId, Tuning>,
+    /// How many requests it computes at a time, each on one thread.
+    pub threads: NonZero<u32>,
     /// The clock of its traces.
     pub clock: Clock,
 }
@@ -58,8 +62,6 @@ pub struct NodeConfig {
 #[derive(Debug)]
 pub struct Incoming {
     pub(crate) peer: NodeId,
-    /// Where the peer sends from.
-    pub(crate) address: SocketAddr,
     pub(crate) call: Call,
     pub(crate) exchange: Exchange,
     /// Held until it is answered: the node does not end before.
@@ -123,7 +125,7 @@ struct Shared {
     gate: Arc<dyn Gate>,
     calls: Option<mpsc::Sender<Incoming>>,
     links: Links,
-    compute: ComputeThread,
+    compute: ComputeThreads,
     clock: Clock,
     installed: RwLock<Installed<Arc<Share>>>,
     requests: AtomicU64,
@@ -141,12 +143,13 @@ pub struct Node {
 impl Node {
     /// Starts a node with nothing installed. Has to be called inside a tokio runtime.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { name, identity, gate, calls, socket, tuning, links, clock } = config;
+        let NodeConfig { name, identity, gate, calls, socket, tuning, links, threads, clock } = config;
         let link = |source| NodeError::Link { name: name.clone(), source };
         let id = identity.id();
         let endpoint = Endpoint::open(socket, identity, gate.clone(), tuning, links).map_err(link)?;
         let address = endpoint.address().map_err(link)?;
-        let compute = ComputeThread::start(&name).map_err(|source| NodeError::Thread { name: name.clone(), source })?;
+        let compute = ComputeThreads::start(&name, threads, clock);
+        let compute = compute.map_err(|source| NodeError::Thread { name: name.clone(), source })?;
         let shared = Arc::new(Shared {
             name: name.as_str().into(),
             endpoint,
@@ -176,6 +179,7 @@ impl Node {
 
     /// Takes its share of a plan away. Requests that have begun go on; whether there was one.
     pub fn remove(&self, plan: PlanId, epoch: u32) -> bool {
+        self.shared.compute.forget(ShareId { plan, epoch });
         self.shared.write(|installed| installed.remove(plan, epoch)).is_some()
     }
 
@@ -192,6 +196,16 @@ impl Node {
     /// Ends all connections with the node of this key.
     pub(crate) fn hang_up(&self, peer: NodeId) {
         self.shared.endpoint.hang_up(peer);
+        self.shared.links.hang_up(peer);
+    }
+
+    /// Packets that have come over the connection that this node has made to a peer.
+    pub(crate) fn packets_from(&self, peer: NodeId) -> u64 {
+        self.shared.links.open(peer).map_or(0, |connection| connection.path().came)
+    }
+
+    /// Ends the connection that this node has made to a peer; the next request makes another one.
+    pub(crate) fn reconnect(&self, peer: NodeId) {
         self.shared.links.hang_up(peer);
     }
 
@@ -219,9 +233,10 @@ impl Node {
         let share = shared.find(plan, epoch).map_err(|reason| Refusal { hop: 0, reason })?;
         check(&share, &inputs)?;
         let request = Request::begin(&share.contract, share.onward.is_none(), start.saturating_add(time));
+        let place = shared.place(Caller::Here, &share, request.deadline())?;
         let number = shared.requests.fetch_add(1, Ordering::Relaxed);
         let returns = share.contract.returns.clone();
-        let drive = Drive::new(shared.clone(), share, request, number);
+        let drive = Drive::new(shared.clone(), share, request, number, Some(place));
         match drive.run(None, Some(Source::Given(inputs))).await {
             Ending::Answer(finished) => Ok(answered(finished, &returns, start, shared.clock)?),
             Ending::Refuse(refusal) => Err(refusal.into()),
@@ -232,6 +247,11 @@ impl Node {
 
     /// Refuses new requests, gives those that have begun `grace` to end, refuses the rest and says goodbye.
     pub async fn stop(self, grace: Duration) {
+        self.drain(grace).await;
+    }
+
+    /// As [`Node::stop`], for who shares the node with others.
+    pub(crate) async fn drain(&self, grace: Duration) {
         let phase = &self.shared.phase;
         phase.send_replace(Phase::Draining);
         let _ = timeout(grace, phase.closed()).await;
@@ -259,6 +279,13 @@ impl Shared {
             return Err(Reason::Stopping);
         }
         self.installed.read().unwrap_or_else(PoisonError::into_inner).find(plan, epoch).cloned()
+    }
+
+    /// A place among those that wait to be computed, for a request that has to be computed by `deadline`.
+    fn place(&self, caller: Caller, share: &Share, deadline: Duration) -> Result<Place, Refusal> {
+        let Contract { plan, epoch, hop, .. } = share.contract;
+        let place = self.compute.enter(caller, ShareId { plan, epoch }, deadline);
+        place.map_err(|Busy { waiting }| Refusal { hop, reason: Reason::Busy { waiting } })
     }
 
     fn hello(&self, peer: NodeId) -> Hello {
@@ -290,12 +317,12 @@ async fn serve(shared: Arc<Shared>, connection: Connection, mut exchange: Exchan
     let open = shared.phase.subscribe();
     let malformed = |text: &str| Refusal { hop: 0, reason: Reason::Malformed { text: text.into() } };
     let refusal = match timeout(OPEN_MAX, exchange.read_frame()).await {
-        Ok(Ok(Frame::Open(open))) => return infer(&shared, connection.peer(), &open, exchange).await,
+        Ok(Ok(Frame::Open(open))) => return infer(&shared, &connection, &open, exchange).await,
         Ok(Ok(Frame::Call(call))) => match &shared.calls {
             Some(calls) => {
-                let (peer, address) = (connection.peer(), connection.address());
+                let peer = connection.peer();
                 // One that is not taken belongs to a node that has ended.
-                let _ = calls.send(Incoming { peer, address, call, exchange, _open: open }).await;
+                let _ = calls.send(Incoming { peer, call, exchange, _open: open }).await;
                 return;
             }
             None => malformed("this node takes no calls"),
@@ -315,11 +342,15 @@ async fn reply(shared: &Shared, mut exchange: Exchange, frame: &Frame, tensors: 
     }
 }
 
-/// Runs this node's share for a peer, if the request is as agreed.
-async fn infer(shared: &Arc<Shared>, peer: NodeId, open: &Open, mut exchange: Exchange) {
-    let ending = match begin(shared, peer, open) {
+/// Runs this node's share for a peer, if the request is as agreed and can be answered in time.
+async fn infer(shared: &Arc<Shared>, connection: &Connection, open: &Open, mut exchange: Exchange) {
+    let ending = match begin(shared, connection, open) {
         Ok(drive) => drive.run(Some(&mut exchange), None).await,
-        Err(refusal) => Ending::Refuse(refusal),
+        Err(refusal) => {
+            // Its tensors are not awaited.
+            exchange.want_no_more();
+            Ending::Refuse(refusal)
+        }
     };
     match ending {
         Ending::Answer(finished) => {
@@ -331,16 +362,23 @@ async fn infer(shared: &Arc<Shared>, peer: NodeId, open: &Open, mut exchange: Ex
     }
 }
 
-/// Takes a request if it is as agreed.
-fn begin(shared: &Arc<Shared>, peer: NodeId, open: &Open) -> Result<Drive, Refusal> {
+/// Takes a request if it is as agreed and can be answered in time.
+fn begin(shared: &Arc<Shared>, connection: &Connection, open: &Open) -> Result<Drive, Refusal> {
     let refuse = |reason| Refusal { hop: open.hop, reason };
-    if !shared.gate.may_infer(peer) {
+    if !shared.gate.may_infer(connection.peer()) {
         return Err(refuse(Reason::NotAllowed { operation: "to infer".into() }));
     }
     let now = shared.clock.now();
     let share = shared.find(open.plan, open.epoch).map_err(refuse)?;
-    let request = Request::accept(&share.contract, share.course(), open, now)?;
-    Ok(Drive::new(shared.clone(), share, request, open.request))
+    let course = share.course();
+    let request = Request::accept(&share.contract, course, open, now)?;
+    // The caller counts from when it asked: its frame was on the way for half a round trip, and the answer will be too. But
+    // no more than half of the time: for a while after a jam the round trip is thought longer than it is.
+    let on_the_way = connection.round_trip().min(Duration::from_micros(open.remaining_us) / 2);
+    let computed_by = request.deadline().saturating_sub(on_the_way);
+    let computes = course != Course::Relay;
+    let place = computes.then(|| shared.place(Caller::Peer(connection.peer()), &share, computed_by)).transpose()?;
+    Ok(Drive::new(shared.clone(), share, request, open.request, place))
 }
 
 /// The outputs that were made here, and those from above as they came.

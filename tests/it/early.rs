@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,10 +90,12 @@ fn nodes(codec: &Codec, answers_in: Duration) -> [Node; 2] {
         let config = NodeConfig {
             name: format!("hop {hop}"),
             identity: identities[hop].clone(),
-            allowed: allowed.clone(),
+            gate: Arc::new(allowed.clone()),
+            calls: None,
             socket: sockets[hop].clone(),
             tuning: Tuning::for_link(RATE, Duration::from_millis(10)),
             links: BTreeMap::new(),
+            threads: NonZero::<u32>::MIN,
             clock,
         };
         Node::start(config).expect("a node")

@@ -1,5 +1,6 @@
 //! The protocol over real QUIC on loopback: nodes in a row, small stages, and everything that can go wrong between them.
 
+mod overload;
 mod path;
 
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@
 mod wire;
 mod contract;
 mod installed;
+mod admission;
 mod assemble;
 mod request;
 mod trace;
@@ -18,14 +19,15 @@ mod budget;
 mod attempt;
 mod gossip;
 
+pub use admission::{Admission, Busy, ShareId, Ticket, Turn};
 pub use alternative::{Alternative, CrossingCost, Estimates, HopCost};
 pub use assemble::{Assembly, Payload};
 pub use attempt::{AttemptAction, AttemptEvent, Attempts, LATE_MAX, LATE_MIN, LOCAL_MARGIN_PERCENT, WAYS_MAX};
 pub use budget::{RETRIES_MAX, RETRIES_SECOND, RETRY_PERCENT, RetryBudget};
 pub use contract::{Announced, Contract, Slot};
 pub use estimate::{LinkEstimate, TierEstimate};
-pub use hold::{HOLD_HALVES, HOLD_MAX, HOLD_MIN};
 pub use gossip::{BODY_BYTES_MAX, BodyTooLong, DIGEST_MAX, Gossip, Health, Merged, Pace, Tick};
+pub use hold::{HOLD_HALVES, HOLD_MAX, HOLD_MIN};
 pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
 pub use switch::{BETTER_MIN, BETTER_PERCENT, Bar, DWELL, Explanation, FAILURES, Standing, Switch, Way, Why};

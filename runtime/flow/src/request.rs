@@ -37,9 +37,9 @@ pub enum Event<'a> {
     Computed,
     /// This hop's part could not be run on this input.
     ComputeFailed(Text),
-    /// So many requests wait to be run here that this one is not taken.
+    /// The node is too busy to run this hop's part in time.
     Overloaded {
-        /// How many.
+        /// How many requests wait.
         waiting: u32,
     },
     /// The complete answer of the next hop came.

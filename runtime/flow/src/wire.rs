@@ -154,8 +154,8 @@ pub enum Reason {
     /// The model, or a codec, failed on this input.
     #[error("its part of the model failed on this input: {text}")]
     ModelFailed { text: Text },
-    /// Too many requests wait for the compute thread.
-    #[error("{waiting} requests wait already: ask again later")]
+    /// It would not be answered by its deadline, or there is no place for it.
+    #[error("the node is too busy to answer in time, {waiting} requests wait: ask later, or allow more time")]
     Busy { waiting: u32 },
     /// The next node could not be reached.
     #[error("the next node cannot be reached: {text}")]

@@ -165,7 +165,7 @@ impl Arrival {
         hello: impl FnOnce(NodeId) -> Hello,
     ) -> Result<Connection, LinkError> {
         let connection = self.incoming.await.map_err(broken)?;
-        let peer = identity_of(&connection)?;
+        let peer = identity_of(&connection).ok_or_else(|| setup("the peer's key is not the one that was checked"))?;
         let (hello, connection) = (hello(peer), Connection { connection, peer });
         endpoint.note(&connection);
         let mut stream = connection.connection.open_uni().await.map_err(broken)?;
@@ -175,6 +175,12 @@ impl Arrival {
         stream.finish().map_err(broken)?;
         Ok(connection)
     }
+}
+
+/// Whose key was checked in the handshake.
+fn identity_of(connection: &quinn::Connection) -> Option<NodeId> {
+    let shown = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    NodeId::of_spki(shown.first()?)
 }
 
 /// A peer that has shown its key, and speaks our version.
@@ -197,13 +203,8 @@ impl Connection {
 
     /// What QUIC has seen of the path, since the connection began.
     pub(crate) fn path(&self) -> PathSeen {
-        let path = self.connection.stats().path;
-        PathSeen { round_trip: path.rtt, packets: path.sent_packets, lost: path.lost_packets }
-    }
-
-    /// Completes when it has ended.
-    pub(crate) async fn ended(&self) {
-        self.connection.closed().await;
+        let stats = self.connection.stats();
+        PathSeen { sent: stats.path.sent_packets, lost: stats.path.lost_packets, came: stats.udp_rx.datagrams }
     }
 
     /// Ends it.
@@ -214,6 +215,11 @@ impl Connection {
     /// Whether it can still be used, as far as is known.
     pub(crate) fn is_alive(&self) -> bool {
         self.connection.close_reason().is_none()
+    }
+
+    /// How long a packet and its acknowledgement take at present, on average.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.connection.rtt()
     }
 
     /// Begins a request. The peer sees nothing of it before it is written to.
@@ -232,12 +238,12 @@ impl Connection {
 /// What QUIC has seen of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PathSeen {
-    /// Smoothed (RFC 9002, section 5.3).
-    pub(crate) round_trip: Duration,
     /// Packets that were sent.
-    pub(crate) packets: u64,
+    pub(crate) sent: u64,
     /// Those of them that are taken for lost.
     pub(crate) lost: u64,
+    /// Packets that came.
+    pub(crate) came: u64,
 }
 
 /// The two directions of one request.
@@ -329,13 +335,6 @@ async fn read_frame(stream: &mut quinn::RecvStream) -> Result<Frame, LinkError> 
     let mut body = vec![0; frame_length(prefix).map_err(misunderstood)?];
     stream.read_exact(&mut body).await.map_err(broken)?;
     decode(&body).map_err(misunderstood)
-}
-
-/// The key that the other end has shown.
-fn identity_of(connection: &quinn::Connection) -> Result<NodeId, LinkError> {
-    let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'_>>>().ok());
-    let id = shown.and_then(|shown| NodeId::of_spki(shown.first()?));
-    id.ok_or_else(|| LinkError::Misunderstood { cause: "it has shown no key".into() })
 }
 
 fn server(identity: &Identity, gate: Arc<dyn Gate>, usual: &Settings) -> Result<quinn::ServerConfig, LinkError> {

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_flow::{Action, Coarse, Event, Payload, Refusal, Request, Span, SpanKind, Text, crossing_spans};
+use thalweg_flow::{Action, Busy, Coarse, Event, Payload, Refusal, Request, Span, SpanKind, Text, crossing_spans};
 use thalweg_planner::Tensor;
 use tokio::select;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use super::upstream::{Failure, Question, Reply, ask};
 use super::{Phase, Shared};
 use crate::link::{Exchange, LinkError, Piece};
 use crate::share::{Made, Share, Source};
-use crate::stage::Ran;
+use crate::stage::{Place, Ran, Undone};
 
 /// How a request ended.
 pub(super) enum Ending {
@@ -46,8 +46,8 @@ type Asked = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
 /// What a request can be waiting for.
 enum Happened {
     Piece(Result<Option<Piece>, LinkError>),
-    /// The compute thread is done: with a result, with an error, or it panicked.
-    Ran(Result<Result<Made, Text>, String>),
+    /// A compute thread is done: with a result, with an error of the part, or without having run it to its end.
+    Ran(Result<Result<Made, Text>, Undone>),
     Replied(Result<Reply, Failure>),
     TimeIsShort,
     Alarm,
@@ -61,6 +61,8 @@ pub(super) struct Drive {
     share: Arc<Share>,
     request: Request,
     number: u64,
+    /// Its place among those who wait to be computed, until they are; a relay needs none.
+    place: Option<Place>,
     computing: Option<Ran<Result<Made, Text>>>,
     upstream: Option<Asked>,
     finished: Finished,
@@ -71,11 +73,17 @@ pub(super) struct Drive {
 }
 
 impl Drive {
-    pub(super) fn new(shared: Arc<Shared>, share: Arc<Share>, request: Request, number: u64) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        share: Arc<Share>,
+        request: Request,
+        number: u64,
+        place: Option<Place>,
+    ) -> Self {
         let spans = Vec::with_capacity(2 * SpanKind::ALL.len());
         let finished = Finished { received: shared.clock.now(), spans, ..Finished::default() };
         let (computing, upstream, leaving) = (None, None, None);
-        Self { shared, share, request, number, computing, upstream, finished, leaving, unwanted: false }
+        Self { shared, share, request, number, place, computing, upstream, finished, leaving, unwanted: false }
     }
 
     /// Runs the request to its end: from the bytes that `caller` sends, or from `source` where the caller is on this node.
@@ -130,7 +138,11 @@ impl Drive {
                 self.handle(Event::Computed)
             }
             Happened::Ran(Ok(Err(text))) => self.handle(Event::ComputeFailed(text)),
-            Happened::Ran(Err(panic)) => self.handle(Event::ComputeFailed(panic.into())),
+            Happened::Ran(Err(Undone::Busy(Busy { waiting }))) => self.handle(Event::Overloaded { waiting }),
+            Happened::Ran(Err(Undone::Panicked(panic))) => self.handle(Event::ComputeFailed(panic.into())),
+            Happened::Ran(Err(Undone::Ended)) => {
+                self.handle(Event::ComputeFailed("the compute threads have ended".into()))
+            }
             Happened::Replied(Ok(reply)) => {
                 self.upstream = None;
                 let Reply { answer, payload, departure, arrived } = reply;
@@ -173,9 +185,12 @@ impl Drive {
     fn compute(&mut self, source: Source) -> Option<Ending> {
         let (share, clock) = (self.share.clone(), self.shared.clock);
         let asked = clock.now();
-        match self.shared.compute.run(move || share.run(source, clock, asked)) {
+        let Some(place) = self.place.take() else {
+            return self.handle(Event::ComputeFailed("a hop that passes bytes on has nothing to compute".into()));
+        };
+        match place.run(move || share.run(source, clock, asked)) {
             Ok(ran) => self.computing = Some(ran),
-            Err(overloaded) => return self.handle(Event::Overloaded { waiting: overloaded.waiting }),
+            Err(Busy { waiting }) => return self.handle(Event::Overloaded { waiting }),
         }
         None
     }
@@ -197,9 +212,9 @@ async fn read(caller: &mut Option<&mut Exchange>, missing: usize) -> Result<Opti
 }
 
 /// What came of computing, while something is computed.
-async fn ran(computing: &mut Option<Ran<Result<Made, Text>>>) -> Result<Result<Made, Text>, String> {
+async fn ran(computing: &mut Option<Ran<Result<Made, Text>>>) -> Result<Result<Made, Text>, Undone> {
     match computing {
-        Some(ran) => ran.await.unwrap_or_else(|_| Err("the compute thread has ended".into())),
+        Some(ran) => ran.result().await,
         None => pending().await,
     }
 }

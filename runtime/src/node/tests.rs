@@ -1,5 +1,7 @@
-//! A node against peers that are on its list but do not keep to the protocol.
+//! A node against peers that are on its list but do not keep to the protocol, or ask for more than it can do.
 #![allow(clippy::unwrap_used)]
+
+use std::thread;
 
 use thalweg_codec::Codec;
 use thalweg_flow::{Coded, Contract, Slot};
@@ -14,11 +16,12 @@ use crate::stage::{Compute, Emulation};
 const PLAN: PlanId = PlanId([5; 32]);
 const BYTES: u64 = 16;
 
-/// Gives nothing.
-struct Nothing;
+/// Gives nothing, after a while.
+struct Nothing(Duration);
 
 impl Compute for Nothing {
     fn run(&self, _inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn std::error::Error + Send + Sync>> {
+        thread::sleep(self.0);
         Ok(Vec::new())
     }
 }
@@ -29,9 +32,16 @@ fn socket() -> Arc<ShapedSocket> {
 
 /// A node with one share that takes 16 bytes and answers nothing, and a connection to it.
 async fn node_and_peer() -> (Node, Endpoint, Connection) {
-    let [identity, stranger] = [(); 2].map(|()| Identity::generate().unwrap().0);
-    let gate = Arc::new(BTreeSet::from([stranger.id()]));
-    let (tuning, clock) = (Tuning::default(), Clock::start());
+    let (node, [(endpoint, connection)]) = node_and_peers(Duration::ZERO).await;
+    (node, endpoint, connection)
+}
+
+/// A node with such a share, which takes a while to compute, and connections of several nodes to it.
+async fn node_and_peers<const N: usize>(takes: Duration) -> (Node, [(Endpoint, Connection); N]) {
+    let identity = Identity::generate().unwrap().0;
+    let strangers = [(); N].map(|()| Identity::generate().unwrap().0);
+    let gate = Arc::new(strangers.iter().map(Identity::id).collect::<BTreeSet<_>>());
+    let tuning = Tuning::default();
     let node = Node::start(NodeConfig {
         name: "node".into(),
         identity,
@@ -40,25 +50,29 @@ async fn node_and_peer() -> (Node, Endpoint, Connection) {
         socket: socket(),
         tuning,
         links: BTreeMap::new(),
-        clock,
+        threads: NonZero::<u32>::MIN,
+        clock: Clock::start(),
     });
     let node = node.unwrap();
     let spec = TensorSpec::new(DType::U8, [BYTES as usize]);
-    let takes = vec![Slot { spec, codec: Codec::F32.to_string(), bytes_max: BYTES, early: false }];
-    let contract = Contract { plan: PLAN, epoch: 1, hop: 1, takes, returns: vec![], answers_in: Duration::ZERO };
-    let stage: Arc<dyn Compute> = Arc::new(Nothing);
-    let takes = vec![Codec::F32];
+    let slots = vec![Slot { spec, codec: Codec::F32.to_string(), bytes_max: BYTES, early: false }];
+    let contract = Contract { plan: PLAN, epoch: 1, hop: 1, takes: slots, returns: vec![], answers_in: Duration::ZERO };
     node.install(Share {
         contract,
-        takes,
-        stage: Some(stage),
+        takes: vec![Codec::F32],
+        stage: Some(Arc::new(Nothing(takes)) as Arc<dyn Compute>),
         answers: vec![],
         onward: None,
         emulation: Emulation::NONE,
     });
-    let endpoint = Endpoint::open(socket(), stranger, Arc::new(BTreeSet::new()), tuning, BTreeMap::new()).unwrap();
-    let connection = endpoint.connect(node.peer()).await.unwrap();
-    (node, endpoint, connection)
+    let mut peers = Vec::new();
+    for stranger in strangers {
+        let nobody = Arc::new(BTreeSet::new());
+        let endpoint = Endpoint::open(socket(), stranger, nobody, tuning, BTreeMap::new()).unwrap();
+        let connection = endpoint.connect(node.peer()).await.unwrap();
+        peers.push((endpoint, connection));
+    }
+    (node, peers.try_into().unwrap_or_else(|_| panic!("there are as many as asked for")))
 }
 
 fn open() -> Open {
@@ -127,4 +141,51 @@ async fn an_unknown_peer_cannot_connect() {
     let endpoint =
         Endpoint::open(socket(), unknown, Arc::new(BTreeSet::new()), Tuning::default(), BTreeMap::new()).unwrap();
     assert!(matches!(endpoint.connect(node.peer()).await, Err(LinkError::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn a_caller_of_many_requests_does_not_keep_another_waiting() {
+    let (_node, [(_one, greedy), (_other, modest)]) = node_and_peers(Duration::from_millis(10)).await;
+    let frame = Frame::Open(Open { remaining_us: 60_000_000, ..open() });
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut asked = Vec::new();
+    for _ in 0..200 {
+        let (greedy, frame, answered) = (greedy.clone(), frame.clone(), answered.clone());
+        asked.push(tokio::spawn(async move {
+            let replied = reply(&greedy, &frame, vec![0; BYTES as usize]).await;
+            assert!(matches!(replied, Frame::Answer(_)), "{replied:?}");
+            answered.fetch_add(1, Ordering::Relaxed);
+        }));
+    }
+    while answered.load(Ordering::Relaxed) < 5 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for _ in 0..5 {
+        let replied = reply(&modest, &frame, vec![0; BYTES as usize]).await;
+        assert!(matches!(replied, Frame::Answer(_)), "{replied:?}");
+    }
+    // It waited for about one of the others each time, not for all 195.
+    let overtaken = 200 - answered.load(Ordering::Relaxed);
+    assert!(overtaken > 100, "only {overtaken} were still waiting");
+    for one in asked {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_would_be_late_is_refused_before_its_bytes_come() {
+    let (_node, [(_endpoint, connection)]) = node_and_peers(Duration::from_millis(300)).await;
+    let whole = vec![0; BYTES as usize];
+    let long = Frame::Open(Open { remaining_us: 60_000_000, ..open() });
+    assert!(matches!(reply(&connection, &long, whole.clone()).await, Frame::Answer(_)));
+    let running = tokio::spawn({
+        let (connection, whole) = (connection.clone(), whole.clone());
+        async move { reply(&connection, &long, whole).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut exchange = connection.open().await.unwrap();
+    exchange.begin(&Frame::Open(Open { remaining_us: 200_000, ..open() })).await.unwrap();
+    let refused = exchange.read_frame().await.unwrap();
+    assert_eq!(refused, Frame::Refuse(Refusal { hop: 1, reason: Reason::Busy { waiting: 0 } }));
+    assert!(matches!(running.await.unwrap(), Frame::Answer(_)));
 }

@@ -32,6 +32,13 @@ impl Links {
         Ok(connection)
     }
 
+    /// The connection to the node of this key, where there is one.
+    pub(super) fn open(&self, id: NodeId) -> Option<Connection> {
+        let by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = by_peer.iter().find(|(peer, _)| peer.id == id)?.1.try_lock().ok()?;
+        link.clone()
+    }
+
     /// Ends the connections to the node of this key.
     pub(super) fn hang_up(&self, id: NodeId) {
         let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);

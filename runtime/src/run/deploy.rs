@@ -3,17 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_codec::Codec;
 use thalweg_devices::link::Shape;
-use thalweg_flow::{Contract, PlanId, Slot};
-use thalweg_planner::{Graph, Plan, Sent, Slowdown, TensorId, TensorSpec, Topology};
+use thalweg_flow::PlanId;
+use thalweg_planner::{Graph, Plan, Topology};
 
-use super::costs::with_pixels;
+use super::draft::{Draft, Drafts, PartKey};
 use super::error::{RunError, read};
-use super::levels::with_book;
 use super::load::Subject;
 use crate::clock::Clock;
 use crate::config;
@@ -21,16 +20,11 @@ use crate::emulate::{ShapedSocket, Shaper, Trace, bind};
 use crate::identity::{Identity, NodeId};
 use crate::link::{PayloadMax, Peer, Tuning};
 use crate::node::{Node, NodeConfig};
-use crate::share::{Onward, Pick, Share};
-use crate::stage::Emulation;
+use crate::share::{Onward, Share};
 use crate::steps::Part;
 
 /// The epoch of plans that are never replaced while they run.
 pub const EPOCH: u32 = 1;
-
-/// What a hop that goes on with a part of its tensors leaves for threads that wake late and for packets that are sent
-/// again, beside half of what the plan predicts for the rest of the way.
-const SPARE: Duration = Duration::from_millis(10);
 
 /// Nodes that are running, one a tier, and what is prepared on them.
 pub struct Deployment<'a> {
@@ -45,9 +39,6 @@ pub struct Deployment<'a> {
     ways: BTreeSet<(usize, usize)>,
     prepared: BTreeMap<PartKey, Arc<Part>>,
 }
-
-/// What makes two parts the same: layers, tensors taken and given.
-type PartKey = (Vec<usize>, Vec<TensorId>, Vec<TensorId>);
 
 impl<'a> Deployment<'a> {
     /// Starts a node for each tier, which answers those that it has a link with, and shapes the links. Has to be called
@@ -80,6 +71,8 @@ impl<'a> Deployment<'a> {
                     .into_iter()
                     .map(|(tier, known)| (ids[tier], Tuning { payload_max, ..known }))
                     .collect(),
+                // A tier is emulated as it was profiled: one thing at a time.
+                threads: NonZero::<u32>::MIN,
                 clock,
             };
             nodes.push(Node::start(config)?);
@@ -105,9 +98,10 @@ impl<'a> Deployment<'a> {
 
     /// Prepares every part of `plan` and installs it. Parts that another plan has prepared are shared.
     pub fn install(&mut self, plan: &Plan) -> Result<PlanId, RunError> {
-        let id = plan_id(self.subject, plan);
+        let drafts = Drafts::new(self.subject, self.graph, self.topology, plan, EPOCH);
+        let id = drafts.id();
         for hop in 0..plan.hops.len() {
-            let share = self.share(id, plan, hop)?;
+            let share = self.share(&drafts, plan, hop)?;
             self.nodes[plan.hops[hop].tier].install(share);
         }
         self.ways.extend(plan.hops.windows(2).map(|hops| (hops[0].tier, hops[1].tier)));
@@ -130,115 +124,26 @@ impl<'a> Deployment<'a> {
     }
 
     /// What a hop of the plan has to know and to hold.
-    fn share(&mut self, id: PlanId, plan: &Plan, index: usize) -> Result<Share, RunError> {
-        let hop = &plan.hops[index];
-        let crossing = plan.crossings.get(index);
-        let mut answers = hop.answers.clone();
-        if index == 0 {
-            // An output that is an input is answered where it is.
-            answers.extend(self.graph.outputs.iter().filter(|output| self.graph.inputs.contains(output)));
-        }
-        let sends = crossing.map_or(&[][..], |crossing| &crossing.sends);
-        let leaves = sends.iter().map(|sent| &sent.tensor).chain(&answers);
-        let made: BTreeSet<TensorId> = leaves.filter(|tensor| !hop.takes.contains(tensor)).copied().collect();
-        let gives: Vec<TensorId> = made.into_iter().collect();
-        let pick = |tensor: &TensorId| match hop.takes.iter().position(|taken| taken == tensor) {
-            Some(taken) => Pick::Taken(taken),
-            None => Pick::Made(gives.binary_search(tensor).unwrap_or_else(|place| place)),
-        };
-        let onward = plan.hops.get(index + 1).map(|next| Onward {
+    fn share(&mut self, drafts: &Drafts<'_>, plan: &Plan, index: usize) -> Result<Share, RunError> {
+        let Draft { contract, takes, part, answers, crossing, emulation } = drafts.draft(index);
+        let stage = part.map(|key| self.stage(key)).transpose()?;
+        let onward = plan.hops.get(index + 1).zip(crossing);
+        let onward = onward.map(|(next, crossing)| Onward {
             peer: self.peers[next.tier],
-            crossing: sends.iter().map(|sent| (pick(&sent.tensor), self.codec(sent))).collect(),
+            crossing: crossing.into_iter().map(|(pick, codec, _)| (pick, codec)).collect(),
         });
-        let answers = answers.iter().map(pick).collect();
-        let takes: Vec<Codec> = hop.takes.iter().map(|tensor| self.coming(plan, index, *tensor)).collect();
-        let contract = self.contract(id, plan, index, &takes);
-        let key = (hop.layers.clone(), hop.takes.clone(), gives);
-        let stage = if hop.layers.is_empty() { None } else { Some(self.stage(key)?) };
-        Ok(Share {
-            contract,
-            takes,
-            stage: stage.map(|stage| stage as _),
-            answers,
-            onward,
-            emulation: self.emulation(plan, index),
-        })
+        Ok(Share { contract, takes, stage: stage.map(|stage| stage as _), answers, onward, emulation })
     }
 
     fn stage(&mut self, key: PartKey) -> Result<Arc<Part>, RunError> {
         if let Some(stage) = self.prepared.get(&key) {
             return Ok(stage.clone());
         }
-        let (layers, takes, gives) = &key;
+        let PartKey { layers, takes, gives } = &key;
         let stage = Arc::new(self.subject.steps.part(layers, takes, gives)?);
         self.prepared.insert(key, stage.clone());
         Ok(stage)
     }
-
-    /// How a tensor that a hop takes comes to it.
-    fn coming(&self, plan: &Plan, index: usize, tensor: TensorId) -> Codec {
-        let comes = index.checked_sub(1).map_or(&[][..], |below| &plan.crossings[below].sends);
-        // The caller brings the inputs of the first hop as they are.
-        comes.iter().find(|sent| sent.tensor == tensor).map_or(Codec::F32, |sent| self.codec(sent))
-    }
-
-    fn contract(&self, plan_id: PlanId, plan: &Plan, index: usize, takes: &[Codec]) -> Contract {
-        let slot = |(tensor, codec): (&TensorId, &Codec)| {
-            let spec = self.spec(*tensor);
-            let early = codec.decodes_early(&spec);
-            Slot { bytes_max: codec.bytes_max(&spec).0, codec: codec.to_string(), early, spec }
-        };
-        let above = plan.hops[index + 1..].iter().flat_map(|hop| &hop.answers);
-        Contract {
-            plan: plan_id,
-            epoch: EPOCH,
-            hop: index as u8,
-            takes: plan.hops[index].takes.iter().zip(takes).map(slot).collect(),
-            returns: above.map(|tensor| self.spec(*tensor)).collect(),
-            answers_in: answers_in(plan, index),
-        }
-    }
-
-    fn spec(&self, tensor: TensorId) -> TensorSpec {
-        self.graph.tensors[tensor].spec.clone()
-    }
-
-    /// How a tensor is coded: names that the planner uses come from [`super::costs`], so they are known.
-    fn codec(&self, sent: &Sent) -> Codec {
-        let codec = sent.codec.parse().unwrap_or(Codec::F32);
-        match self.subject.photos.iter().find(|(photo, _)| *photo == sent.tensor) {
-            Some((_, pixels)) => with_pixels(codec, *pixels),
-            None => with_book(codec, self.subject, sent.tensor),
-        }
-    }
-
-    /// How long a hop's work shall take: what the plan says, where its tier is slower than this machine.
-    fn emulation(&self, plan: &Plan, index: usize) -> Emulation {
-        if self.topology.tiers[plan.hops[index].tier].slowdown == Slowdown::NONE {
-            return Emulation::NONE;
-        }
-        let below = index.checked_sub(1).map(|below| plan.crossings[below].decode);
-        let above = plan.crossings.get(index).map(|crossing| crossing.encode);
-        Emulation {
-            decode: below.unwrap_or_default(),
-            compute: plan.hops[index].compute,
-            encode: above.unwrap_or_default(),
-        }
-    }
-}
-
-/// How long it takes by the plan from when a hop has its tensors until the caller has the answer, with something to spare.
-///
-/// A hop counts the deadline from when a request comes to it: what it took to get there is also to be made up for.
-fn answers_in(plan: &Plan, index: usize) -> Duration {
-    let below = &plan.crossings[..index];
-    let late = below.iter().map(|crossing| crossing.wire.saturating_sub(crossing.busy) + crossing.answer);
-    let decode = below.last().map(|crossing| crossing.decode).unwrap_or_default();
-    let computes = plan.hops[index..].iter().map(|hop| hop.compute);
-    let above = plan.crossings[index..].iter();
-    let above = above.map(|crossing| crossing.encode + crossing.wire + crossing.decode + crossing.answer);
-    let predicted: Duration = late.chain([decode]).chain(computes).chain(above).sum();
-    predicted + predicted / 2 + SPARE
 }
 
 fn open_socket(tier: &config::Tier) -> Result<ShapedSocket, RunError> {
@@ -276,23 +181,4 @@ fn shaper(shape: &Shape, seed: u64) -> Result<Shaper, RunError> {
         None => None,
     };
     Ok(Shaper::new(shape, trace, seed))
-}
-
-/// Names a plan by what it does: the steps, where it is cut, and how tensors are coded, with which codebooks.
-pub fn plan_id(subject: &Subject, plan: &Plan) -> PlanId {
-    let mut hash = blake3::Hasher::new();
-    hash.update(&subject.steps.hash());
-    for books in subject.steps.codebooks() {
-        hash.update(&books.hash);
-    }
-    for hop in &plan.hops {
-        hash.update(format!("{} {:?};", hop.tier, hop.layers).as_bytes());
-    }
-    for crossing in &plan.crossings {
-        for sent in &crossing.sends {
-            hash.update(format!("{} {},", sent.tensor, sent.codec).as_bytes());
-        }
-        hash.update(b";");
-    }
-    PlanId(*hash.finalize().as_bytes())
 }

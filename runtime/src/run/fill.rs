@@ -9,7 +9,8 @@ use thalweg_modules::classify::Class;
 use thalweg_planner::{Baseline, Goal, Graph, Measure, Objective, Plan, Sent, Tensor, TensorId, Topology};
 
 use super::choose::Choice;
-use super::deploy::{EPOCH, plan_id};
+use super::deploy::EPOCH;
+use super::draft::plan_id;
 use super::error::RunError;
 use super::load::Subject;
 use super::measure::Measured;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -157,6 +158,7 @@ impl Path {
             socket: Arc::new(socket),
             tuning: Tuning::default(),
             links: BTreeMap::new(),
+            threads: NonZero::<u32>::MIN,
             clock: self.clock,
         });
         node.expect("a node")

@@ -16,7 +16,7 @@ use thalweg_planner::{Crossing, Plan, Topology};
 use super::fill::ms;
 
 /// How many layers each tier runs, and the codecs between them, in one line: `device 7 | int8 | cloud 153`.
-pub(in crate::run) fn decision(topology: &Topology, plan: &Plan) -> String {
+pub(crate) fn decision(topology: &Topology, plan: &Plan) -> String {
     let mut words = Vec::new();
     for (place, hop) in plan.hops.iter().enumerate() {
         if !hop.layers.is_empty() {

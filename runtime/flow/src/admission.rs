@@ -1,0 +1,315 @@
+//! Which requests a node takes, and in which order it computes them.
+//!
+//! ```text
+//! enter ──bytes come──► ready ──take──► running ──done──► measured
+//!   └── refused            └── refused     └── late, when its turn comes
+//! ```
+//! Callers take turns by computing time: whoever has had least of it is next (start-time fair queueing, Goyal, Vin and
+//! Cheng, 1996), so a caller that asks for a hundred times as much gets no more than the others while they wait. The
+//! requests of one caller are in the order of their deadlines. What will not be answered in time by prediction is
+//! refused at once, and again when its turn comes: computing it would make the next one late too.
+
+mod cost;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::ops::RangeTo;
+use std::time::Duration;
+
+use crate::PlanId;
+use cost::Cost;
+
+/// Of so many requests that are refused only because their share is thought too slow for them, the last one is tried
+/// all the same: or a share that was slow once, with cold caches, would never be measured again.
+const TRIED_ONE_IN: u32 = 16;
+
+/// A share of a plan on this node. What it takes to compute is measured for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShareId {
+    /// The plan.
+    pub plan: PlanId,
+    /// Its epoch.
+    pub epoch: u32,
+}
+
+/// A place in an [`Admission`], held from [`Admission::enter`] until the request was computed, refused, or has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// A request is not taken, because it would not be answered in time or there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy {
+    /// How many requests wait already.
+    pub waiting: u32,
+}
+
+/// A request whose turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn<T> {
+    /// Compute it, then say [`Admission::done`].
+    Run {
+        /// Its place.
+        ticket: Ticket,
+        /// What to compute.
+        share: ShareId,
+        /// As it was given.
+        item: T,
+    },
+    /// Refuse it: less time is left than it takes. Its place is free again.
+    Late {
+        /// As it was given.
+        item: T,
+        /// The refusal.
+        busy: Busy,
+    },
+}
+
+/// A bounded queue that is fair between callers `C`, for requests `T`. All times are on one clock, which never goes
+/// back.
+#[derive(Debug)]
+pub struct Admission<C, T> {
+    threads: NonZero<u32>,
+    places_max: usize,
+    entered: u64,
+    waiting: BTreeMap<Ticket, Waiting<C, T>>,
+    lines: BTreeMap<C, Line>,
+    running: BTreeMap<Ticket, Running<C>>,
+    costs: BTreeMap<ShareId, Cost>,
+    /// The least computing time that any caller with something ready had been served when the last turn was given. Who
+    /// comes back begins here: nobody saves up turns while away.
+    served: Duration,
+}
+
+#[derive(Debug)]
+struct Waiting<C, T> {
+    caller: C,
+    share: ShareId,
+    deadline: Duration,
+    /// None while its bytes are still coming.
+    item: Option<T>,
+    /// It is computed whatever is predicted, if its deadline has not passed.
+    trial: bool,
+}
+
+#[derive(Debug)]
+struct Running<C> {
+    caller: C,
+    share: ShareId,
+    since: Duration,
+    charged: Duration,
+}
+
+/// The place of a request among those of its caller.
+type Order = (Duration, Ticket);
+
+/// What a caller has waiting.
+#[derive(Debug, Default)]
+struct Line {
+    /// All, by their deadlines.
+    all: BTreeSet<Order>,
+    /// Those whose bytes have come.
+    ready: BTreeSet<Order>,
+    ready_of: BTreeMap<ShareId, u32>,
+    /// Computing time that it was served, beginning at [`Admission::served`].
+    served: Duration,
+}
+
+impl<C: Ord + Copy, T> Admission<C, T> {
+    /// An empty queue in front of so many threads. One caller can have half of `places_max`, two a third each, and so
+    /// on: what a caller has waiting is never more than what is free, so each finds a place (dynamic thresholds,
+    /// Choudhury and Hahne, 1998).
+    pub fn new(threads: NonZero<u32>, places_max: usize) -> Self {
+        Self {
+            threads,
+            places_max,
+            entered: 0,
+            waiting: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            running: BTreeMap::new(),
+            costs: BTreeMap::new(),
+            served: Duration::ZERO,
+        }
+    }
+
+    /// How many requests wait, those included whose bytes are still coming.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How long a share takes to compute, as far as is known.
+    pub fn typical(&self, share: ShareId) -> Duration {
+        self.costs.get(&share).map_or(Duration::ZERO, |cost| cost.typical)
+    }
+
+    /// Forgets what was measured of a share that is not here any more.
+    pub fn forget(&mut self, share: ShareId) {
+        self.costs.remove(&share);
+    }
+
+    /// Gives a place to a request whose bytes are still to come, unless it would not be answered by its `deadline` even
+    /// if they came at once.
+    pub fn enter(&mut self, caller: C, share: ShareId, deadline: Duration, now: Duration) -> Result<Ticket, Busy> {
+        let ticket = Ticket(self.entered);
+        let own = self.lines.get(&caller).map_or(0, |line| line.all.len());
+        let has_place = own < self.places_max.saturating_sub(self.waiting.len());
+        if deadline <= now || !has_place {
+            return Err(self.busy());
+        }
+        let expected = self.expected(caller, share, (deadline, ticket), now);
+        let trial = expected > deadline && self.is_tried(share, deadline - now);
+        if expected > deadline && !trial && !(own == 0 && self.is_idle()) {
+            return Err(self.busy());
+        }
+        self.entered += 1;
+        self.waiting.insert(ticket, Waiting { caller, share, deadline, item: None, trial });
+        let served = self.served;
+        let line = self.lines.entry(caller).or_insert_with(|| Line { served, ..Line::default() });
+        line.all.insert((deadline, ticket));
+        Ok(ticket)
+    }
+
+    /// The bytes of a request have come, so it can be computed. Refuses what would not be answered in time any more,
+    /// and a ticket that does not wait for its item; its place is free then.
+    pub fn ready(&mut self, ticket: Ticket, item: T, now: Duration) -> Result<(), (T, Busy)> {
+        let idle = self.is_idle();
+        let found = self.waiting.get(&ticket).filter(|waiting| waiting.item.is_none());
+        let Some(&Waiting { caller, share, deadline, trial, .. }) = found else {
+            return Err((item, self.busy()));
+        };
+        let order = (deadline, ticket);
+        if !idle && !trial && self.expected(caller, share, order, now) > deadline {
+            self.leave(ticket);
+            return Err((item, self.busy()));
+        }
+        if let Some(waiting) = self.waiting.get_mut(&ticket) {
+            waiting.item = Some(item);
+            waiting.trial |= idle;
+        }
+        if let Some(line) = self.lines.get_mut(&caller) {
+            if line.ready.is_empty() {
+                line.served = line.served.max(self.served);
+            }
+            line.ready.insert(order);
+            *line.ready_of.entry(share).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes back a request that nobody waits for any more, with its item where it has come. Does nothing to one that
+    /// runs or is over.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<T> {
+        self.remove(ticket)?.item
+    }
+
+    /// The request that a free thread shall compute. Where others are as good as next, one of the share `after`, which
+    /// the thread computed last: requests of many callers for one share are computed one after the other, with warm
+    /// caches.
+    pub fn take(&mut self, now: Duration, after: Option<ShareId>) -> Option<Turn<T>> {
+        let (served, ticket) = self.next(after)?;
+        self.served = self.served.max(served);
+        let Waiting { caller, share, deadline, item, trial } = self.remove(ticket)?;
+        let item = item?;
+        let charged = self.typical(share);
+        if deadline <= now || (!trial && deadline - now < charged) {
+            return Some(Turn::Late { item, busy: self.busy() });
+        }
+        if let Some(line) = self.lines.get_mut(&caller) {
+            line.served = line.served.saturating_add(charged);
+        }
+        self.running.insert(ticket, Running { caller, share, since: now, charged });
+        self.lines.retain(|caller, line| {
+            let runs = self.running.values().any(|running| running.caller == *caller);
+            runs || !line.all.is_empty() || line.served > self.served
+        });
+        Some(Turn::Run { ticket, share, item })
+    }
+
+    /// A request was computed, well or not: what it took is what the next one of its share is expected to take.
+    pub fn done(&mut self, ticket: Ticket, now: Duration) {
+        let Some(Running { caller, share, since, charged }) = self.running.remove(&ticket) else { return };
+        let took = now.saturating_sub(since);
+        self.costs.entry(share).and_modify(|cost| cost.measure(took)).or_insert_with(|| Cost::first(took));
+        if let Some(line) = self.lines.get_mut(&caller) {
+            line.served = line.served.saturating_add(took).saturating_sub(charged);
+        }
+    }
+
+    fn busy(&self) -> Busy {
+        Busy { waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// Whether what is ready now is computed now.
+    fn is_idle(&self) -> bool {
+        let free = self.running.len() < self.threads.get() as usize;
+        free && self.lines.values().all(|line| line.ready.is_empty())
+    }
+
+    /// When a request of this caller will be done, computed as slowly as its share plausibly is.
+    fn expected(&self, caller: C, share: ShareId, order: Order, now: Duration) -> Duration {
+        let plausible = self.costs.get(&share).map_or(Duration::ZERO, Cost::plausible);
+        now.saturating_add(self.ahead(caller, share, order, now) / self.threads.get()).saturating_add(plausible)
+    }
+
+    /// Computing time of what comes before a request: what runs, what its caller wants earlier, and of other callers as
+    /// much as they are served until then.
+    fn ahead(&self, caller: C, share: ShareId, order: Order, now: Duration) -> Duration {
+        let typical = |ticket: &Ticket| self.waiting.get(ticket).map_or(Duration::ZERO, |one| self.typical(one.share));
+        let line = self.lines.get(&caller);
+        let before = RangeTo { end: order };
+        let own = sum(line.into_iter().flat_map(|line| line.all.range(before)).map(|(_, ticket)| typical(ticket)));
+        let served = line.map_or(self.served, |line| line.served.max(self.served));
+        let until = served.saturating_add(own).saturating_add(self.typical(share));
+        let others = self.lines.iter().filter(|(other, _)| **other != caller).map(|(_, line)| {
+            let work = line.ready_of.iter().map(|(share, count)| self.typical(*share).saturating_mul(*count));
+            sum(work).min(until.saturating_sub(line.served))
+        });
+        let left = |one: &Running<C>| one.since.saturating_add(one.charged).saturating_sub(now);
+        own.saturating_add(sum(others)).saturating_add(sum(self.running.values().map(left)))
+    }
+
+    /// Whether a request that would not be done in the time that is left is tried all the same.
+    fn is_tried(&mut self, share: ShareId, left: Duration) -> bool {
+        let too_slow = self.costs.get_mut(&share).filter(|cost| cost.plausible() > left);
+        too_slow.is_some_and(|cost| {
+            cost.refused = (cost.refused + 1) % TRIED_ONE_IN;
+            cost.refused == 0
+        })
+    }
+
+    /// Whose turn it is, and how much that caller was served at least.
+    fn next(&self, after: Option<ShareId>) -> Option<(Duration, Ticket)> {
+        let heads = || {
+            let ready = |(caller, line): (&C, &Line)| Some((line.served, *caller, line.ready.first()?.1));
+            self.lines.iter().filter_map(ready)
+        };
+        let (least, _, ticket) = heads().min()?;
+        let same = after.and_then(|share| {
+            let most = least.saturating_add(self.typical(share));
+            let of_share = |ticket: &Ticket| self.waiting.get(ticket).is_some_and(|one| one.share == share);
+            heads().filter(|(served, _, ticket)| *served <= most && of_share(ticket)).min()
+        });
+        Some((least, same.map_or(ticket, |(_, _, ticket)| ticket)))
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Waiting<C, T>> {
+        let waiting = self.waiting.remove(&ticket)?;
+        if let Some(line) = self.lines.get_mut(&waiting.caller) {
+            let order = (waiting.deadline, ticket);
+            line.all.remove(&order);
+            if line.ready.remove(&order)
+                && let Some(count) = line.ready_of.get_mut(&waiting.share)
+            {
+                *count -= 1;
+                line.ready_of.retain(|_, count| *count > 0);
+            }
+        }
+        Some(waiting)
+    }
+}
+
+fn sum(durations: impl Iterator<Item = Duration>) -> Duration {
+    durations.fold(Duration::ZERO, Duration::saturating_add)
+}
+
+#[cfg(test)]
+mod tests;

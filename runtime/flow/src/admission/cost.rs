@@ -1,0 +1,57 @@
+//! How long a share takes to compute: an average that forgets, and how far from it single times are.
+
+use std::time::Duration;
+
+/// What was measured of one share. The gains and the factor of four are those of RFC 6298, section 2, for round trips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// The average.
+    pub(super) typical: Duration,
+    deviation: Duration,
+    /// Requests that were refused since the last measurement because they had less time than this.
+    pub(super) refused: u32,
+}
+
+impl Cost {
+    pub(super) fn first(took: Duration) -> Self {
+        Self { typical: took, deviation: took / 2, refused: 0 }
+    }
+
+    pub(super) fn measure(&mut self, took: Duration) {
+        let off = self.typical.abs_diff(took);
+        self.deviation = self.deviation.saturating_mul(3).saturating_add(off) / 4;
+        self.typical = self.typical.saturating_mul(7).saturating_add(took) / 8;
+        self.refused = 0;
+    }
+
+    /// What a single computation takes at most, with few exceptions.
+    pub(super) fn plausible(&self) -> Duration {
+        self.typical.saturating_add(self.deviation.saturating_mul(4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn steady_times_are_expected_soon_and_a_change_is_followed() {
+        let mut cost = Cost::first(ms(800));
+        assert_eq!(cost.plausible(), ms(2400));
+        (0..40).for_each(|_| cost.measure(ms(100)));
+        assert!(cost.typical < ms(105) && cost.plausible() < ms(140), "{cost:?}");
+        (0..20).for_each(|_| cost.measure(ms(1000)));
+        assert!(cost.typical > ms(900), "{cost:?}");
+    }
+
+    #[test]
+    fn the_longest_time_there_is_overflows_nothing() {
+        let mut cost = Cost::first(Duration::MAX);
+        cost.measure(Duration::MAX);
+        assert!(cost.typical >= Duration::MAX / 8, "{cost:?}");
+    }
+}

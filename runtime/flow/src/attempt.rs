@@ -238,6 +238,8 @@ fn may_be_tried_again(reason: &Reason) -> bool {
         | Reason::Busy { .. }
         | Reason::UpstreamUnreachable { .. }
         | Reason::UpstreamLost { .. }
+        | Reason::NotAllowed { .. }
+        | Reason::CallFailed { .. }
         | Reason::Stopping => true,
     }
 }

@@ -1,18 +1,18 @@
-//! Who is there, and what each says of itself: anti-entropy of node states, after Scuttlebutt (van Renesse et al., 2008,
-//! "Efficient reconciliation and flow control for anti-entropy protocols").
+//! Who is there, and what each says of itself: anti-entropy of node states, after Scuttlebutt (van Renesse et al.,
+//! 2008, "Efficient reconciliation and flow control for anti-entropy protocols").
 //!
-//! The crate chitchat 0.13 does the same, but its envelope cannot travel over any transport but its own UDP, because how it
-//! is serialised is private.
+//! The crate chitchat 0.13 does the same, but its envelope cannot travel over any transport but its own UDP, because
+//! how it is serialised is private.
 //!
-//! A node has one state: an incarnation, which is higher after each start, a version, which it raises at each tick, and a
-//! body. It signs them itself, so it does not matter who passes them on. Membership is not decided here: states of whom
-//! [`Gossip::set_members`] does not name are refused, so memory is bounded, and whoever leaves is forgotten.
+//! A node has one state: an incarnation, which is higher after each start, a version, which it raises at each tick, and
+//! a body. It signs them itself, so it does not matter who passes them on. Membership is not decided here: states of
+//! whom [`Gossip::set_members`] does not name are refused, so memory is bounded, and whoever leaves is forgotten.
 //!
 //! Two things tell that a node is there, and it counts as down as soon as one of them fails:
 //! - its version has risen lately, whoever told so;
-//! - when this node asks it something, an answer comes. An answer proves both directions of the link; a message that only
-//!   arrives proves one. So on a link that carries one way only both ends call each other down, while the rest of the
-//!   cluster, which reaches both, does not.
+//! - when this node asks it something, an answer comes. An answer proves both directions of the link; a message that
+//!   only arrives proves one. So on a link that carries one way only both ends call each other down, while the rest of
+//!   the cluster, which reaches both, does not.
 //!
 //! Thresholds are fixed times. A detector that learns them (phi accrual, Hayashibara et al., 2004) waits longer where
 //! the past was irregular, so it cannot promise when a fault is noticed.
@@ -33,8 +33,8 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Most nodes in one digest. Of more each digest names others.
 pub const DIGEST_MAX: usize = 256;
 
-/// Most memory of the states that are told at once, half of it for those with bodies: beside the largest digest they fit a
-/// frame. What is left out is told next time.
+/// Most memory of the states that are told at once, half of it for those with bodies: beside the largest digest they
+/// fit a frame. What is left out is told next time.
 const STATES_BYTES_MAX: usize = 40 * 1024;
 
 /// Most that are asked again at one tick because they owe an answer.
@@ -56,8 +56,8 @@ pub struct Pace {
 impl Pace {
     /// Calls a node down within twice this time.
     ///
-    /// For that ticks are at most an eighth of it apart, news reaches everyone within half of it, and no node has more than
-    /// 24 to ask: so each is asked once in that time.
+    /// For that ticks are at most an eighth of it apart, news reaches everyone within half of it, and no node has more
+    /// than 24 to ask: so each is asked once in that time.
     pub fn within_twice(idle: Duration) -> Self {
         let suspect_after = idle.saturating_mul(3) / 4;
         Self { fanout: 3, suspect_after, down_after: suspect_after.saturating_mul(2), unanswered_after: idle }
@@ -107,8 +107,6 @@ pub struct Gossip {
     own: Option<NodeState>,
     peers: BTreeMap<NodeKey, Peer>,
     talks_to: BTreeSet<NodeKey>,
-    /// Who is still to be asked before all are asked again.
-    round: Vec<NodeKey>,
 }
 
 impl Gossip {
@@ -124,7 +122,6 @@ impl Gossip {
             own: None,
             peers: BTreeMap::new(),
             talks_to: BTreeSet::new(),
-            round: Vec::new(),
         }
     }
 
@@ -135,7 +132,6 @@ impl Gossip {
             self.peers.entry(*id).or_default();
         }
         self.talks_to = talks_to.iter().filter(|id| self.peers.contains_key(*id)).copied().collect();
-        self.round.retain(|id| self.talks_to.contains(id));
     }
 
     /// What this node says of itself from the next tick on.
@@ -154,9 +150,11 @@ impl Gossip {
         self.incarnation
     }
 
-    /// Raises this node's version and says whom to ask. `seed` is new at each tick; `sign` signs as this node.
+    /// Raises this node's version and says whom to ask. `seed` is random and new each time; `sign` signs as this node.
     pub fn tick(&mut self, now: Duration, seed: u64, mut sign: impl FnMut(&[u8]) -> [u8; 64]) -> Tick {
-        self.version += 1;
+        // Lives that share an incarnation by mistake begin far from each other, so one of them is newer in all it says
+        // and the other hears of it.
+        self.version = if self.version == 0 { 1 + (seed >> 16) } else { self.version + 1 };
         let (id, incarnation, version) = (self.id, self.incarnation, self.version);
         let body = self.own.take().and_then(|own| own.body).filter(|_| self.body_signed.is_some());
         let body = body.unwrap_or_else(|| {
@@ -177,41 +175,25 @@ impl Gossip {
         Tick { ask, digest: self.digest() }
     }
 
-    /// Some in turn, those that owe an answer, and one that is down, to see whether it still is.
-    fn choose(&mut self, now: Duration, seed: u64) -> Vec<NodeKey> {
+    /// Those that were not asked for longest, those that owe an answer, and one that is down: perhaps it is back.
+    fn choose(&self, now: Duration, seed: u64) -> Vec<NodeKey> {
         let mut random = Random(seed);
         let asked = self.talks_to.iter().filter_map(|id| Some((*id, self.peers.get(id)?)));
-        let (down, up): (Vec<_>, Vec<_>) =
-            asked.partition(|(_, peer)| peer.was_asked() && peer.health(&self.pace, now) == Health::Down);
-        let mut owing: Vec<_> = up.iter().filter_map(|(id, peer)| Some((peer.owes()?, *id))).collect();
-        owing.sort();
-        let up: BTreeSet<NodeKey> = up.iter().map(|(id, _)| *id).collect();
-        let one_down = (!down.is_empty()).then(|| down[random.below(down.len())].0);
-
-        let mut chosen = Vec::new();
-        let mut refilled = false;
-        while chosen.len() < self.pace.fanout.min(up.len()) {
-            match self.round.pop() {
-                Some(id) if up.contains(&id) && !chosen.contains(&id) => chosen.push(id),
-                Some(_) => {}
-                None if refilled => break,
-                None => {
-                    self.round = up.iter().copied().collect();
-                    (1..self.round.len()).rev().for_each(|at| self.round.swap(at, random.below(at + 1)));
-                    refilled = true;
-                }
-            }
-        }
-        let others = owing.iter().map(|(_, id)| *id).filter(|id| !chosen.contains(id)).take(RETRIES_MAX);
-        let others: Vec<_> = others.chain(one_down).collect();
-        chosen.extend(others);
-        chosen
+        let (down, mut up): (Vec<_>, Vec<_>) =
+            asked.partition(|(_, peer)| peer.asked_at().is_some() && peer.health(&self.pace, now) == Health::Down);
+        // Chance decides among those that were asked at once, so that not all nodes ask in the same order.
+        up.sort_by_cached_key(|(_, peer)| (peer.asked_at(), random.next()));
+        let (first, others) = up.split_at(up.len().min(self.pace.fanout));
+        let owing = others.iter().filter(|(_, peer)| peer.owes()).take(RETRIES_MAX);
+        let one_down = (!down.is_empty()).then(|| &down[random.below(down.len())]);
+        first.iter().chain(owing).chain(one_down).map(|(id, _)| *id).collect()
     }
 
     /// What this node knows of itself and of its members.
     pub fn digest(&self) -> Digest {
         let all = 1 + self.peers.len();
-        let skipped = if all > DIGEST_MAX { self.version as usize * (DIGEST_MAX - 1) % self.peers.len() } else { 0 };
+        let turn = (self.version as usize).wrapping_mul(DIGEST_MAX - 1);
+        let skipped = if all > DIGEST_MAX { turn % self.peers.len() } else { 0 };
         let peers = self.peers.keys().cycle().skip(skipped).take(self.peers.len().min(DIGEST_MAX - 1));
         Digest([&self.id].into_iter().chain(peers).filter_map(|id| self.known(id)).collect())
     }
@@ -229,8 +211,8 @@ impl Gossip {
         Some(self.peers.get(id)?.known(*id))
     }
 
-    /// What this node knows better than the sender of a digest, of those whom it names. Bodies and mere signs of life do not
-    /// take each other's room, and others come first each time, so that in the end everything gets through.
+    /// What this node knows better than the sender of a digest, of those whom it names. Bodies and mere signs of life
+    /// do not take each other's room, and others come first each time, so that in the end everything gets through.
     pub fn delta(&self, theirs: &Digest) -> Vec<NodeState> {
         let theirs = &theirs.0[..theirs.0.len().min(DIGEST_MAX)];
         let first = self.version as usize % theirs.len().max(1);
@@ -281,8 +263,8 @@ impl Gossip {
         merged
     }
 
-    /// If a former life of this node was newer than this one, this one gets above it: whether it did so; none where it was
-    /// not this node.
+    /// If a former life of this node was newer than this one, this one gets above it: whether it did so; none where it
+    /// was not this node.
     fn hear_of_self(
         &mut self,
         state: &NodeState,

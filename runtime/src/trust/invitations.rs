@@ -21,10 +21,10 @@ const REMEDY: &str = "and make new invitations";
 
 /// The invitations that are open, in a file of the node's state. It holds hashes: who reads it can use none of them.
 ///
-/// Times are of a monotonic clock that starts with the node. In the file stands how much time each invitation had left when
-/// the file was last written: when it was made, when one was made or used after it, and at each [`Invitations::keep`].
-/// After a restart it has that much left, so it is never open for longer than it was made for, save for the time that
-/// the node was stopped and what passed between the last writing and a crash.
+/// Times are of a monotonic clock that starts with the node. In the file stands how much time each invitation had left
+/// when the file was last written: when it was made, when one was made or used after it, and at each
+/// [`Invitations::keep`]. After a restart it has that much left, so it is never open for longer than it was made for,
+/// save for the time that the node was stopped and what passed between the last writing and a crash.
 #[derive(Debug)]
 pub struct Invitations {
     file: PathBuf,
@@ -95,8 +95,8 @@ impl Invitations {
         Ok(invitation)
     }
 
-    /// What the holder of this secret is invited to be. Each opens once: it is gone from the disk before this returns. A
-    /// wrong secret is counted and takes nothing from the others.
+    /// What the holder of this secret is invited to be. Each opens once: it is gone from the disk before this returns.
+    /// A wrong secret is counted and takes nothing from the others.
     pub fn accept(&mut self, secret: &Secret, now: Duration) -> Result<Role, TrustError> {
         let hash = hash(secret);
         // Hashes compare in constant time, and all are compared: how long it takes tells nothing of any.

@@ -25,8 +25,8 @@ impl KeyFile {
         &self.0
     }
 
-    /// Makes a new key. If there is a file already it stays as it is, also when two processes do this at once; after a crash
-    /// there is a whole key or none.
+    /// Makes a new key. If there is a file already it stays as it is, also when two processes do this at once; after a
+    /// crash there is a whole key or none.
     pub fn make(&self) -> Result<Identity, TrustError> {
         let (identity, pkcs8) =
             Identity::generate().map_err(|cause| TrustError::Key { file: self.0.clone(), cause })?;

@@ -40,9 +40,9 @@ impl Member {
         if printable && short { Ok(()) } else { Err(TrustError::NotAName { name: shown() }) }
     }
 
-    /// What is signed: all fields in order, numbers little-endian, the name after its length, and before all of them the
-    /// cluster, so that an operator of two clusters does not speak for one in the other. No two members have the same
-    /// bytes. The flow label of an IPv6 address is none of its own and left out.
+    /// What is signed: all fields in order, numbers little-endian, the name after its length, and before all of them
+    /// the cluster, so that an operator of two clusters does not speak for one in the other. No two members have the
+    /// same bytes. The flow label of an IPv6 address is none of its own and left out.
     fn to_bytes(&self, authority: NodeId) -> Vec<u8> {
         let mut bytes = [authority.as_bytes().as_slice(), self.id.as_bytes()].concat();
         bytes.extend([self.role as u8, u8::from(self.revoked)]);
@@ -94,8 +94,8 @@ impl SignedMember {
     }
 
     /// Orders what one signer says of one key, of one kind: the greatest counts. Who was made an operator stays one, so
-    /// that what it has revoked stays revoked whatever comes first. Between two of the same version anything may decide,
-    /// if it decides alike everywhere.
+    /// that what it has revoked stays revoked whatever comes first. Between two of the same version anything may
+    /// decide, if it decides alike everywhere.
     pub(super) fn rank(&self) -> impl Ord + use<> {
         let member = &self.member;
         (

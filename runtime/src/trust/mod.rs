@@ -1,11 +1,11 @@
 //! Who belongs to a cluster, and what each may do: roles, signed members, keys that change, invitations.
 //!
-//! A cluster is named by its *authority*: the key of the node that founded it, which every other node pins when it joins.
-//! The authority says who is a member, and so do operators whom the authority itself has signed. Each node keeps a
-//! [`Roster`] of what was said and checks every word of it, so it does not matter from whom it hears.
+//! A cluster is named by its *authority*: the key of the node that founded it, which every other node pins when it
+//! joins. The authority says who is a member, and so do operators whom the authority itself has signed. Each node keeps
+//! a [`Roster`] of what was said and checks every word of it, so it does not matter from whom it hears.
 //!
-//! No clock of day is read here. Invitations expire by a monotonic clock that is an argument; members do not expire, they
-//! are revoked.
+//! No clock of day is read here. Invitations expire by a monotonic clock that is an argument; members do not expire,
+//! they are revoked.
 
 mod error;
 mod role;

@@ -66,8 +66,8 @@ impl Role {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Device, Self::Edge, Self::Cloud, Self::Operator];
 
-    /// Whether a member of this role may ask this of another node. Of itself a node may ask everything: who holds its key
-    /// is its owner.
+    /// Whether a member of this role may ask this of another node. Of itself a node may ask everything: who holds its
+    /// key is its owner.
     pub fn may(self, operation: Operation) -> bool {
         use Operation::{Ask, Deliver, Fetch, Gossip, Infer, Probe, Status};
         match self {

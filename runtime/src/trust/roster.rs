@@ -1,9 +1,10 @@
 //! The members of a cluster, as far as a node has heard.
 //!
-//! Records come from anywhere, in any order and more than once; each is checked by itself. Nodes that have been offered the
-//! same records, until none changes anything, have the same roster.
+//! Records come from anywhere, in any order and more than once; each is checked by itself. Nodes that have been offered
+//! the same records, until none changes anything, have the same roster.
 
 use std::iter;
+use std::mem;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -19,17 +20,17 @@ pub const MEMBERS_MAX: usize = 4096;
 /// Largest file of a roster: two records for each of [`MEMBERS_MAX`] keys of a few signers.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// What a record has changed about the key that it speaks of. Others may have lost or gained their place by it: unless it
-/// is [`Change::Unchanged`], look up the role of each key that has a connection.
+/// What a record has changed about the key that it speaks of. Others may have lost or gained their place by it: unless
+/// it is [`Change::Unchanged`], look up the role of each key that has a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// A new member.
     Added,
-    /// A member has another name, address or role.
+    /// A member has another name, address or role, or only the place of other keys has changed.
     Updated,
     /// The key is accepted no more: it was revoked, or has handed over.
     Removed,
-    /// Nothing about this key.
+    /// Nothing.
     Unchanged,
 }
 
@@ -52,8 +53,8 @@ struct Kept {
 }
 
 impl Roster {
-    /// The roster of a new cluster, in which this key is the authority. [`Roster::admit`] it too, so that others learn its
-    /// name and address.
+    /// The roster of a new cluster, in which this key is the authority. [`Roster::admit`] it too, so that others learn
+    /// its name and address.
     pub fn found(identity: &Identity) -> Self {
         Self::join(identity.id())
     }
@@ -113,6 +114,9 @@ impl Roster {
     /// Admits a member, or gives one another name or address. Hand the record on.
     pub fn admit(&mut self, by: &Identity, member: &Member) -> Result<SignedMember, TrustError> {
         self.may_admit(by.id(), member.role)?;
+        if self.is_revoked(member.id) {
+            return Err(TrustError::Revoked { id: member.id });
+        }
         if let Some(held) = self.member(member.id).map(|known| known.role).filter(|held| *held != member.role) {
             return Err(TrustError::OtherRole { id: member.id, held, offered: member.role });
         }
@@ -154,8 +158,8 @@ impl Roster {
         Ok(self.settled(changed, id, before))
     }
 
-    /// Takes in all that another roster knows, in any order. What is refused is left out; the first reason is told beside
-    /// whether anything has changed.
+    /// Takes in all that another roster knows, in any order. What is refused is left out; the reason of one of these is
+    /// told beside whether anyone's place has changed.
     pub fn merge_all(&mut self, records: Vec<SignedMember>, rotations: Vec<Rotation>) -> (bool, Option<TrustError>) {
         let (mut records, mut rotations, mut ever) = (records, rotations, false);
         loop {
@@ -176,8 +180,7 @@ impl Roster {
             if !changed {
                 return (ever, refused);
             }
-            self.settle();
-            ever = true;
+            ever |= self.settle();
         }
     }
 
@@ -256,22 +259,22 @@ impl Roster {
     }
 
     fn settled(&mut self, changed: bool, id: NodeId, before: Option<Member>) -> Change {
-        if changed {
-            self.settle();
-        }
+        let moved = changed && self.settle();
         match (before, self.member(id)) {
             (None, Some(_)) => Change::Added,
             (Some(_), None) => Change::Removed,
-            (Some(before), Some(now)) if before != *now => Change::Updated,
+            _ if moved => Change::Updated,
             _ => Change::Unchanged,
         }
     }
 
-    /// Looks at all that is known and forgets what has no weight any more.
-    fn settle(&mut self) {
-        self.view = View::derive(self.authority, &self.records, &self.rotations);
+    /// Looks at all that is known and forgets what has no weight any more: whether anyone's place has changed.
+    fn settle(&mut self) -> bool {
+        let view = View::derive(self.authority, &self.records, &self.rotations);
+        let before = mem::replace(&mut self.view, view);
         self.records.retain(|_, record| self.view.counts(record));
         self.rotations.retain(|old, _| self.view.knows(*old));
+        self.view != before
     }
 
     /// Writes it to a file: the former one is there until the new one is whole.
@@ -298,3 +301,5 @@ impl Roster {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod order;

@@ -16,12 +16,12 @@ const CONTEXT: &[u8] = b"thalweg rotation 1";
 
 /// A new key in the place of an old one: it gets its name, address and role. Both keys have agreed.
 ///
-/// A node makes two of them. With the first one both keys are accepted, so that nothing is dropped while peers learn of the
-/// new one. The second one retires the old key: then only the new one is accepted, and what the old one has signed still
-/// counts. A key that others may have got is revoked, not retired: a revoked key hands over to nobody.
+/// A node makes two of them. With the first one both keys are accepted, so that nothing is dropped while peers learn of
+/// the new one. The second one retires the old key: then only the new one is accepted, and what the old one has signed
+/// still counts. A key that others may have got is revoked, not retired: a revoked key hands over to nobody.
 ///
-/// The new key of the authority is the authority. That of an operator may do what operators may, but what it signs about
-/// members counts only after the authority itself has admitted it.
+/// The new key of the authority is the authority. That of an operator may do what operators may, but what it signs
+/// about members counts only after the authority itself has admitted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {

@@ -37,7 +37,6 @@ impl View {
         let mut view = Self::default();
         view.authorities.insert(authority);
         view.authorities.extend(successors(rotations, authority).map(|rotation| rotation.new));
-        view.retired.extend(rotations.values().filter(|rotation| rotation.retires).map(|rotation| rotation.old));
 
         let by_authority = records.values().filter(|record| view.authorities.contains(&record.by));
         let named = by_authority.filter(|record| !record.member.revoked && record.member.role == Role::Operator);
@@ -47,6 +46,8 @@ impl View {
         view.revoked = revocations.map(|record| record.member.id).collect();
         view.signers = view.operators.difference(&view.revoked).copied().collect();
         view.members = view.accepted(records, rotations);
+        let retiring = rotations.values().filter(|rotation| rotation.retires && view.knows(rotation.old));
+        view.retired = retiring.map(|rotation| rotation.old).collect();
         view
     }
 
@@ -55,7 +56,8 @@ impl View {
         self.members.contains_key(&id) || self.authorities.contains(&id)
     }
 
-    /// Whether a record has any weight, now or later.
+    /// Whether a record has any weight, now or later. That a key was made an operator has some even when it is revoked:
+    /// what it has revoked stays so.
     pub(super) fn counts(&self, record: &SignedMember) -> bool {
         let made_operator = self.authorities.contains(&record.by) && record.member.role == Role::Operator;
         self.counts_as_revocation(record)

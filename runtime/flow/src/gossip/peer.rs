@@ -54,13 +54,12 @@ impl Peer {
         self.alive_at = Some(now);
     }
 
-    pub(super) fn was_asked(&self) -> bool {
-        self.asked_at.is_some()
+    pub(super) fn asked_at(&self) -> Option<Duration> {
+        self.asked_at
     }
 
-    /// When it was last asked, if it owes the answer.
-    pub(super) fn owes(&self) -> Option<Duration> {
-        self.owes.and(self.asked_at)
+    pub(super) fn owes(&self) -> bool {
+        self.owes.is_some()
     }
 
     pub(super) fn health(&self, pace: &Pace, now: Duration) -> Health {

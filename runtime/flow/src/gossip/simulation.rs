@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::tests::{IDLE, TICK, key, node, sign, verify};
 use super::*;
-use crate::{Frame, GossipFrame, PREFIX_BYTES, decode, encode};
+use crate::{Call, Frame, GossipFrame, PREFIX_BYTES, decode, encode};
 
 /// Longest time that a message takes.
 const DELAY_MAX: Duration = Duration::from_millis(40);
@@ -16,7 +16,7 @@ const DELAY_MAX: Duration = Duration::from_millis(40);
 const BOUND: Duration = IDLE.saturating_mul(2);
 
 /// Clusters of each test.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 40;
 
 enum Happens {
     Tick {
@@ -54,7 +54,7 @@ struct Cluster {
 impl Cluster {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let names: Vec<u8> = (1..=3 + random.below(10) as u8).collect();
+        let names: Vec<u8> = (1..=3 + random.below(22) as u8).collect();
         let (now, nodes, agenda, planned) = (Duration::ZERO, BTreeMap::new(), BTreeMap::new(), 0);
         let mut cluster = Self { now, random, names, nodes, agenda, planned, cut: BTreeSet::new(), loss: 0 };
         for name in cluster.names.clone() {
@@ -123,7 +123,7 @@ impl Cluster {
 
     fn send(&mut self, from: u8, to: u8, frame: &GossipFrame) {
         let mut bytes = Vec::new();
-        encode(&Frame::Gossip(frame.clone()), &mut bytes).unwrap();
+        encode(&Frame::Call(Call::Gossip(frame.clone())), &mut bytes).unwrap();
         if !self.cut.contains(&(from, to)) && self.random.below(1000) >= self.loss {
             let life = self.nodes[&to].life;
             let after = DELAY_MAX.mul_f64(self.random.below(1000) as f64 / 1000.0);
@@ -135,7 +135,7 @@ impl Cluster {
         let now = self.now;
         let node = self.nodes.get_mut(&to).unwrap();
         let Some(gossip) = node.gossip.as_mut().filter(|_| node.life == life) else { return };
-        let Ok(Frame::Gossip(frame)) = decode(&bytes[PREFIX_BYTES..]) else { panic!("no gossip frame") };
+        let Ok(Frame::Call(Call::Gossip(frame))) = decode(&bytes[PREFIX_BYTES..]) else { panic!("no gossip frame") };
         let (digest, states) = match frame {
             GossipFrame::Ask(digest) => {
                 let tell = GossipFrame::Tell(gossip.digest_like(&digest), gossip.delta(&digest));
@@ -193,6 +193,26 @@ fn the_dead_are_called_down_by_all_within_the_bound() {
         cluster.run(BOUND);
         for _ in 0..=cluster.random.below(cluster.names.len()) {
             let name = cluster.any();
+            cluster.kill(name);
+        }
+        cluster.run(BOUND);
+        cluster.check_agreement(seed);
+    }
+}
+
+/// Of whom a node never asks it knows by news alone.
+#[test]
+fn the_dead_are_called_down_also_where_all_talk_to_one_only() {
+    for seed in 0..SEEDS {
+        let mut cluster = Cluster::new(seed);
+        let members: BTreeSet<_> = cluster.names.iter().map(|name| key(*name)).collect();
+        for (name, node) in &mut cluster.nodes {
+            let talks_to = if *name == 1 { BTreeSet::new() } else { BTreeSet::from([key(1)]) };
+            node.gossip.iter_mut().for_each(|gossip| gossip.set_members(&members, &talks_to));
+        }
+        cluster.run(BOUND);
+        cluster.check_agreement(seed);
+        for name in cluster.names.clone().into_iter().skip(2 + cluster.random.below(2)) {
             cluster.kill(name);
         }
         cluster.run(BOUND);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{FRAME_BYTES_MAX, Frame, GossipFrame, PREFIX_BYTES, decode, encode};
+use crate::{Call, FRAME_BYTES_MAX, Frame, GossipFrame, PREFIX_BYTES, decode, encode};
 
 pub(super) const IDLE: Duration = Duration::from_secs(2);
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -108,6 +108,35 @@ fn a_node_that_does_not_answer_is_down_even_if_others_hear_of_it() {
 }
 
 #[test]
+fn what_a_node_owes_from_before_it_was_gone_is_forgotten_when_there_is_news_of_it() {
+    let [mut one, mut two] = [1, 2].map(|name| node(name, 1, &[1, 2]));
+    ticked(&mut two, TICK);
+    one.merge(vec![two.own.clone().unwrap()], TICK, verify);
+    (1..=20).for_each(|at| drop(ticked(&mut one, TICK * at)));
+    assert_eq!(one.health(&key(2), TICK * 20), Some(Health::Down));
+    ticked(&mut two, TICK * 20);
+    one.merge(vec![two.own.clone().unwrap()], TICK * 20, verify);
+    assert_eq!(one.health(&key(2), TICK * 20), Some(Health::Alive));
+}
+
+#[test]
+fn two_lives_of_one_incarnation_are_told_apart() {
+    for (former, latter) in [(3, 5), (5, 3)] {
+        let [mut one, mut two] = [1, 2].map(|name| node(name, 1, &[1, 2]));
+        two.set_own(b"former".to_vec()).unwrap();
+        two.tick(TICK, former << 40, |bytes| sign(&key(2), bytes));
+        exchange(&mut one, &mut two, TICK);
+        two = node(2, 1, &[1, 2]);
+        two.set_own(b"latter".to_vec()).unwrap();
+        for at in 2..4 {
+            two.tick(TICK * at, latter << 40, |bytes| sign(&key(2), bytes));
+            exchange(&mut two, &mut one, TICK * at);
+        }
+        assert_eq!(one.body(&key(2)).unwrap().1.bytes, b"latter", "{former}, then {latter}");
+    }
+}
+
+#[test]
 fn what_a_node_did_not_sign_is_refused() {
     let [mut one, mut two, mut three] = [1, 2, 3].map(|name| node(name, 1, &[1, 2, 3]));
     two.set_own(b"two".to_vec()).unwrap();
@@ -161,6 +190,9 @@ fn a_restart_replaces_all_of_the_former_life() {
     let former = two.own.clone().unwrap();
     two = node(2, 2, &[1, 2]);
     ticked(&mut two, TICK * 10);
+    let sign_of_life = NodeState { body: None, ..two.own.clone().unwrap() };
+    one.merge(vec![sign_of_life], TICK * 10, verify);
+    assert_eq!(one.body(&key(2)), None, "what it said in its former life");
     exchange(&mut one, &mut two, TICK * 10);
     let (incarnation, body) = one.body(&key(2)).unwrap();
     assert_eq!((incarnation, body.bytes.as_slice()), (2, &[][..]));
@@ -226,12 +258,12 @@ fn everything_gets_through_in_frames_and_no_one_is_left_unasked() {
         full.version += 1;
         asked.extend(ticked(&mut empty, TICK * rounds).ask);
         let digest = empty.digest();
-        let frame = Frame::Gossip(GossipFrame::Tell(full.digest_like(&digest), full.delta(&digest)));
+        let frame = Frame::Call(Call::Gossip(GossipFrame::Tell(full.digest_like(&digest), full.delta(&digest))));
         let mut bytes = Vec::new();
         encode(&frame, &mut bytes).unwrap();
         assert_eq!(decode(&bytes[PREFIX_BYTES..]).unwrap(), frame);
         assert!(bytes.len() < FRAME_BYTES_MAX);
-        let Frame::Gossip(GossipFrame::Tell(_, states)) = frame else { unreachable!() };
+        let Frame::Call(Call::Gossip(GossipFrame::Tell(_, states))) = frame else { unreachable!() };
         assert_eq!(empty.merge(states, TICK * rounds, verify).refused, 0);
         if members.iter().all(|id| empty.body(id).is_some()) {
             break;

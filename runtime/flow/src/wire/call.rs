@@ -53,15 +53,6 @@ pub enum Call {
         /// Bytes of it.
         bytes: u64,
     },
-    /// Results that were made while nobody could be reached, in order.
-    Deliver {
-        /// Name of the deployment.
-        deployment: Text,
-        /// Number of the first.
-        first: u64,
-        /// Bytes of each.
-        sizes: Vec<u64>,
-    },
 }
 
 /// The answer to a [`Call`].

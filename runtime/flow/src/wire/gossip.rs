@@ -47,7 +47,7 @@ pub struct NodeState {
     pub id: NodeKey,
     /// How often it has started: a higher one replaces all of a lower one.
     pub incarnation: u64,
-    /// Raised at each of its ticks, from 1 on.
+    /// Raised at each of its ticks, from a random number above zero on.
     pub version: u64,
     /// The node's signature of [`NodeState::signed_bytes`].
     pub signature: [u8; 64],
@@ -74,8 +74,8 @@ pub struct Body {
 }
 
 impl Body {
-    /// What the signature is over: a mark that it is a body, the key and incarnation of the node whose it is, the version,
-    /// little-endian, and the bytes.
+    /// What the signature is over: a mark that it is a body, the key and incarnation of the node whose it is, the
+    /// version, little-endian, and the bytes.
     pub fn signed_bytes(&self, id: &NodeKey, incarnation: u64) -> Vec<u8> {
         signed_bytes(1, id, incarnation, self.version, &self.bytes)
     }

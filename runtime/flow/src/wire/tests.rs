@@ -30,7 +30,7 @@ fn frames() -> Vec<Frame> {
             vec![state.clone(), NodeState { body: None, ..state }],
         ))),
         Frame::Call(Call::Put { hash: [9; 32], bytes: 1 << 40 }),
-        Frame::Call(Call::Deliver { deployment: "eyes".into(), first: 7, sizes: vec![0, 9] }),
+        Frame::Call(Call::Ask { deployment: "eyes".into(), remaining_us: 7, tensors: vec![] }),
         Frame::Reply(Reply::Pong { first_us: 1, last_us: u64::MAX, sent_us: 3, counted: 1 << 20 }),
     ]
 }

@@ -1,5 +1,5 @@
-//! The emulated links, measured from the outside: real UDP packets go through the shaped socket to a plain one, and what
-//! arrives there is compared with what was asked for.
+//! The emulated links, measured from the outside: real UDP packets go through the shaped socket, or through a relay, to
+//! a plain one, and what arrives there is compared with what was asked for.
 //!
 //! Everything is judged by medians, quantiles and the length of long bursts, which a thread that is woken late now and
 //! then does not move, and to 5 %. A machine that is busy with other things gets three attempts; an emulator that is 10 %
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use quinn::AsyncUdpSocket;
 use quinn::udp::Transmit;
-use thalweg::emulate::{ShapedSocket, Shaper, Trace, bind};
+use thalweg::emulate::{Relay, ShapedSocket, Shaper, Trace, bind};
 use thalweg_devices::link::Shape;
 use thalweg_planner::{Bandwidth, Bytes};
 
@@ -41,11 +41,13 @@ struct Arrival {
     at: Instant,
 }
 
-/// A shaped socket and a plain one that notes what arrives.
+/// A shaped socket and a plain one that notes what arrives, with or without a relay between them.
 struct Course {
     /// Held so that the socket has a runtime around it.
     _runtime: tokio::runtime::Runtime,
     sender: ShapedSocket,
+    relay: Option<Relay>,
+    /// Where packets are sent to.
     target: SocketAddr,
     /// When each packet was sent, by its number.
     sent: Vec<Instant>,
@@ -57,6 +59,18 @@ struct Course {
 
 impl Course {
     fn new(shaper: Shaper) -> Self {
+        Self::with(shaper, |_| None)
+    }
+
+    /// Over a relay, and paced so that the sockets on the way hold what comes at once.
+    fn relayed(shape: &Shape, seed: u64) -> Self {
+        let pace = self::shape(2 * shape.rate.0, Duration::ZERO);
+        let [up, down] = [seed, !seed].map(|seed| Shaper::new(shape, None, seed));
+        let start = |target| Relay::start(([127, 0, 0, 1], 0).into(), target, up, down).expect("a relay");
+        Self::with(Shaper::new(&pace, None, seed), |target| Some(start(target)))
+    }
+
+    fn with(shaper: Shaper, relay: impl FnOnce(SocketAddr) -> Option<Relay>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
         let sender = {
             let _inside = runtime.enter();
@@ -68,12 +82,14 @@ impl Course {
         let _ = buffer.set_recv_buffer_size(4 << 20);
         // The kernel counts about 1 KiB for a small packet; a quarter of the buffer leaves room for a late receiver.
         let buffered = buffer.recv_buffer_size().expect("its size") / 1024 / 4;
-        let target = plain.local_addr().expect("its address");
+        let arrives = plain.local_addr().expect("its address");
+        let relay = relay(arrives);
+        let target = relay.as_ref().map_or(arrives, Relay::address);
         sender.shape(target, shaper);
         let arrived = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&arrived);
         let receiver = thread::spawn(move || receive(&plain, &counted));
-        Self { _runtime: runtime, sender, target, sent: Vec::new(), arrived, buffered, receiver }
+        Self { _runtime: runtime, sender, relay, target, sent: Vec::new(), arrived, buffered, receiver }
     }
 
     /// Sends a packet that takes `wire_bytes` on the link.
@@ -96,9 +112,11 @@ impl Course {
         }
     }
 
-    /// When each packet was sent, and what arrived, in the order in which it did.
+    /// When each packet was sent, and what arrived, in the order in which it did. The relay stays until then.
     fn finish(self) -> (Vec<Instant>, Vec<Arrival>) {
-        (self.sent, self.receiver.join().expect("the receiver"))
+        let arrivals = self.receiver.join().expect("the receiver");
+        drop(self.relay);
+        (self.sent, arrivals)
     }
 }
 
@@ -121,9 +139,8 @@ fn receive(plain: &UdpSocket, counted: &AtomicUsize) -> Vec<Arrival> {
 }
 
 /// Bits a second of a burst of 0.4 s. Packets that were lost have used the link as well: their numbers count.
-fn measured_rate(shaper: Shaper, asked: f64) -> f64 {
+fn measured_rate(mut course: Course, asked: f64) -> f64 {
     let wire_bytes = if asked < 1e6 { 200 } else { 1200 };
-    let mut course = Course::new(shaper);
     for _ in 0..(asked * 0.4 / 8.0 / wire_bytes as f64) as usize {
         course.send(wire_bytes);
     }
@@ -133,8 +150,7 @@ fn measured_rate(shaper: Shaper, asked: f64) -> f64 {
 }
 
 /// One-way delays of `count` small packets, one every `gap`, in seconds, in order of their size.
-fn measured_delays(shaper: Shaper, count: usize, gap: Duration) -> Vec<f64> {
-    let mut course = Course::new(shaper);
+fn measured_delays(mut course: Course, count: usize, gap: Duration) -> Vec<f64> {
     let start = Instant::now();
     for number in 0..count as u32 {
         thread::sleep((start + gap * number).saturating_duration_since(Instant::now()));
@@ -189,12 +205,17 @@ fn check(mut measure: impl FnMut() -> Vec<Finding>) {
 
 /// Rate and delay of a link, to 5 %.
 fn check_link(rate: u64, delay_ms: u64, loss: f64) {
-    let shape = Shape { loss, ..shape(rate, Duration::from_millis(delay_ms)) };
+    let course = |shape: &Shape, seed| Course::new(Shaper::new(shape, None, seed));
+    check_course(&Shape { loss, ..shape(rate, Duration::from_millis(delay_ms)) }, course);
+}
+
+fn check_course(shape: &Shape, course: impl Fn(&Shape, u64) -> Course) {
+    let (rate, delay_ms) = (shape.rate.0, shape.delay.as_millis());
     let name = format!("{} {delay_ms} ms", shape.rate);
     let asked = shape.delay.as_secs_f64() + 60.0 * 8.0 / rate as f64;
     check(|| {
-        let achieved = measured_rate(Shaper::new(&shape, None, 1), rate as f64);
-        let delays = measured_delays(Shaper::new(&shape, None, 2), 41, Duration::from_millis(7));
+        let achieved = measured_rate(course(shape, 1), rate as f64);
+        let delays = measured_delays(course(shape, 2), 41, Duration::from_millis(7));
         vec![
             Finding::new(format!("{name}: rate, bit/s"), rate as f64, achieved, 0.05),
             Finding::new(format!("{name}: median delay, s"), asked, quantile(&delays, 0.5), 0.05),
@@ -217,6 +238,14 @@ fn a_wide_area_link_is_as_fast_as_asked() {
     check_link(100_000_000, 30, 0.0);
 }
 
+/// Rate and delay through a relay, whose packets arrive in the order in which they were sent.
+#[test]
+fn a_relay_is_as_fast_and_as_far_as_asked() {
+    for (rate, delay_ms) in [(5_000_000, 20), (100_000_000, 30)] {
+        check_course(&shape(rate, Duration::from_millis(delay_ms)), Course::relayed);
+    }
+}
+
 #[test]
 fn a_trace_is_replayed_at_its_rate() {
     // Two chances of 1,504 bytes every 3 ms.
@@ -225,7 +254,7 @@ fn a_trace_is_replayed_at_its_rate() {
     assert_eq!(trace.mean().0, asked as u64);
     check(|| {
         let shaper = Shaper::new(&shape(1, Duration::from_millis(5)), Some(trace.clone()), 1);
-        vec![Finding::new("trace: rate, bit/s", asked, measured_rate(shaper, asked), 0.05)]
+        vec![Finding::new("trace: rate, bit/s", asked, measured_rate(Course::new(shaper), asked), 0.05)]
     });
 }
 
@@ -233,7 +262,7 @@ fn a_trace_is_replayed_at_its_rate() {
 fn jitter_spreads_delays_evenly_and_keeps_order() {
     let shape = Shape { jitter: Duration::from_millis(5), ..shape(20_000_000, Duration::from_millis(20)) };
     check(|| {
-        let delays = measured_delays(Shaper::new(&shape, None, 6), 1000, Duration::from_millis(1));
+        let delays = measured_delays(Course::new(Shaper::new(&shape, None, 6)), 1000, Duration::from_millis(1));
         let mean = delays.iter().sum::<f64>() / delays.len() as f64;
         // Of a uniform distribution between 15 and 25 ms, the middle nine tenths are 9 ms wide.
         let width = quantile(&delays, 0.95) - quantile(&delays, 0.05);

@@ -69,6 +69,11 @@ impl Flight {
             self.air.changed.notify_one();
         }
     }
+
+    /// Loses what is on its way.
+    pub(super) fn lose_all(&self) {
+        self.air.lock().held.clear();
+    }
 }
 
 impl Drop for Flight {

@@ -130,6 +130,12 @@ impl Shaper {
         self.counters.queue_full += 1;
     }
 
+    /// This shaper in place of one that has done so much already.
+    pub(super) fn counting_on(mut self, before: Counters) -> Self {
+        self.counters = before;
+        self
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counters

@@ -1,6 +1,7 @@
 //! A UDP socket for quinn that sends packets to chosen peers over emulated links.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::pin::Pin;
@@ -19,6 +20,9 @@ use super::shaper::{Counters, Shaper, Verdict};
 /// What the kernel is asked to hold for us in each direction. With Linux's default of 208 KiB even loopback loses about
 /// 1 % of the packets of a bulk transfer.
 const BUFFER: usize = 4 * 1024 * 1024;
+
+/// The most bytes that the kernel hands over at once, as one datagram or as several.
+const DATAGRAM_MAX: usize = 65_535;
 
 /// Binds a UDP socket with large buffers, without blocking calls, as quinn wants it. An IPv6 one takes IPv4 as well.
 ///
@@ -39,6 +43,14 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Bytes that the kernel gives the smaller buffer of a UDP socket, and what it was asked for.
+pub(crate) fn buffers(ip: IpAddr) -> io::Result<(usize, usize)> {
+    let socket = Socket::new(Domain::for_address(SocketAddr::new(ip, 0)), Type::DGRAM, Some(Protocol::UDP))?;
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    let _ = socket.set_send_buffer_size(BUFFER);
+    Ok((socket.recv_buffer_size()?.min(socket.send_buffer_size()?), BUFFER))
 }
 
 /// Linux reports twice what it gives, to count its own book-keeping: below [`BUFFER`] means less than half of it.
@@ -167,13 +179,38 @@ impl AsyncUdpSocket for ShapedSocket {
     }
 }
 
+/// A bound socket from which datagrams are taken, those apart that the kernel hands over as one.
+#[derive(Debug)]
+pub(super) struct Listening {
+    inner: Arc<dyn AsyncUdpSocket>,
+    buffer: Vec<u8>,
+}
+
+impl Listening {
+    /// Has to be called inside a tokio runtime.
+    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Self { inner, buffer: vec![0; DATAGRAM_MAX] })
+    }
+
+    /// Waits for the next datagrams, and hands over each with its sender's address.
+    pub(super) async fn next(&mut self, mut each: impl FnMut(&[u8], SocketAddr)) -> io::Result<()> {
+        let Self { inner, buffer } = self;
+        let mut meta = [RecvMeta::default()];
+        poll_fn(|cx| inner.poll_recv(cx, &mut [IoSliceMut::new(buffer)], &mut meta)).await?;
+        let [RecvMeta { addr, len, stride, .. }] = meta;
+        buffer.get(..len).unwrap_or_default().chunks(stride.max(1)).for_each(|datagram| each(datagram, addr));
+        Ok(())
+    }
+}
+
 /// The same address for a peer whether the socket is an IPv4 or a dual-stack IPv6 one.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// IP and UDP headers of a datagram: 20 or 40 bytes (RFC 791, RFC 8200) and 8 (RFC 768).
-fn header_bytes(destination: SocketAddr) -> usize {
+pub(super) fn header_bytes(destination: SocketAddr) -> usize {
     match destination.ip().to_canonical() {
         IpAddr::V4(_) => 28,
         IpAddr::V6(_) => 48,
@@ -184,7 +221,6 @@ fn header_bytes(destination: SocketAddr) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::future::poll_fn;
     use std::time::Duration;
 
     use thalweg_devices::link::Shape;

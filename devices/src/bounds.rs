@@ -9,7 +9,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// Elements of all constants that are made of others: 2 GiB of f32. VGG-19, one of the largest networks, has 0.6 GiB.
-const ELEMENTS_MAX: f64 = 536_870_912.0;
+pub(crate) const ELEMENTS_MAX: f64 = 536_870_912.0;
 
 /// What asks for more than [`ELEMENTS_MAX`], in words; nothing when all is well.
 ///

@@ -10,7 +10,7 @@ use tract_onnx::tract_hir::tract_core::prelude::TractResult;
 
 use crate::error::StageError;
 use crate::guard::guard;
-use crate::model::Model;
+use crate::model::{Model, numberless};
 
 /// A tensor at the border of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Model {
     }
 
     fn part_name(&self, layers: &[usize]) -> String {
-        let name = |layer: &usize| self.layers.get(*layer).map_or("?", |layer| &self.typed.node(layer.node).name);
+        let name =
+            |layer: &usize| self.layers.get(*layer).map_or("?", |layer| numberless(&self.typed.node(layer.node).name));
         match layers {
             [] => "the empty part".to_owned(),
             [layer] => format!("the part {}", name(layer)),

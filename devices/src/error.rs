@@ -126,4 +126,28 @@ pub enum StageError {
         /// What it made.
         got: String,
     },
+    /// The part cannot be written as files.
+    #[error("{part} cannot be written as files: {cause}; the model must run whole where it is, or be cut elsewhere")]
+    Unwritable {
+        /// Which part.
+        part: String,
+        /// What stands in the way, with the operator.
+        cause: String,
+    },
+    /// The files are no part.
+    #[error("{file} {cause}: write the part as files again, and send all of them")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The part was written by another version of the engine.
+    #[error("the part was written by {written}, but here is {here}: run the same version of thalweg on all nodes")]
+    OtherEngine {
+        /// Who wrote it.
+        written: String,
+        /// Who would read it.
+        here: String,
+    },
 }

@@ -184,7 +184,7 @@ fn graph_hash(typed: &TypedModel, layers: &[LayerNode], wires: &[Wire], file: [u
 }
 
 /// A name without the number at its end: the engine numbers nodes of one origin, and not in the same way each time.
-fn numberless(name: &str) -> &str {
+pub(crate) fn numberless(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((origin, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => origin,
         _ => name,

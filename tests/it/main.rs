@@ -4,6 +4,7 @@ mod accuracy;
 mod command;
 mod cut;
 mod early;
+mod files;
 mod models;
 mod pipelines;
 mod tidy;

@@ -1,0 +1,137 @@
+//! A disk that loses its power at a step that is chosen beforehand, and with it what was not made safe.
+//!
+//! It is the file system, with what a real one may forget: the end of a file that was not synchronised, or all of it,
+//! and any name that was given or removed since its folder was.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64;
+
+use super::disk::{Disk, System};
+
+#[derive(Debug)]
+pub(super) struct Failing {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Steps that are still done.
+    steps: u64,
+    /// Bytes that still fit.
+    room: u64,
+    done: u64,
+    dead: bool,
+    chance: Pcg64,
+    unsafe_files: BTreeSet<PathBuf>,
+    unsafe_names: Vec<Change>,
+}
+
+/// A file at a path before its name was given or taken.
+#[derive(Debug)]
+struct Change {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
+}
+
+impl Failing {
+    /// Loses its power at step `steps`, and has room for `room` bytes.
+    pub(super) fn new(steps: u64, room: u64, seed: u64) -> Self {
+        let chance = Pcg64::seed_from_u64(seed);
+        let (unsafe_files, unsafe_names) = (BTreeSet::new(), Vec::new());
+        Self { state: Mutex::new(State { steps, room, done: 0, dead: false, chance, unsafe_files, unsafe_names }) }
+    }
+
+    /// Steps that were done.
+    pub(super) fn done(&self) -> u64 {
+        self.state.lock().expect("no thread has panicked").done
+    }
+
+    fn step(&self, step: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
+        let mut state = self.state.lock().expect("no thread has panicked");
+        if state.dead {
+            return Err(io::Error::other("the power is off"));
+        }
+        let result = step(&mut state);
+        if state.done == state.steps {
+            state.dead = true;
+            state.forget();
+            return Err(io::Error::other("the power is off"));
+        }
+        state.done += 1;
+        result
+    }
+}
+
+impl State {
+    fn forget(&mut self) {
+        for file in std::mem::take(&mut self.unsafe_files) {
+            let Ok(mut content) = fs::read(&file) else { continue };
+            match self.chance.random_range(0..3) {
+                0 => {}
+                1 => content.truncate(self.chance.random_range(0..=content.len())),
+                _ => content.fill(0),
+            }
+            fs::write(&file, content).expect("the disk below works");
+        }
+        // Names of one folder may be forgotten in any combination; the latest change of a path is looked at first.
+        for Change { path, before } in std::mem::take(&mut self.unsafe_names).into_iter().rev() {
+            if self.chance.random_bool(0.5) {
+                match before {
+                    Some(content) => fs::write(&path, content).expect("the disk below works"),
+                    None => drop(fs::remove_file(&path)),
+                }
+            }
+        }
+    }
+
+    fn changes(&mut self, path: &Path) {
+        self.unsafe_names.push(Change { path: path.to_owned(), before: fs::read(path).ok() });
+    }
+}
+
+impl Disk for Failing {
+    fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.step(|state| {
+            state.unsafe_files.insert(file.to_owned());
+            let fits = bytes.len().min(usize::try_from(state.room).unwrap_or(usize::MAX));
+            state.room -= fits as u64;
+            System.write(file, &bytes[..fits])?;
+            if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        })
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.step(|state| {
+            if path.is_dir() {
+                state.unsafe_names.retain(|change| change.path.parent() != Some(path));
+            } else {
+                state.unsafe_files.remove(path);
+            }
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step(|state| {
+            state.changes(from);
+            state.changes(to);
+            if state.unsafe_files.remove(from) {
+                state.unsafe_files.insert(to.to_owned());
+            }
+            System.rename(from, to)
+        })
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        self.step(|state| {
+            state.changes(file);
+            System.remove(file)
+        })
+    }
+}

@@ -25,3 +25,12 @@ pub(crate) fn resident_bytes_max() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
+
+/// Memory that is free for parts, in bytes: what the system could give without swapping; 512 MiB where it does not say.
+pub(crate) fn available() -> u64 {
+    const ASSUMED: u64 = 512 << 20;
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map_or(ASSUMED, |kib| kib * 1024)
+}

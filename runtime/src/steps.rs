@@ -27,8 +27,8 @@ use crate::codebook::{Codebooks, CutBooks};
 
 pub use error::StepError;
 pub use load::{Drawn, Loaded, load, load_model};
-pub use module::{ModuleFault, PreparedModule};
-pub use part::{Part, PartError};
+pub use module::{ModuleFault, ModuleOrigin, PreparedModule};
+pub use part::{Blueprint, DrawnPiece, Part, PartError, PieceBody, Take};
 
 /// The operator of a layer that is a task module.
 pub const MODULE_OP: &str = "module";
@@ -64,6 +64,13 @@ pub struct Step {
     /// Which tensor of the graph each of its own is. Those of a module are its inputs, then its outputs; none is an input
     /// that nothing is linked to.
     tensors: Vec<Option<TensorId>>,
+}
+
+impl Step {
+    /// Its layers in the graph.
+    pub fn layers(&self) -> Range<usize> {
+        self.layers.clone()
+    }
 }
 
 /// What a step runs.

@@ -1,4 +1,5 @@
-//! The command line: `thalweg run`, `plan`, `profile`, `calibrate`, `verify` and `module`.
+//! The command line: `thalweg run`, `plan`, `profile`, `calibrate`, `verify` and `module`; for nodes that are processes of
+//! their own `node`, `key`, `invite`, `join`, `revoke`, `deploy`, `ask`, `status` and `doctor`.
 //!
 //! Results go to standard output, errors and progress to standard error. The exit code is 0 for success, 2 when what
 //! the user gave cannot be used, and 1 when something failed.
@@ -11,6 +12,12 @@ mod profile;
 mod calibrate;
 mod verify;
 mod module;
+mod node;
+mod deploy;
+mod ask;
+mod status;
+mod doctor;
+mod try_part;
 
 use std::ffi::OsString;
 use std::fs;
@@ -45,6 +52,27 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Begin, build, look at, time and sign task modules: steps of a pipeline that are not part of a model.
     Module(module::ModuleArgs),
+    /// Run a node of a cluster on this host, until the process is told to end.
+    Node(node::NodeArgs),
+    /// Make, show and change the keys by which nodes know each other.
+    Key(node::KeyArgs),
+    /// Invite one more node into the cluster, once and for a while.
+    Invite(node::InviteArgs),
+    /// Accept an invitation: the node of this host becomes a member.
+    Join(node::JoinArgs),
+    /// Let a node in no more, now and for good.
+    Revoke(node::RevokeArgs),
+    /// Plan a pipeline over the nodes of the cluster and put it on them.
+    Deploy(Box<deploy::DeployArgs>),
+    /// Send requests to a deployment.
+    Ask(ask::AskArgs),
+    /// Show nodes, links, deployments, which plan serves and why, and where each millisecond goes.
+    Status(status::StatusArgs),
+    /// Look for what is wrong with a node and its surroundings, and say what to do.
+    Doctor(doctor::DoctorArgs),
+    /// Try out a part that comes on standard input, within limits, and print what it takes: for this program itself.
+    #[command(name = "try-part", hide = true)]
+    TryPart(try_part::TryPartArgs),
 }
 
 /// What all commands need to know of the model.
@@ -117,6 +145,16 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Writ
         Command::Calibrate(args) => calibrate::calibrate(args, out),
         Command::Verify(args) => verify::verify(args, out),
         Command::Module(args) => module::module(args, out),
+        Command::Node(args) => node::node(args, out),
+        Command::Key(args) => node::key(args, out),
+        Command::Invite(args) => node::invite(args, out),
+        Command::Join(args) => node::join_cluster(args, out),
+        Command::Revoke(args) => node::revoke(args, out),
+        Command::Deploy(args) => deploy::deploy(args, out),
+        Command::Ask(args) => ask::ask(args, out),
+        Command::Status(args) => status::status(args, out),
+        Command::Doctor(args) => doctor::doctor(args, out),
+        Command::TryPart(args) => try_part::try_part(args, out),
     };
     match result {
         Ok(()) => 0,

@@ -25,6 +25,14 @@ pub(super) struct Prepared {
     pub(super) objective: Objective,
 }
 
+/// A subject and what its layers and tensors cost, wherever they run.
+pub(super) struct Priced {
+    pub(super) subject: Subject,
+    pub(super) reference: DeviceProfile,
+    pub(super) graph: Graph,
+    pub(super) objective: Objective,
+}
+
 /// Loads `target`, with the machine that `profile` describes as the reference, or this one.
 pub(super) fn prepare(
     target: &Target,
@@ -32,36 +40,62 @@ pub(super) fn prepare(
     profile: Option<&Path>,
     speed: Speed,
 ) -> Result<Prepared, RunError> {
-    // Before the model is loaded, so that the memory it takes is given back first.
-    let here = this_machine()?;
-    let reference = profile.map_or(Ok(here.clone()), config::device_file)?;
-    let subject = target.load()?;
-    let untimed = |step: &&Step| matches!(&step.body, Body::Model { model, .. } if reference.times_of(model).is_none());
-    if let Some((file, step)) = profile.zip(subject.steps.all().iter().find(untimed)) {
-        let model = if step.name.is_empty() { subject.name.clone() } else { step.name.clone() };
-        return Err(RunError::NotTimed { file: file.to_owned(), model });
-    }
-    let own = subject.pipeline.as_ref().map(|pipeline| pipeline.topology.as_path());
+    let loaded = Loaded::load(target, profile)?;
+    let own = loaded.subject.pipeline.as_ref().map(|pipeline| pipeline.topology.as_path());
     let file = topology.or(own).ok_or(RunError::NoTopology)?;
     let places = config::Topology::read(file)?;
-    let codecs =
-        subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| codecs(&subject, pipeline));
-    let times = times(&subject, &reference, target.live_max, Effort::QUICK)?;
-    let mut graph = priced_graph(&subject, &times, &codecs);
-    // Codecs and modules were timed here, whatever machine the profile is of.
-    scale(&mut graph, &here.slowdown(&reference));
-    subject.pipeline.as_ref().map_or(Ok(()), |pipeline| pin(&mut graph, pipeline))?;
+    let Priced { subject, reference, graph, objective } = loaded.price(target)?;
     let topology = priced_topology(&places, &reference, speed);
-    let mut objective = Objective {
-        codecs: codecs.iter().map(Codec::to_string).collect(),
-        live_max: target.live_max,
-        ..Objective::default()
-    };
-    if let Some(pipeline) = &subject.pipeline {
-        let config::Pipeline { goal, limits, mode, inputs_stay, .. } = *pipeline;
-        objective = Objective { goal, limits, mode, inputs_stay, ..objective };
-    }
     Ok(Prepared { subject, reference, places, graph, topology, objective })
+}
+
+/// As [`prepare`] does it with this machine as the reference, for tiers that are known later.
+pub(super) fn price(target: &Target) -> Result<Priced, RunError> {
+    Loaded::load(target, None)?.price(target)
+}
+
+/// A subject, and the machines that it is measured against.
+struct Loaded {
+    subject: Subject,
+    here: DeviceProfile,
+    reference: DeviceProfile,
+}
+
+impl Loaded {
+    fn load(target: &Target, profile: Option<&Path>) -> Result<Self, RunError> {
+        // Before the model is loaded, so that the memory it takes is given back first.
+        let here = this_machine()?;
+        let reference = profile.map_or(Ok(here.clone()), config::device_file)?;
+        let subject = target.load()?;
+        let untimed =
+            |step: &&Step| matches!(&step.body, Body::Model { model, .. } if reference.times_of(model).is_none());
+        if let Some((file, step)) = profile.zip(subject.steps.all().iter().find(untimed)) {
+            let model = if step.name.is_empty() { subject.name.clone() } else { step.name.clone() };
+            return Err(RunError::NotTimed { file: file.to_owned(), model });
+        }
+        Ok(Self { subject, here, reference })
+    }
+
+    fn price(self, target: &Target) -> Result<Priced, RunError> {
+        let Self { subject, here, reference } = self;
+        let codecs =
+            subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| codecs(&subject, pipeline));
+        let times = times(&subject, &reference, target.live_max, Effort::QUICK)?;
+        let mut graph = priced_graph(&subject, &times, &codecs);
+        // Codecs and modules were timed here, whatever machine the profile is of.
+        scale(&mut graph, &here.slowdown(&reference));
+        subject.pipeline.as_ref().map_or(Ok(()), |pipeline| pin(&mut graph, pipeline))?;
+        let mut objective = Objective {
+            codecs: codecs.iter().map(Codec::to_string).collect(),
+            live_max: target.live_max,
+            ..Objective::default()
+        };
+        if let Some(pipeline) = &subject.pipeline {
+            let config::Pipeline { goal, limits, mode, inputs_stay, .. } = *pipeline;
+            objective = Objective { goal, limits, mode, inputs_stay, ..objective };
+        }
+        Ok(Priced { subject, reference, graph, objective })
+    }
 }
 
 /// Loads models and inputs, with a progress bar.

@@ -9,10 +9,12 @@ mod input;
 mod step;
 mod pipeline;
 mod topology;
+mod node;
 mod error;
 
 pub use error::{ConfigError, Place, Problem};
 pub use input::{Input, Origin};
+pub use node::NodeFile;
 pub use objective::Pins;
 pub use pipeline::{Answer, CODECS_DEFAULT, DEADLINE_DEFAULT, Draw, Pipeline};
 pub use read::FILE_BYTES_MAX;

@@ -15,12 +15,14 @@ use thalweg_planner::{Bytes, PlanError, SavedPlanError, TensorSpec, print_durati
 
 use crate::codebook::CodebookError;
 use crate::config::ConfigError;
+use crate::daemon::DaemonError;
 use crate::emulate::TraceError;
 use crate::identity::IdentityError;
 use crate::link::LinkError;
 use crate::node::{NodeError, RequestError};
 use crate::run::study::KnobError;
 use crate::steps::{ModuleFault, PartError, StepError};
+use crate::trial::TrialError;
 
 /// Why a command ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,26 @@ pub enum RunError {
     Link(#[from] LinkError),
     #[error(transparent)]
     Node(#[from] NodeError),
+    #[error(transparent)]
+    Daemon(Box<DaemonError>),
+    #[error("step \"{step}\" runs models of its own, which cannot be deployed yet: make them steps of the pipeline")]
+    ModelsOfModule { step: String },
+    #[error("{name} is not the name of exactly one node: `thalweg status` shows all of them")]
+    NoSuchNode { name: String },
+    #[error("requests can be made at one node: say which with --source; devices are [{known}]")]
+    WhichSource { known: String },
+    #[error("{given} is for no input: write NAME=FILE, where NAME is one of {known}")]
+    ForNoInput { given: String, known: String },
+    #[error(transparent)]
+    InputMisfit(Box<InputMisfit>),
+    #[error("{count} things are wrong: what to do stands beside them")]
+    Sick { count: usize },
+    #[error("no request was answered: {reason}")]
+    AllRefused { reason: String },
+    #[error("epoch {epoch} of \"{name}\" was not deployed; what served before goes on")]
+    NotDeployed { name: String, epoch: u32 },
+    #[error(transparent)]
+    Trial(#[from] TrialError),
     #[error("{trace}: {cause}", trace = file.display())]
     Trace { file: PathBuf, cause: TraceError },
     #[error(
@@ -216,6 +238,22 @@ impl From<ModuleFault> for RunError {
     }
 }
 
+/// A file that is not what an input of a deployment takes.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: it is {got}, but the deployment takes {wants}", file.display())]
+#[allow(missing_docs)]
+pub struct InputMisfit {
+    pub file: PathBuf,
+    pub wants: TensorSpec,
+    pub got: TensorSpec,
+}
+
+impl From<DaemonError> for RunError {
+    fn from(error: DaemonError) -> Self {
+        Self::Daemon(Box::new(error))
+    }
+}
+
 impl From<PlanError> for RunError {
     fn from(error: PlanError) -> Self {
         Self::Plan(Box::new(error))
@@ -241,6 +279,11 @@ impl RunError {
             | Self::Identity(_)
             | Self::Link(_)
             | Self::Node(_)
+            | Self::Daemon(_)
+            | Self::NotDeployed { .. }
+            | Self::AllRefused { .. }
+            | Self::Sick { .. }
+            | Self::Trial(_)
             | Self::Late { .. }
             | Self::Request { .. }
             | Self::NotExact { .. }

@@ -13,6 +13,7 @@ mod table;
 mod study;
 mod books;
 mod module;
+mod nodes;
 mod plot;
 mod progress;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod sample;
 
 pub use books::books_table;
 pub use module::{own_table, sheet_table, timing_table};
+pub use nodes::{deployed_table, status_table};
 pub use plot::{frontier_chart, rate_chart, sweep_chart, timeline};
 pub use progress::Progress;
 pub use study::{frontier_table, sweep_table};

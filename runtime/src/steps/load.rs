@@ -16,7 +16,7 @@ use thalweg_modules::signature::Trust;
 use thalweg_planner::{Bytes, DType, Tensor, TensorId, TensorSpec};
 
 use super::error::StepError;
-use super::{Body, PreparedModule, Steps, inputs, settings};
+use super::{Body, ModuleOrigin, PreparedModule, Steps, inputs, settings};
 use crate::codebook::Codebooks;
 use crate::config::{self, Input, Links, Pipeline, Runs, Step};
 use crate::module::{Found, GivenModel, grants};
@@ -197,13 +197,21 @@ impl Loader<'_> {
             taken.push(value);
         }
         let stage = sandbox::Stage::new(loaded, &settings, given.limits)?;
-        let module = PreparedModule::new(&step.name, stage, given.text_max);
+        let hash = hash(&found, given, &settings)?;
+        let bytes = Bytes(found.component.len() as u64);
+        let origin = ModuleOrigin {
+            name,
+            component: found.component,
+            settings,
+            limits: given.limits,
+            text_bytes: given.text_max,
+            runs_models: !given.models.is_empty(),
+        };
+        let module = PreparedModule::new(&step.name, stage, origin);
         let made = module.run(&taken)?;
         let named = description.outputs.iter().map(|port| port.name.clone());
         let outputs = named.clone().zip(made.iter().map(|tensor| tensor.spec().clone())).collect();
-        let hash = hash(&found, given, &settings)?;
         let body = Body::Module { module: Arc::new(module), hash };
-        let bytes = Bytes(found.component.len() as u64);
         self.steps.add_module(&step.name, body, bytes, &links, taken, outputs);
         let numbers = self.steps.last_tensors()[links.len()..].to_vec();
         let tensors: Vec<(String, TensorId)> =

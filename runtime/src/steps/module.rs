@@ -1,10 +1,28 @@
 //! A task module as a step: texts that it writes get a fixed length, because links carry tensors of known shapes.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use thalweg_modules::sandbox::{self, Port, SandboxError};
+use thalweg_modules::sandbox::{self, Limits, Port, SandboxError};
 use thalweg_planner::{DType, Tensor, TensorSpec};
+
+/// What a module was made of: with it another node makes the same.
+#[derive(Debug, Clone)]
+pub struct ModuleOrigin {
+    /// What tables and errors call it.
+    pub name: String,
+    /// Its component, signature included.
+    pub component: Cow<'static, [u8]>,
+    /// Its settings, as JSON.
+    pub settings: String,
+    /// What an instance of it may take.
+    pub limits: Limits,
+    /// Bytes of each text that it writes.
+    pub text_bytes: usize,
+    /// Whether it may run models of its own.
+    pub runs_models: bool,
+}
 
 /// A module with its settings, ready to run from any thread.
 #[derive(Debug)]
@@ -12,7 +30,7 @@ pub struct PreparedModule {
     step: String,
     stage: sandbox::Stage,
     outputs: Vec<Port>,
-    text_bytes: usize,
+    origin: ModuleOrigin,
     /// What it gave the first time: links carry tensors of known shapes, so it has to stay so.
     specs: OnceLock<Vec<TensorSpec>>,
 }
@@ -36,9 +54,15 @@ pub enum ModuleFault {
 }
 
 impl PreparedModule {
-    pub(super) fn new(step: &str, stage: sandbox::Stage, text_bytes: usize) -> Self {
+    /// The module of a step; `stage` was made of `origin`.
+    pub fn new(step: &str, stage: sandbox::Stage, origin: ModuleOrigin) -> Self {
         let outputs = stage.description().outputs;
-        Self { step: step.to_owned(), stage, outputs, text_bytes, specs: OnceLock::new() }
+        Self { step: step.to_owned(), stage, outputs, origin, specs: OnceLock::new() }
+    }
+
+    /// What it was made of.
+    pub fn origin(&self) -> &ModuleOrigin {
+        &self.origin
     }
 
     /// One request. Outputs `u8[bytes]`, which are texts, are filled up with spaces; one that is longer is an error.
@@ -69,11 +93,11 @@ impl PreparedModule {
             return Ok(tensor);
         }
         let mut text = tensor.into_data();
-        if text.len() > self.text_bytes {
+        if text.len() > self.origin.text_bytes {
             let (step, port, bytes) = (self.step.clone(), port.name.clone(), text.len());
-            return Err(ModuleFault::LongText { step, port, bytes, most: self.text_bytes });
+            return Err(ModuleFault::LongText { step, port, bytes, most: self.origin.text_bytes });
         }
-        text.resize(self.text_bytes, b' ');
+        text.resize(self.origin.text_bytes, b' ');
         Ok(Tensor::from_bytes(text))
     }
 }

@@ -1,13 +1,48 @@
 //! A part of a pipeline that runs on one node: pieces of models and whole modules, one after the other.
+//!
+//! A [`Blueprint`] says what they are, wherever it stands; [`Blueprint::prepare`] makes of it what runs on this machine.
 
 use std::error::Error;
 use std::sync::Arc;
 
-use thalweg_devices::{Stage, StageError};
+use thalweg_devices::{Partition, Stage, StageError};
 use thalweg_planner::{Tensor, TensorId};
 
 use super::{Body, ModuleFault, PreparedModule, Step, Steps};
 use crate::stage::Compute;
+
+/// Layers of one hop, as they are before any machine has prepared them.
+#[derive(Debug)]
+pub struct Blueprint {
+    /// The layers of one step each, in an order in which they can run.
+    pub pieces: Vec<DrawnPiece>,
+    /// What it takes, by tensor of the graph.
+    pub takes: Vec<TensorId>,
+    /// What it gives.
+    pub gives: Vec<TensorId>,
+}
+
+/// The layers of one step in a [`Blueprint`].
+#[derive(Debug)]
+pub struct DrawnPiece {
+    /// Name of the step.
+    pub step: String,
+    /// Its layers.
+    pub body: PieceBody,
+    /// What it takes, in its own order.
+    pub takes: Vec<Take>,
+    /// What it gives, in its own order.
+    pub gives: Vec<TensorId>,
+}
+
+/// What a piece runs.
+#[derive(Debug)]
+pub enum PieceBody {
+    /// Some layers of a model.
+    Model(Partition),
+    /// A module.
+    Module(Arc<PreparedModule>),
+}
 
 /// Layers of one hop, ready to run from any thread.
 #[derive(Debug)]
@@ -34,8 +69,8 @@ enum Runs {
 }
 
 /// What a piece takes.
-#[derive(Debug)]
-enum Take {
+#[derive(Debug, Clone)]
+pub enum Take {
     /// A tensor of the graph.
     Made(TensorId),
     /// A tensor without elements, for an input that nothing is linked to.
@@ -57,6 +92,11 @@ pub enum PartError {
 impl Steps {
     /// The part that runs `layers`, in ascending order, on the tensors `takes`, and ends with the tensors `gives`.
     pub fn part(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> Result<Part, StageError> {
+        self.blueprint(layers, takes, gives)?.prepare()
+    }
+
+    /// As [`Steps::part`], before it is prepared.
+    pub fn blueprint(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> Result<Blueprint, StageError> {
         let mut pieces = Vec::new();
         for step in &self.steps {
             let runs = |layer: &usize| step.layers.contains(layer) && self.needed[*layer];
@@ -65,11 +105,11 @@ impl Steps {
                 pieces.push(self.piece(step, &own, layers, gives)?);
             }
         }
-        Ok(Part { pieces, takes: takes.to_vec(), gives: gives.to_vec() })
+        Ok(Blueprint { pieces, takes: takes.to_vec(), gives: gives.to_vec() })
     }
 
     /// The layers `own` of a step in the part that runs `all`: what leaves the piece is what others need of it.
-    fn piece(&self, step: &Step, own: &[usize], all: &[usize], gives: &[TensorId]) -> Result<Piece, StageError> {
+    fn piece(&self, step: &Step, own: &[usize], all: &[usize], gives: &[TensorId]) -> Result<DrawnPiece, StageError> {
         let layer = |layer: &usize| &self.graph.layers[*layer];
         let is_needed = |tensor: &TensorId| {
             let elsewhere = all.iter().filter(|layer| !step.layers.contains(layer)).map(layer);
@@ -88,9 +128,9 @@ impl Steps {
                 let numbers = |pairs: &[(usize, TensorId)]| pairs.iter().map(|(own, _)| *own).collect::<Vec<_>>();
                 let layers: Vec<usize> = own.iter().map(|layer| layer - step.layers.start).collect();
                 let partition = model.partition(&layers, &numbers(&taken), &numbers(&given))?;
-                Ok(Piece {
+                Ok(DrawnPiece {
                     step: step.name.clone(),
-                    runs: Runs::Model(partition.prepare()?),
+                    body: PieceBody::Model(partition),
                     takes: taken.into_iter().map(|(_, tensor)| Take::Made(tensor)).collect(),
                     gives: given.into_iter().map(|(_, tensor)| tensor).collect(),
                 })
@@ -101,14 +141,29 @@ impl Steps {
                     Some(tensor) => Take::Made(*tensor),
                     None => Take::Nothing(nothing.clone()),
                 };
-                Ok(Piece {
+                Ok(DrawnPiece {
                     step: step.name.clone(),
-                    runs: Runs::Module(Arc::clone(module)),
+                    body: PieceBody::Module(Arc::clone(module)),
                     takes: links.iter().zip(&step.inputs).map(take).collect(),
                     gives: outputs.iter().flatten().copied().collect(),
                 })
             }
         }
+    }
+}
+
+impl Blueprint {
+    /// Makes it ready to run on this machine.
+    pub fn prepare(self) -> Result<Part, StageError> {
+        let prepared = |piece: DrawnPiece| {
+            let runs = match piece.body {
+                PieceBody::Model(partition) => Runs::Model(partition.prepare()?),
+                PieceBody::Module(module) => Runs::Module(module),
+            };
+            Ok(Piece { step: piece.step, runs, takes: piece.takes, gives: piece.gives })
+        };
+        let pieces = self.pieces.into_iter().map(prepared).collect::<Result<_, StageError>>()?;
+        Ok(Part { pieces, takes: self.takes, gives: self.gives })
     }
 }
 

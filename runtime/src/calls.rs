@@ -1,0 +1,85 @@
+//! Asking another node for something else than its share of a plan.
+
+use std::time::Duration;
+
+use thalweg_flow::{Answer, Call, Coded, Frame, Reply};
+use thalweg_planner::Tensor;
+use tokio::time::timeout;
+
+use crate::daemon::DaemonError;
+use crate::link::{Connection, Exchange, LinkError};
+
+/// Bytes that follow a reply at most: a status of many nodes, or the answer of a large network.
+const REPLY_BYTES_MAX: u64 = 256 << 20;
+
+/// Calls a node and waits for its reply, at most for `time`.
+pub(crate) async fn call(
+    connection: &Connection,
+    call: Call,
+    bytes: Vec<u8>,
+    time: Duration,
+) -> Result<(Reply, Vec<u8>), DaemonError> {
+    let address = connection.address();
+    let asked = async {
+        let mut exchange = connection.open().await?;
+        say(&mut exchange, Frame::Call(call), vec![bytes]).await?;
+        match exchange.read_frame().await? {
+            Frame::Reply(Reply::Done { bytes }) if bytes > REPLY_BYTES_MAX => Err(DaemonError::Misunderstood),
+            Frame::Reply(Reply::Done { bytes }) => Ok((Reply::Done { bytes }, read(&mut exchange, bytes).await?)),
+            Frame::Reply(reply) => Ok((reply, Vec::new())),
+            Frame::Refuse(refusal) => Err(DaemonError::Refused(refusal)),
+            _ => Err(DaemonError::Misunderstood),
+        }
+    };
+    timeout(time, asked).await.map_err(|_| DaemonError::Silent { address: address.to_string(), time })?
+}
+
+/// Asks a source to answer a request; what it says beside the outputs.
+pub(crate) async fn ask(
+    connection: &Connection,
+    deployment: &str,
+    inputs: Vec<Tensor>,
+    time: Duration,
+) -> Result<(Answer, Vec<Vec<u8>>), DaemonError> {
+    let coded = |tensor: &Tensor| Coded { codec: "f32".into(), bytes: tensor.data().len() as u64 };
+    let call = Call::Ask {
+        deployment: deployment.into(),
+        remaining_us: u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
+        tensors: inputs.iter().map(coded).collect(),
+    };
+    let mut exchange = connection.open().await?;
+    say(&mut exchange, Frame::Call(call), inputs.into_iter().map(Tensor::into_data).collect()).await?;
+    let answer = match exchange.read_frame().await? {
+        Frame::Answer(answer) => answer,
+        Frame::Refuse(refusal) => return Err(DaemonError::Refused(refusal)),
+        _ => return Err(DaemonError::Misunderstood),
+    };
+    let mut outputs = Vec::new();
+    for size in answer.sizes.iter().filter(|size| **size <= REPLY_BYTES_MAX) {
+        outputs.push(read(&mut exchange, *size).await?);
+    }
+    Ok((answer, outputs))
+}
+
+/// Sends all that is said on this side of a stream.
+async fn say(exchange: &mut Exchange, frame: Frame, bytes: Vec<Vec<u8>>) -> Result<(), LinkError> {
+    match exchange.send(&frame, bytes).await {
+        // A node that wants no more has said why.
+        Ok(()) | Err(LinkError::Stopped) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// So many bytes of a stream.
+pub(crate) async fn read(exchange: &mut Exchange, bytes: u64) -> Result<Vec<u8>, LinkError> {
+    let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+    // Memory is taken as bytes come, so that an announcement alone takes none.
+    let mut all = Vec::new();
+    while all.len() < length {
+        match exchange.read_piece(length - all.len()).await? {
+            Some(piece) => all.extend_from_slice(&piece),
+            None => return Err(LinkError::Broken { cause: "it ends too early".into() }),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,164 @@
+//! `thalweg ask`: sends requests to a deployment, through the node on this host where they are made.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+use thalweg_modules::{Layout, Normalise, Photo, numpy, random};
+use thalweg_planner::{Tensor, parse_duration};
+
+use super::node::{Home, block_on};
+use super::write_json;
+use crate::client::{Client, ORDER_TIME};
+use crate::daemon::{DaemonError, Described, Order};
+use crate::deployment::InputOf;
+use crate::run::{InputMisfit, RunError, read};
+
+#[derive(Debug, Args)]
+pub(super) struct AskArgs {
+    /// The deployment.
+    deployment: String,
+    #[command(flatten)]
+    home: Home,
+    /// What goes into an input, NAME=FILE or, where there is one input, FILE: a JPEG or PNG photo, a .npy file, or the bytes
+    /// of any file. Inputs that are not given are random numbers.
+    #[arg(long = "input", value_name = "NAME=FILE")]
+    inputs: Vec<String>,
+    /// How long a request may take. Without it: as the pipeline says.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    deadline: Option<Duration>,
+    /// How many requests are sent, one after the other.
+    #[arg(long, default_value_t = 1)]
+    count: usize,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of the requests.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    answered: usize,
+    refused: BTreeMap<String, usize>,
+    p50_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    /// The last answer: each output with its largest elements.
+    answer: Vec<OutputRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct OutputRow {
+    name: String,
+    spec: String,
+    /// Index and value, the largest first.
+    largest: Vec<(usize, f32)>,
+}
+
+/// Elements that are shown of an output.
+const SHOWN: usize = 5;
+
+pub(super) fn ask(args: &AskArgs, out: &mut dyn Write) -> Result<(), RunError> {
+    let config = args.home.read()?;
+    let report: Report = block_on(async {
+        let spoken = Client::of(&config)?.home(&config).await?;
+        let order = Order::Describe { name: args.deployment.clone() };
+        let described: Described = spoken.order(&order, ORDER_TIME).await?;
+        let inputs = inputs(args, &described)?;
+        let deadline = args.deadline.unwrap_or(Duration::from_millis(described.deadline_ms));
+        let (mut report, mut latencies) = (Report::default(), Vec::new());
+        for _ in 0..args.count.max(1) {
+            let start = Instant::now();
+            match spoken.ask(&args.deployment, inputs.clone(), deadline).await {
+                Ok((_, outputs)) => {
+                    latencies.push(start.elapsed());
+                    report.answer = rows(&described, outputs);
+                }
+                Err(DaemonError::Refused(refusal)) => *report.refused.entry(refusal.to_string()).or_default() += 1,
+                Err(error) => return Err(RunError::from(error)),
+            }
+        }
+        latencies.sort_unstable();
+        let at = |share: usize| latencies.get((latencies.len() * share / 100).min(latencies.len().saturating_sub(1)));
+        report.answered = latencies.len();
+        report.p50_ms = at(50).map(|time| time.as_secs_f64() * 1e3);
+        report.p99_ms = at(99).map(|time| time.as_secs_f64() * 1e3);
+        Ok(report)
+    })??;
+    if args.json {
+        write_json(out, &report)?;
+    } else {
+        show(&report, out)?;
+    }
+    match report.refused.into_iter().next() {
+        Some((reason, _)) if report.answered == 0 => Err(RunError::AllRefused { reason }),
+        _ => Ok(()),
+    }
+}
+
+fn show(report: &Report, out: &mut dyn Write) -> Result<(), RunError> {
+    for OutputRow { name, spec, largest } in &report.answer {
+        let largest = largest.iter().map(|(at, value)| format!("{at}: {value:.4}")).collect::<Vec<_>>().join("  ");
+        writeln!(out, "  {name} {spec}  {largest}")?;
+    }
+    if let (Some(p50), Some(p99)) = (report.p50_ms, report.p99_ms) {
+        writeln!(out, "  {} answered, p50 {p50:.1} ms, p99 {p99:.1} ms", report.answered)?;
+    }
+    for (reason, count) in &report.refused {
+        writeln!(out, "  {count} refused: {reason}")?;
+    }
+    Ok(())
+}
+
+fn inputs(args: &AskArgs, described: &Described) -> Result<Vec<Tensor>, RunError> {
+    let mut given: BTreeMap<&str, &Path> = BTreeMap::new();
+    for text in &args.inputs {
+        let (name, file) = match (text.split_once('='), &described.inputs[..]) {
+            (Some((name, file)), _) if described.inputs.iter().any(|input| input.name == name) => (name, file),
+            (_, [only]) => (only.name.as_str(), text.as_str()),
+            _ => {
+                let known = described.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(RunError::ForNoInput { given: text.clone(), known });
+            }
+        };
+        given.insert(name, Path::new(file));
+    }
+    let tensor = |input: &InputOf| match given.get(input.name.as_str()) {
+        Some(file) => from_file(input, file),
+        None => Ok(random::random(&input.spec, 1, None)?),
+    };
+    described.inputs.iter().map(tensor).collect()
+}
+
+fn from_file(input: &InputOf, file: &Path) -> Result<Tensor, RunError> {
+    let bytes = read(file)?;
+    let name = file.display().to_string();
+    let tensor = match input.photo {
+        Some((mean, scale)) => {
+            let normalise = Normalise { mean, scale, layout: Layout::Nchw };
+            normalise.tensor(&Photo::decode(&bytes, &name)?, &input.spec)?
+        }
+        None if file.extension().is_some_and(|extension| extension == "npy") => {
+            numpy::read(&bytes, &name, Some(&input.spec))?
+        }
+        None => Tensor::from_bytes(bytes),
+    };
+    if tensor.spec() == &input.spec {
+        return Ok(tensor);
+    }
+    let (file, wants, got) = (file.to_owned(), input.spec.clone(), tensor.spec().clone());
+    Err(RunError::InputMisfit(Box::new(InputMisfit { file, wants, got })))
+}
+
+fn rows(described: &Described, outputs: Vec<Vec<u8>>) -> Vec<OutputRow> {
+    let row = |(of, bytes): (&crate::deployment::OutputOf, Vec<u8>)| {
+        let values = Tensor::new(of.spec.clone(), bytes).ok().and_then(|tensor| tensor.to_f32());
+        let mut largest: Vec<(usize, f32)> = values.unwrap_or_default().into_iter().enumerate().collect();
+        largest.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        largest.truncate(SHOWN);
+        OutputRow { name: of.name.clone(), spec: of.spec.to_string(), largest }
+    };
+    described.outputs.iter().zip(outputs).map(row).collect()
+}

@@ -1,0 +1,96 @@
+//! `node.toml`: a node that is a process of its own.
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thalweg_modules::signature::PublicKey;
+use thalweg_planner::Bytes;
+
+use super::ConfigError;
+use super::read::Source;
+use crate::trust::Role;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeFile {
+    /// What people call it.
+    pub name: String,
+    /// What it is: device, edge or cloud. Operators are people, who run no node.
+    pub role: Role,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where others reach it; none for where it listens.
+    pub address: Option<SocketAddr>,
+    /// Its folder: key, members, files of what is deployed.
+    pub state: PathBuf,
+    /// Requests that it computes at a time.
+    pub threads: NonZero<u32>,
+    /// How many times as long it takes as its machine does, to emulate a slower one; 1 for the machine as it is.
+    pub slowdown: f64,
+    /// Memory for parts; none for what is free.
+    pub memory: Option<Bytes>,
+    /// Keys whose modules it runs, beside those that come with the program.
+    pub trust: Vec<PublicKey>,
+}
+
+/// The keys of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodeKeys {
+    name: String,
+    role: Role,
+    listen: SocketAddr,
+    address: Option<SocketAddr>,
+    state: Option<PathBuf>,
+    threads: Option<NonZero<u32>>,
+    memory: Option<Bytes>,
+    slowdown: Option<f64>,
+    trust: Option<Vec<String>>,
+}
+
+impl NodeFile {
+    /// Reads a node file, or `node.toml` in a folder.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let file = if path.is_dir() { path.join("node.toml") } else { path.to_owned() };
+        let source = Source::open(&file)?;
+        let document = source.parse()?;
+        let keys: NodeKeys = document.read()?;
+        if keys.role == Role::Operator {
+            return Err(document.out_of_range("role", "write device, edge or cloud: operators run no node"));
+        }
+        if keys.name.trim().is_empty() || keys.name.len() > crate::trust::NAME_BYTES_MAX {
+            return Err(document.out_of_range("name", "give it a name of 1 to 64 bytes"));
+        }
+        let is_nowhere = |address: &SocketAddr| address.ip().is_unspecified();
+        if keys.address.as_ref().is_some_and(is_nowhere) || (keys.address.is_none() && is_nowhere(&keys.listen)) {
+            let key = if keys.address.is_some() { "address" } else { "listen" };
+            return Err(document.out_of_range(key, "say as `address` by which address and port others reach this node"));
+        }
+        let slowdown = keys.slowdown.unwrap_or(1.0);
+        if !(1.0..=1e4).contains(&slowdown) {
+            return Err(
+                document.out_of_range("slowdown", "write a number from 1 to 10000: a machine cannot be sped up")
+            );
+        }
+        let trust = keys.trust.unwrap_or_default().into_iter().enumerate().map(|(at, key)| {
+            let wrong = |_| document.out_of_range(&format!("trust.{at}"), "write a public key: 64 hexadecimal digits");
+            key.parse().map_err(wrong)
+        });
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let cores = std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok());
+        let cores = cores.and_then(NonZero::new).unwrap_or(NonZero::<u32>::MIN);
+        Ok(Self {
+            name: keys.name,
+            role: keys.role,
+            listen: keys.listen,
+            address: keys.address,
+            state: folder.join(keys.state.unwrap_or_else(|| "state".into())),
+            threads: keys.threads.unwrap_or(cores),
+            memory: keys.memory,
+            slowdown,
+            trust: trust.collect::<Result<_, _>>()?,
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! A node as a process of its own: who may ask it what, what is deployed on it, whom it knows.
+//!
+//! ```text
+//! node.toml, state folder → Daemon
+//!   peers' calls → calls → cluster (may it?) → join, files, orders, requests
+//!   own clock    → neighbours (what links carry), gossip (who is there), sources (which plan serves)
+//! ```
+//! The node itself ([`crate::node`]) computes its shares of plans and knows nothing of this.
+
+mod error;
+mod state;
+mod cluster;
+mod start;
+mod calls;
+mod orders;
+mod files;
+mod held;
+mod install;
+mod neighbours;
+mod gossip;
+mod source;
+mod serving;
+mod measure;
+mod status;
+
+pub(crate) use cluster::Told;
+pub use error::DaemonError;
+pub use install::Prepared;
+pub use measure::{LinkMeasured, Measured};
+pub use orders::{Described, Order};
+pub use source::Counts;
+pub use start::{Daemon, run};
+pub use status::{AlternativeShown, DeploymentShown, LinkShown, NodeShown, RequestsShown, Status, TimeShown};

@@ -1,0 +1,198 @@
+//! Who is a member, by what this node has been told and has kept; the gate of its connections.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::DaemonError;
+use super::state::State;
+use crate::clock::Clock;
+use crate::identity::{Gate, Identity, NodeId};
+use crate::link::Peer;
+use crate::trust::{Invitation, Invitations, KeyFile, Member, Operation, Role, Roster, Rotation, Secret, SignedMember};
+
+/// What one node tells another of the members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Told {
+    pub(crate) authority: NodeId,
+    pub(crate) records: Vec<SignedMember>,
+    pub(crate) rotations: Vec<Rotation>,
+}
+
+/// The cluster as a node knows it.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    state: State,
+    clock: Clock,
+    identity: RwLock<Identity>,
+    roster: RwLock<Roster>,
+    invitations: Mutex<Invitations>,
+}
+
+impl Cluster {
+    /// What the state folder says. A node that has joined no cluster founds one.
+    pub(crate) fn open(state: &State, clock: Clock) -> Result<Self, DaemonError> {
+        let identity = KeyFile::new(state.key()).read_or_make()?;
+        let roster = Roster::load(&state.roster())?.unwrap_or_else(|| Roster::found(&identity));
+        let invitations = Invitations::open(&state.invitations(), clock.now())?;
+        let (identity, roster) = (RwLock::new(identity), RwLock::new(roster));
+        Ok(Self { state: state.clone(), clock, identity, roster, invitations: Mutex::new(invitations) })
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.identity.read().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    /// The members, while nothing changes.
+    pub(crate) fn roster(&self) -> RwLockReadGuard<'_, Roster> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn roster_mut(&self) -> RwLockWriteGuard<'_, Roster> {
+        self.roster.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn invitations(&self) -> MutexGuard<'_, Invitations> {
+        self.invitations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the holder of a key may ask this of this node. The node itself may ask everything, and so may the
+    /// authority and operators, whatever else they are.
+    pub(crate) fn may(&self, id: NodeId, operation: Operation) -> bool {
+        let roster = self.roster();
+        id == self.id()
+            || roster.role_of(id).is_some_and(|role| role.may(operation))
+            || roster.may_admit(id, Role::Device).is_ok()
+    }
+
+    /// Where a member is; of one that has another key by now, under that.
+    pub(crate) fn peer(&self, id: NodeId) -> Option<Peer> {
+        let roster = self.roster();
+        let successor = roster.rotations().find(|rotation| rotation.old == id).map(|rotation| rotation.new);
+        let member = successor.and_then(|new| roster.member(new)).or_else(|| roster.member(id))?;
+        Some(Peer { id: member.id, address: member.address })
+    }
+
+    /// What people call a node; the beginning of its key where it is unknown.
+    pub(crate) fn name(&self, id: NodeId) -> String {
+        let known = self.roster().member(id).map(|member| member.name.clone());
+        known.unwrap_or_else(|| id.to_string().chars().take(8).collect())
+    }
+
+    /// Says where this node is, where others do not know it yet. Only who may admit members does that by itself.
+    pub(crate) fn tell_of_self(
+        &self,
+        name: &str,
+        role: Role,
+        address: std::net::SocketAddr,
+    ) -> Result<(), DaemonError> {
+        let identity = self.identity();
+        let member = Member { id: identity.id(), name: name.to_owned(), role, address, version: 0, revoked: false };
+        let mut roster = self.roster_mut();
+        let known =
+            roster.member(member.id).is_some_and(|known| (&known.name, known.address) == (&member.name, address));
+        if !known && roster.may_admit(member.id, role).is_ok() {
+            roster.admit(&identity, &member)?;
+            roster.save(&self.state.roster())?;
+        }
+        Ok(())
+    }
+
+    /// Invites one node.
+    pub(crate) fn invite(&self, role: Role, valid_for: Duration, address: &str) -> Result<Invitation, DaemonError> {
+        self.roster().may_admit(self.id(), role)?;
+        let (now, id) = (self.clock.now(), self.id());
+        Ok(self.invitations().invite(role, valid_for, now, id, address)?)
+    }
+
+    /// Lets in who shows the secret of an invitation, under the key that it has shown; what it is told then.
+    pub(crate) fn admit(&self, secret: [u8; 16], member: Member) -> Result<Told, DaemonError> {
+        let role = self.invitations().accept(&Secret::from(secret), self.clock.now())?;
+        if role != member.role {
+            return Err(DaemonError::OtherRole { invited: role, asked: member.role });
+        }
+        let mut roster = self.roster_mut();
+        roster.admit(&self.identity(), &member)?;
+        roster.save(&self.state.roster())?;
+        drop(roster);
+        Ok(self.told())
+    }
+
+    /// All that this node knows of members.
+    pub(crate) fn told(&self) -> Told {
+        let roster = self.roster();
+        Told {
+            authority: roster.authority(),
+            records: roster.records().cloned().collect(),
+            rotations: roster.rotations().cloned().collect(),
+        }
+    }
+
+    /// A short name of all that this node knows of members: nodes with the same one need not talk of it.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        *blake3::hash(&serde_json::to_vec(&self.told()).unwrap_or_default()).as_bytes()
+    }
+
+    /// Takes in what another node says; those whose keys count no more.
+    pub(crate) fn hear(&self, told: Told) -> Result<Vec<NodeId>, DaemonError> {
+        let mut roster = self.roster_mut();
+        if told.authority != roster.authority() && !roster.rotations().any(|rotation| rotation.old == told.authority) {
+            // Nodes of another cluster are not let in, so this is one that has changed its mind.
+            return Err(DaemonError::Misunderstood);
+        }
+        let before: Vec<NodeId> = roster.members().map(|member| member.id).collect();
+        let (changed, refused) = roster.merge_all(told.records, told.rotations);
+        if let Some(error) = refused {
+            tracing::warn!(%error, "what a peer says of members is not all believed");
+        }
+        if changed {
+            roster.save(&self.state.roster())?;
+        }
+        Ok(before.into_iter().filter(|id| roster.role_of(*id).is_none()).collect())
+    }
+
+    /// Revokes a key.
+    pub(crate) fn revoke(&self, id: NodeId) -> Result<(), DaemonError> {
+        let mut roster = self.roster_mut();
+        roster.revoke(&self.identity(), id)?;
+        Ok(roster.save(&self.state.roster())?)
+    }
+
+    /// Makes a new key for this node, which takes the place of the old one; both are accepted until it is retired.
+    pub(crate) fn rotate(&self) -> Result<Identity, DaemonError> {
+        let (old, new) = (self.identity(), KeyFile::new(self.state.next_key()).make()?);
+        let mut roster = self.roster_mut();
+        let authority = roster.authority();
+        roster.merge_rotation(Rotation::sign(&old, &new, false, authority))?;
+        roster.save(&self.state.roster())?;
+        let (from, to) = (self.state.next_key(), self.state.key());
+        std::fs::rename(from, &to).map_err(|cause| DaemonError::State { path: to, cause })?;
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+        Ok(new)
+    }
+
+    /// Writes down how long invitations still hold.
+    pub(crate) fn keep(&self) -> Result<(), DaemonError> {
+        Ok(self.invitations().keep(self.clock.now())?)
+    }
+}
+
+impl Gate for Cluster {
+    fn lets_in(&self, id: NodeId) -> bool {
+        self.knows(id) || (self.invitations().count(self.clock.now()) > 0 && !self.roster().is_revoked(id))
+    }
+
+    fn knows(&self, id: NodeId) -> bool {
+        id == self.id() || self.roster().role_of(id).is_some()
+    }
+
+    fn may_infer(&self, id: NodeId) -> bool {
+        self.may(id, Operation::Infer)
+    }
+}

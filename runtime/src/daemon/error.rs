@@ -1,0 +1,84 @@
+//! What can go wrong with a node that is a process of its own.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thalweg_flow::{Refusal, Text};
+use thalweg_planner::print_duration;
+
+use crate::deployment::UnpackError;
+use crate::identity::NodeId;
+use crate::link::LinkError;
+use crate::node::{NodeError, RequestError};
+use crate::store::StoreError;
+use crate::trial::TrialError;
+use crate::trust::{Role, TrustError};
+
+/// A node cannot start, or cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum DaemonError {
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("the part does not stand the trial that it has to pass before it is installed: {0}")]
+    Trial(#[from] TrialError),
+    #[error("{}: {cause}", path.display())]
+    State { path: PathBuf, cause: io::Error },
+    #[error("{}: it is damaged ({cause}): remove it, and deploy again what it was about", path.display())]
+    Damaged { path: PathBuf, cause: String },
+    #[error("it cannot listen on {address}: {cause}; free that address, or give the node another `listen`")]
+    Listen { address: std::net::SocketAddr, cause: io::Error },
+    #[error(
+        "{} already belongs to a cluster: take another `state` folder, or remove this one to leave it",
+        folder.display()
+    )]
+    AlreadyJoined { folder: PathBuf },
+    #[error(
+        "the invitation is for a node of role {invited}, and node.toml says {asked}: ask for another one, or change it"
+    )]
+    OtherRole { invited: Role, asked: Role },
+    #[error("{} cannot be found: {cause}", address)]
+    NoHost { address: String, cause: String },
+    #[error("{address} does not answer within {}", print_duration(*time))]
+    Silent { address: String, time: Duration },
+    #[error("it refused: {}", .0.reason)]
+    Refused(Refusal),
+    #[error("it answered what does not belong here")]
+    Misunderstood,
+    #[error("node {id} is no member of this cluster")]
+    NoMember { id: NodeId },
+    #[error("no deployment is called \"{name}\" here; there is {known}")]
+    NoDeployment { name: String, known: String },
+    #[error("epoch {epoch} of \"{name}\" is not prepared here")]
+    NotPrepared { name: String, epoch: u32 },
+    #[error("epoch {epoch} of \"{name}\" comes after epoch {newest}, which is here already: deploy again")]
+    OldEpoch { name: String, epoch: u32, newest: u32 },
+    #[error("the manifest is not signed by who may deploy")]
+    NotSigned,
+    #[error("piece {hash} of a file is nowhere to be had: {tried} nodes were asked")]
+    Nowhere { hash: crate::store::Hash, tried: usize },
+    #[error("what was asked is no order: {cause}")]
+    NoOrder { cause: String },
+    #[error("{name}: {cause}")]
+    OfNode { name: String, cause: Box<DaemonError> },
+    #[error("this node has ended")]
+    Ended,
+}
+
+impl DaemonError {
+    /// What a peer is told.
+    pub(crate) fn told(&self) -> Text {
+        self.to_string().as_str().into()
+    }
+}

@@ -1,0 +1,204 @@
+//! Tells other nodes of this one, and hears of them: who is there, what their links carry, who is a member.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thalweg_flow::{Call, Gossip, GossipFrame, Health, LinkEstimate, NodeKey, Pace, Reply};
+use thalweg_planner::{Bandwidth, Direction};
+use tokio::time::timeout;
+
+use super::DaemonError;
+use super::cluster::Told;
+use super::start::Inner;
+use crate::calls::call;
+use crate::identity::NodeId;
+use crate::trust::Role;
+
+/// A node that nothing is heard of for twice this time is down.
+const IDLE: Duration = Duration::from_secs(4);
+/// How often a node tells of itself.
+const TICK: Duration = Duration::from_millis(500);
+/// How long an exchange may take.
+const EXCHANGE_MAX: Duration = Duration::from_secs(2);
+/// A signature of a state is of nothing else.
+const CONTEXT: &[u8] = b"thalweg state 1";
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Said {
+    /// Name of all that it knows of members.
+    members: String,
+    links: Vec<LinkSaid>,
+}
+
+/// A link from the node that says it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct LinkSaid {
+    to: NodeId,
+    up: bool,
+    bandwidth: u64,
+    delay_us: u64,
+}
+
+/// What a node knows of others.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    gossip: Mutex<Gossip>,
+}
+
+impl Talk {
+    pub(crate) fn new(id: NodeId, incarnation: u64) -> Self {
+        Self { gossip: Mutex::new(Gossip::new(*id.as_bytes(), incarnation, Pace::within_twice(IDLE))) }
+    }
+
+    fn gossip(&self) -> MutexGuard<'_, Gossip> {
+        self.gossip.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a node counts as down.
+    pub(crate) fn is_down(&self, id: NodeId, now: Duration) -> bool {
+        let gossip = self.gossip();
+        // Of one that has not been heard of nothing is known.
+        gossip.body(id.as_bytes()).is_some() && gossip.health(id.as_bytes(), now) == Some(Health::Down)
+    }
+
+    /// How a node is, in a word.
+    pub(crate) fn liveness(&self, id: NodeId, now: Duration) -> &'static str {
+        let gossip = self.gossip();
+        match gossip.health(id.as_bytes(), now) {
+            None => "alive",
+            Some(Health::Alive) => "alive",
+            Some(Health::Suspect) => "suspect",
+            Some(Health::Down) if gossip.body(id.as_bytes()).is_none() => "unknown",
+            Some(Health::Down) => "down",
+        }
+    }
+
+    fn said(&self, id: NodeId) -> Option<Said> {
+        let gossip = self.gossip();
+        let (_, body) = gossip.body(id.as_bytes())?;
+        serde_json::from_slice(&body.bytes).ok()
+    }
+
+    /// What a node says of its link to another one.
+    pub(crate) fn link(&self, from: NodeId, to: NodeId) -> Option<LinkEstimate> {
+        let link = self.said(from)?.links.into_iter().find(|link| link.to == to && link.up)?;
+        let (bandwidth, delay) = (Bandwidth(link.bandwidth.max(1)), Duration::from_micros(link.delay_us));
+        Some(LinkEstimate::new(&Direction { bandwidth, delay, nanojoules_byte: 0.0, price_gb: 0.0 }))
+    }
+
+    /// What another node is told when it asks.
+    pub(crate) fn answer(&self, inner: &Inner, frame: &GossipFrame, peer: NodeId) -> Option<GossipFrame> {
+        let now = inner.clock.now();
+        let mut gossip = self.gossip();
+        match frame {
+            GossipFrame::Ask(digest) => Some(GossipFrame::Tell(gossip.digest_like(digest), gossip.delta(digest))),
+            GossipFrame::Rest(states) => {
+                inner.outlive(gossip.merge(states.clone(), now, verified).incarnation);
+                gossip.answered(peer.as_bytes(), now);
+                None
+            }
+            GossipFrame::Tell(..) => None,
+        }
+    }
+}
+
+fn verified(id: &NodeKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
+    NodeId::from(*id).has_signed(CONTEXT, bytes, signature)
+}
+
+/// Talks to others as long as the node lives.
+pub(crate) async fn keep_talking(inner: Arc<Inner>) {
+    let mut every = tokio::time::interval(TICK);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let (members, talks_to) = members(&inner);
+        let said = Said { members: data_encoding::HEXLOWER.encode(&inner.cluster.digest()), links: links(&inner) };
+        let (now, identity) = (inner.clock.now(), inner.cluster.identity());
+        let tick = {
+            let mut gossip = inner.gossip.gossip();
+            gossip.set_members(&members, &talks_to);
+            if let Err(error) = gossip.set_own(serde_json::to_vec(&said).unwrap_or_default()) {
+                tracing::warn!(node = %inner.config.name, %error, "what is known of links is too much to be told");
+            }
+            let seed = u64::try_from(now.as_nanos()).unwrap_or_default() ^ inner.incarnation;
+            gossip.tick(now, seed, |bytes| identity.sign(CONTEXT, bytes))
+        };
+        for id in tick.ask {
+            tokio::spawn(exchange(inner.clone(), id.into(), GossipFrame::Ask(tick.digest.clone())));
+        }
+    }
+}
+
+/// Of whom to hear, and whom to ask: devices hear of nodes that help them, and only those are asked.
+fn members(inner: &Inner) -> (BTreeSet<NodeKey>, BTreeSet<NodeKey>) {
+    let roster = inner.cluster.roster();
+    let helps = |role: Role| matches!(role, Role::Edge | Role::Cloud);
+    let (mut hears, mut talks_to) = (BTreeSet::new(), BTreeSet::new());
+    for member in roster.members().filter(|member| member.role != Role::Operator) {
+        if helps(member.role) || inner.config.role != Role::Device {
+            hears.insert(*member.id.as_bytes());
+        }
+        if helps(member.role) && member.id != inner.cluster.id() {
+            talks_to.insert(*member.id.as_bytes());
+        }
+    }
+    (hears, talks_to)
+}
+
+fn links(inner: &Inner) -> Vec<LinkSaid> {
+    let now = inner.clock.now();
+    let known = inner.neighbours.all().into_iter().filter(|(_, believed)| believed.known);
+    let said = known.map(|(to, believed)| LinkSaid {
+        to,
+        up: believed.up,
+        bandwidth: believed.link.bandwidth(now).0,
+        delay_us: u64::try_from(believed.link.delay().as_micros()).unwrap_or(u64::MAX),
+    });
+    said.collect()
+}
+
+/// Asks one node.
+async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
+    let asked = async {
+        let peer = inner.cluster.peer(id)?;
+        let connection = inner.node.connection(peer).await.ok()?;
+        let reply = call(&connection, Call::Gossip(ask), Vec::new(), EXCHANGE_MAX).await.ok()?;
+        let (Reply::Gossip(GossipFrame::Tell(theirs, states)), _) = reply else { return None };
+        let rest = {
+            let mut gossip = inner.gossip.gossip();
+            let now = inner.clock.now();
+            let merged = gossip.merge(states, now, verified);
+            gossip.answered(id.as_bytes(), now);
+            inner.outlive(merged.incarnation);
+            gossip.delta(&theirs)
+        };
+        call(&connection, Call::Gossip(GossipFrame::Rest(rest)), Vec::new(), EXCHANGE_MAX).await.ok()?;
+        let differs = inner
+            .gossip
+            .said(id)
+            .is_some_and(|said| said.members != data_encoding::HEXLOWER.encode(&inner.cluster.digest()));
+        if differs {
+            let told = serde_json::to_vec(&inner.cluster.told()).ok()?;
+            let members = Call::Members { bytes: told.len() as u64 };
+            let (_, told) = call(&connection, members, told, EXCHANGE_MAX).await.ok()?;
+            hear(&inner, &told).ok()?;
+        }
+        Some(())
+    };
+    // Who does not answer is noted by that.
+    let _ = timeout(3 * EXCHANGE_MAX, asked).await;
+}
+
+/// Takes in what another node says of members, and ends connections with those that are none any more.
+pub(crate) fn hear(inner: &Inner, told: &[u8]) -> Result<(), DaemonError> {
+    let told: Told = serde_json::from_slice(told).map_err(|_| DaemonError::Misunderstood)?;
+    for gone in inner.cluster.hear(told)? {
+        tracing::info!(node = %inner.config.name, id = %gone, "a key counts no more");
+        inner.node.hang_up(gone);
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Prepares, activates and takes away what is deployed.
+//!
+//! ```text
+//! prepare: signed? → manifest → files → trial → shares beside those that serve → written down
+//! activate: the source sends new requests over it; what came before goes on until its requests are over, and is retired
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thalweg_devices::PartFile;
+use thalweg_planner::Bytes;
+
+use super::DaemonError;
+use super::files::fetch;
+use super::held::{Kept, read_manifest};
+use super::source::Source;
+use super::start::Inner;
+use crate::deployment::{Manifest, PartOf, RunsOf, Signed, unpack};
+use crate::identity::NodeId;
+use crate::store::{FileEntry, StoreError};
+use crate::trial::{self, Limits, Tried};
+use crate::trust::Operation;
+
+/// What a model's part may take while it is tried out, beside a multiple of its files. The program itself maps some
+/// hundred megabytes.
+const TRIAL: Limits = Limits { memory: Bytes(1 << 30), cpu: Duration::from_secs(60), time: Duration::from_secs(180) };
+/// How many times its files a part may take: they lie there as bytes, as tensors, packed, and once more while packing.
+const TRIAL_COPIES: u64 = 6;
+/// After a change requests of before may go on for their deadline, and this for their answers to travel.
+const RETIRE_SPARE: Duration = Duration::from_secs(2);
+
+/// What it took to prepare a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Bytes that were not here before.
+    pub fetched_bytes: u64,
+    /// Bytes of all files that it names.
+    pub bytes: u64,
+    /// Milliseconds until all of it was ready.
+    pub took_ms: u64,
+}
+
+/// Prepares what a signed manifest names.
+pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeId]) -> Result<Prepared, DaemonError> {
+    let start = inner.clock.now();
+    if !signed.is_genuine() || !inner.cluster.may(signed.by, Operation::Deploy) {
+        return Err(DaemonError::NotSigned);
+    }
+    let mut fetched = fetch(inner, std::slice::from_ref(&signed.file), holders).await?.bytes;
+    let manifest = read_manifest(&inner.store, &signed)?;
+    if let Some((newest, (known, _))) =
+        inner.held().get(&manifest.name).and_then(|held| held.manifests.last_key_value())
+        && *newest >= manifest.epoch
+        && *known != signed
+    {
+        let (name, epoch, newest) = (manifest.name, manifest.epoch, *newest);
+        return Err(DaemonError::OldEpoch { name, epoch, newest });
+    }
+    let files = distinct(manifest.files());
+    fetched += fetch(inner, &files, holders).await?.bytes;
+    for share in &manifest.shares {
+        if let Some(part) = &share.part {
+            try_part(inner, part).await?;
+        }
+    }
+    let bytes = files.iter().map(|file| file.bytes).sum();
+    install(inner, signed, manifest).await?;
+    let took_ms = u64::try_from((inner.clock.now() - start).as_millis()).unwrap_or(u64::MAX);
+    Ok(Prepared { fetched_bytes: fetched, bytes, took_ms })
+}
+
+/// Brings back what was deployed before this node ended: what is damaged or gone is fetched again.
+pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
+    for Kept { name, active, manifests } in kept {
+        for signed in manifests {
+            let restored = async {
+                fetch(inner, std::slice::from_ref(&signed.file), &[]).await?;
+                let manifest = read_manifest(&inner.store, &signed)?;
+                let files = distinct(manifest.files());
+                fetch(inner, &files, &[]).await?;
+                match install(inner, signed.clone(), manifest.clone()).await {
+                    // What was damaged is removed when it is read: once more, with what others have.
+                    Err(DaemonError::Unpack(_)) => {
+                        fetch(inner, &files, &[]).await?;
+                        install(inner, signed.clone(), manifest).await
+                    }
+                    other => other,
+                }
+            };
+            if let Err(error) = restored.await {
+                tracing::error!(node = %inner.config.name, deployment = name, %error, "a part of a deployment is gone");
+            }
+        }
+        if let Some(epoch) = active
+            && let Err(error) = activate(inner, &name, epoch)
+        {
+            tracing::error!(node = %inner.config.name, deployment = name, %error, "a deployment does not serve");
+        }
+    }
+}
+
+/// Loads the shares of a manifest whose files are here, beside those that serve.
+async fn install(inner: &Arc<Inner>, signed: Signed, manifest: Manifest) -> Result<(), DaemonError> {
+    let manifest = Arc::new(manifest);
+    let unpacking = {
+        let (inner, manifest) = (inner.clone(), manifest.clone());
+        tokio::task::spawn_blocking(move || {
+            let sandbox = if manifest.has_modules() { inner.sandbox() } else { None };
+            let emulates = inner.config.slowdown > 1.0;
+            unpack(&manifest, &inner.store, emulates, sandbox.as_ref(), |id| inner.cluster.peer(id))
+        })
+    };
+    let shares = unpacking.await.map_err(|_| DaemonError::Ended)??;
+    let mut all = inner.held();
+    let held = all.entry(manifest.name.clone()).or_default();
+    held.manifests.insert(manifest.epoch, (signed, manifest.clone()));
+    if let Err(error) = held.keep(&inner.state, &manifest.name) {
+        held.manifests.remove(&manifest.epoch);
+        return Err(error);
+    }
+    shares.into_iter().for_each(|share| inner.node.install(share));
+    Ok(())
+}
+
+/// From now on requests go over this epoch; those before it are retired when their requests are over.
+pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(), DaemonError> {
+    let mut all = inner.held();
+    let held = all.get_mut(name).ok_or_else(|| DaemonError::NotPrepared { name: name.to_owned(), epoch })?;
+    let not_prepared = || DaemonError::NotPrepared { name: name.to_owned(), epoch };
+    let (_, manifest) = held.manifests.get(&epoch).ok_or_else(not_prepared)?;
+    let (manifest, before) = (manifest.clone(), held.active.replace(epoch));
+    if let Err(error) = held.keep(&inner.state, name) {
+        held.active = before;
+        return Err(error);
+    }
+    if manifest.requests.is_some() && before != Some(epoch) || held.source.is_none() {
+        held.source = Source::new(&manifest, inner.clock.now()).map(Arc::new);
+    }
+    drop(all);
+    tracing::info!(node = %inner.config.name, deployment = name, epoch, "a deployment serves");
+    let wait = manifest.deadline() + RETIRE_SPARE;
+    let (inner, name) = (inner.clone(), name.to_owned());
+    tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
+        take_away(&inner, &name, |other| other < epoch);
+    });
+    Ok(())
+}
+
+/// Takes away an epoch that does not serve.
+pub(crate) fn abort(inner: &Arc<Inner>, name: &str, epoch: u32) {
+    take_away(inner, name, |other| other == epoch);
+}
+
+/// Takes away what `is_over` names of what does not serve, and files that nothing needs any more.
+fn take_away(inner: &Arc<Inner>, name: &str, is_over: impl Fn(u32) -> bool) {
+    let mut all = inner.held();
+    let Some(held) = all.get_mut(name) else { return };
+    let active = held.active;
+    let over: Vec<u32> =
+        held.manifests.keys().copied().filter(|epoch| is_over(*epoch) && Some(*epoch) != active).collect();
+    for epoch in over {
+        if let Some((_, manifest)) = held.manifests.remove(&epoch) {
+            for share in &manifest.shares {
+                inner.node.remove(share.plan, epoch);
+            }
+        }
+    }
+    if let Err(error) = held.keep(&inner.state, name) {
+        tracing::error!(node = %inner.config.name, deployment = name, %error, "what is deployed was not written down");
+    }
+    if held.manifests.is_empty() {
+        all.remove(name);
+    }
+    let needed: Vec<FileEntry> = all
+        .values()
+        .flat_map(|held| held.manifests.values())
+        .flat_map(|(signed, manifest)| std::iter::once(&signed.file).chain(manifest.files()))
+        .cloned()
+        .collect();
+    // While something is being prepared its files are needed as well, and nobody has noted which.
+    if inner.preparing() == 0
+        && let Err(error) = inner.store.sweep(&needed)
+    {
+        tracing::warn!(node = %inner.config.name, %error, "files that nothing needs were not removed");
+    }
+}
+
+/// Tries out the models of a part in a process with limits.
+pub(crate) async fn try_part(inner: &Arc<Inner>, part: &PartOf) -> Result<Vec<Tried>, DaemonError> {
+    let mut tried = Vec::new();
+    for piece in &part.pieces {
+        if let RunsOf::Model(files) = &piece.runs {
+            let files = read_files(inner, files)?;
+            let bytes = files.iter().map(|file| file.bytes.len() as u64).sum::<u64>();
+            let limits = Limits { memory: Bytes(TRIAL.memory.0 + TRIAL_COPIES * bytes), ..TRIAL };
+            tried.push(trial::run(&inner.program, &files, &limits).await?);
+        }
+    }
+    Ok(tried)
+}
+
+pub(crate) fn read_files(inner: &Inner, files: &BTreeMap<String, FileEntry>) -> Result<Vec<PartFile>, DaemonError> {
+    let read =
+        |(name, file): (&String, &FileEntry)| Ok(PartFile { name: name.clone(), bytes: inner.store.read(file)? });
+    files.iter().map(read).collect::<Result<_, StoreError>>().map_err(Into::into)
+}
+
+fn distinct<'a>(files: impl Iterator<Item = &'a FileEntry>) -> Vec<FileEntry> {
+    let by_hash: BTreeMap<_, _> = files.map(|file| (file.hash, file)).collect();
+    by_hash.into_values().cloned().collect()
+}

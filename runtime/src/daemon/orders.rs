@@ -1,0 +1,122 @@
+//! What people ask of a node, through the command line of this host or another one: JSON there, JSON back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thalweg_planner::TensorSpec;
+
+use super::DaemonError;
+use super::install::{self, activate, prepare};
+use super::measure::{self, Measured};
+use super::start::Inner;
+use super::status;
+use crate::deployment::{InputOf, OutputOf, Signed};
+use crate::identity::NodeId;
+use crate::store::FileEntry;
+use crate::trust::{Operation, Role};
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(missing_docs)]
+pub enum Order {
+    /// How the node is. Answered by a [`Status`](super::Status).
+    Status,
+    /// What a deployment takes and gives. Answered by a [`Described`].
+    Describe { name: String },
+    /// To let one more node in. Answered by the invitation as text.
+    Invite { role: Role, valid_s: u64, address: String },
+    /// To let a node in no more, now and for good.
+    Revoke { id: NodeId },
+    /// To make itself a new key. Answered by its id.
+    Rotate,
+    /// To time a part, which lies in the store as JSON of a [`PartOf`](crate::deployment::PartOf), and the links to these
+    /// nodes. Answered by a [`Measured`].
+    Measure { part: Option<FileEntry>, links: Vec<NodeId>, holders: Vec<NodeId> },
+    /// To say which pieces of files it does not have. Answered by their hashes.
+    Missing { files: Vec<FileEntry> },
+    /// To get ready for what a manifest says. Answered by a [`Prepared`](install::Prepared).
+    Prepare { signed: Signed, holders: Vec<NodeId> },
+    /// To send requests over what was prepared.
+    Activate { name: String, epoch: u32 },
+    /// To forget what was prepared and does not serve.
+    Abort { name: String, epoch: u32 },
+}
+
+/// What a deployment takes and gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    /// What has to be given.
+    pub inputs: Vec<InputOf>,
+    /// What comes back.
+    pub outputs: Vec<OutputOf>,
+    /// How long a request may take that does not say it, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+impl Order {
+    /// What whoever gives it has to be allowed.
+    pub(crate) fn operation(&self) -> Operation {
+        match self {
+            Self::Status => Operation::Status,
+            Self::Describe { .. } => Operation::Ask,
+            Self::Invite { .. } => Operation::Invite,
+            Self::Revoke { .. } => Operation::Revoke,
+            Self::Measure { .. } | Self::Missing { .. } | Self::Prepare { .. } => Operation::Install,
+            Self::Rotate | Self::Activate { .. } | Self::Abort { .. } => Operation::Deploy,
+        }
+    }
+}
+
+/// Carries out an order; its answer as JSON.
+pub(crate) async fn carry_out(inner: &Arc<Inner>, order: Order) -> Result<Vec<u8>, DaemonError> {
+    match order {
+        Order::Status => json(&status::status(inner)),
+        Order::Describe { name } => {
+            let source = inner.source(&name)?;
+            let of = &source.of;
+            let deadline_ms = of.deadline_us / 1000;
+            json(&Described { inputs: of.inputs.clone(), outputs: of.outputs.clone(), deadline_ms })
+        }
+        Order::Invite { role, valid_s, address } => {
+            json(&inner.cluster.invite(role, Duration::from_secs(valid_s), &address)?.to_string())
+        }
+        Order::Revoke { id } => {
+            inner.cluster.revoke(id)?;
+            inner.node.hang_up(id);
+            json(&())
+        }
+        Order::Rotate => {
+            let identity = inner.cluster.rotate()?;
+            inner.node.rotate(identity.clone())?;
+            json(&identity.id())
+        }
+        Order::Measure { part, links, holders } => {
+            json::<Measured>(&measure::measure(inner, part, &links, &holders).await?)
+        }
+        Order::Missing { files } => {
+            let missing = files.iter().map(|file| inner.store.missing_chunks(file)).collect::<Result<Vec<_>, _>>()?;
+            json(&missing.concat())
+        }
+        Order::Prepare { signed, holders } => {
+            let _preparing = inner.begin_preparing();
+            json(&prepare(inner, signed, &holders).await?)
+        }
+        Order::Activate { name, epoch } => json(&activate(inner, &name, epoch)?),
+        Order::Abort { name, epoch } => {
+            install::abort(inner, &name, epoch);
+            json(&())
+        }
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, DaemonError> {
+    serde_json::to_vec(value).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })
+}
+
+/// The inputs of a request, if they are those of the deployment.
+pub(crate) fn fits(of: &[InputOf], sizes: &[u64]) -> bool {
+    let bytes = |spec: &TensorSpec| spec.bytes().0;
+    of.len() == sizes.len() && of.iter().zip(sizes).all(|(input, size)| bytes(&input.spec) == *size)
+}

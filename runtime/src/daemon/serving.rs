@@ -1,0 +1,105 @@
+//! One request at its source: tried over the plan that serves, and over others while there is time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_flow::{AttemptAction, AttemptEvent, Attempts, PlanId, Reason, Refusal};
+use thalweg_planner::Tensor;
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use super::source::Source;
+use super::start::Inner;
+use crate::node::{Answered, RequestError};
+
+/// What came of trying one way.
+type Tried = (usize, Result<Answered, RequestError>);
+
+/// Answers a request within `time`, over whichever plan is first, or says why not.
+pub(crate) async fn answer(
+    inner: &Arc<Inner>,
+    source: &Arc<Source>,
+    inputs: Vec<Tensor>,
+    time: Duration,
+) -> Result<Answered, RequestError> {
+    let (start, mut tries) = (inner.clock.now(), JoinSet::<Tried>::new());
+    let deadline = start.saturating_add(time);
+    let (mut attempts, first) = {
+        let mut decided = source.decided();
+        decided.counts.requests += 1;
+        let ways = decided.switch.ways(&decided.estimates, start);
+        Attempts::begin(&ways, deadline, &mut decided.budget, start)
+    };
+    let (mut action, mut answers) = (Some(first), Vec::new());
+    loop {
+        match action.take() {
+            Some(AttemptAction::Start { way }) => {
+                if let Some(plan) = attempts.way(way).map(|way| way.plan) {
+                    tries.spawn(try_way(inner.clone(), source.clone(), (way, plan), inputs.clone(), deadline));
+                }
+            }
+            Some(AttemptAction::Answer { way }) => {
+                let plan = attempts.way(way).map(|way| way.plan);
+                let found = answers.into_iter().find(|(tried, _): &(usize, Answered)| *tried == way);
+                if let Some((plan, (_, mut answered))) = plan.zip(found) {
+                    source.learn(inner, plan, &answered);
+                    note_failures(inner, source, &attempts);
+                    (answered.start, answered.length) = (start, inner.clock.now().saturating_sub(start));
+                    return Ok(answered);
+                }
+                return Err(refused(inner, source, &attempts, Refusal { hop: 0, reason: Reason::Stopping }));
+            }
+            Some(AttemptAction::Refuse(refusal)) => return Err(refused(inner, source, &attempts, refusal)),
+            Some(AttemptAction::Abandon) => {
+                return Err(refused(inner, source, &attempts, Refusal { hop: 0, reason: Reason::Stopping }));
+            }
+            None => {}
+        }
+        let wakes = inner.clock.instant(attempts.wakes().unwrap_or(deadline));
+        let event = tokio::select! {
+            biased;
+            Some(tried) = tries.join_next() => match tried {
+                Ok((way, Ok(answered))) => {
+                    answers.push((way, answered));
+                    AttemptEvent::Answered { way }
+                }
+                Ok((way, Err(RequestError::Refused(refusal)))) => AttemptEvent::Refused { way, refusal },
+                // Inputs that do not fit fit no plan.
+                Ok((_, Err(error))) => return Err(error),
+                Err(_) => AttemptEvent::Stopping,
+            },
+            () = sleep_until(wakes) => AttemptEvent::TimeIsUp,
+        };
+        let now = inner.clock.now();
+        action = attempts.handle(event, &mut source.decided().budget, now);
+    }
+}
+
+async fn try_way(
+    inner: Arc<Inner>,
+    source: Arc<Source>,
+    (way, plan): (usize, PlanId),
+    inputs: Vec<Tensor>,
+    deadline: Duration,
+) -> Tried {
+    let time = deadline.saturating_sub(inner.clock.now());
+    (way, inner.node.request(plan, source.epoch, inputs, time).await)
+}
+
+fn refused(inner: &Arc<Inner>, source: &Source, attempts: &Attempts, refusal: Refusal) -> RequestError {
+    source.decided().counts.refused += 1;
+    note_failures(inner, source, attempts);
+    refusal.into()
+}
+
+/// Ways that did not answer for reasons of their own count against their plans.
+fn note_failures(inner: &Arc<Inner>, source: &Source, attempts: &Attempts) {
+    let (now, mut any) = (inner.clock.now(), false);
+    for plan in attempts.failed() {
+        source.decided().switch.failed(plan, now);
+        any = true;
+    }
+    if any {
+        source.decide(inner);
+    }
+}

@@ -1,0 +1,90 @@
+//! The state folder of a node, and what lies in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::DaemonError;
+use crate::store::replace;
+
+/// A folder that belongs to one node.
+#[derive(Debug, Clone)]
+pub(crate) struct State(PathBuf);
+
+impl State {
+    /// The folder, made where it is not there.
+    pub(crate) fn open(folder: &Path) -> Result<Self, DaemonError> {
+        let state = Self(folder.to_owned());
+        for folder in [folder.to_owned(), state.deployments()] {
+            fs::create_dir_all(&folder).map_err(|cause| DaemonError::State { path: folder, cause })?;
+        }
+        Ok(state)
+    }
+
+    /// The private key.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.0.join("key")
+    }
+
+    /// The key that is to follow, while it does.
+    pub(crate) fn next_key(&self) -> PathBuf {
+        self.0.join("key.next")
+    }
+
+    pub(crate) fn roster(&self) -> PathBuf {
+        self.0.join("roster.json")
+    }
+
+    pub(crate) fn invitations(&self) -> PathBuf {
+        self.0.join("invitations.json")
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    pub(crate) fn modules(&self) -> PathBuf {
+        self.0.join("modules")
+    }
+
+    pub(crate) fn deployments(&self) -> PathBuf {
+        self.0.join("deployments")
+    }
+
+    pub(crate) fn deployment(&self, name: &str) -> PathBuf {
+        // Any name is a file name in hexadecimal digits.
+        self.deployments().join(format!("{}.json", data_encoding::HEXLOWER.encode(name.as_bytes())))
+    }
+
+    /// How often this node has started, this time included: a state that it tells is newer than those of before.
+    pub(crate) fn incarnation(&self) -> Result<u64, DaemonError> {
+        let before: u64 = read_json(&self.0.join("incarnation"))?.unwrap_or_default();
+        let now = before.saturating_add(1);
+        self.keep_incarnation(now)?;
+        Ok(now)
+    }
+
+    pub(crate) fn keep_incarnation(&self, incarnation: u64) -> Result<(), DaemonError> {
+        write_json(&self.0.join("incarnation"), &incarnation)
+    }
+}
+
+/// What lies in a file; none where it is not there.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DaemonError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(DaemonError::State { path: path.to_owned(), cause }),
+    };
+    let damaged = |cause: serde_json::Error| DaemonError::Damaged { path: path.to_owned(), cause: cause.to_string() };
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+/// Writes a file, whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DaemonError> {
+    let text = serde_json::to_vec_pretty(value);
+    let damaged = |cause: serde_json::Error| DaemonError::Damaged { path: path.to_owned(), cause: cause.to_string() };
+    Ok(replace::replace(path, &text.map_err(damaged)?)?)
+}

@@ -1,0 +1,121 @@
+//! Which plans a deployment has: what is best as links are now, and what would be if they were otherwise.
+
+use thalweg_planner::{Bandwidth, Graph, Objective, Plan, PlanError, Topology, plan};
+
+/// Plans of one deployment at most: each keeps its parts in the memory of its nodes.
+pub const ALTERNATIVES_MAX: usize = 6;
+
+/// What links may carry of what they do now, from what happens most to what happens least.
+const BANDWIDTHS: [f64; 5] = [0.3, 0.1, 3.0, 0.03, 0.01];
+
+/// The plan that is best now, first; then one for when all is lost but the node where requests are made, if it can run all
+/// of the pipeline; then what is best when another node cannot be reached, or when links carry less or more. At most
+/// [`ALTERNATIVES_MAX`], and no two that decide alike.
+///
+/// Fails where not even the first can be had.
+pub fn alternatives(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Vec<Plan>, PlanError> {
+    let mut plans = vec![plan(graph, topology, objective)?];
+    let mut worlds = vec![Topology { links: Vec::new(), ..topology.clone() }];
+    for lost in 1..topology.tiers.len() {
+        let mut world = topology.clone();
+        world.links.retain(|link| link.from != lost && link.to != lost);
+        worlds.push(world);
+    }
+    for share in BANDWIDTHS {
+        let mut world = topology.clone();
+        for link in &mut world.links {
+            let bandwidth = link.direction.bandwidth.0 as f64 * share;
+            link.direction.bandwidth = Bandwidth((bandwidth.round() as u64).max(1));
+        }
+        worlds.push(world);
+    }
+    for world in worlds {
+        if plans.len() < ALTERNATIVES_MAX
+            && let Ok(other) = plan(graph, &world, objective)
+            && !plans.iter().any(|known| known.decides_like(&other))
+        {
+            plans.push(other);
+        }
+    }
+    Ok(plans)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use thalweg_planner::{
+        Bytes, Coding, DType, Direction, Layer, Link, Loss, Macs, OpClass, Pin, Slowdown, TensorCost, TensorSpec, Tier,
+    };
+
+    use super::*;
+
+    /// Two layers, the first of which shrinks what it gets, on a slow device and a fast server.
+    fn world(mbit: u64) -> (Graph, Topology) {
+        let tensor = |name: &str, elements: usize| TensorCost {
+            name: name.into(),
+            spec: TensorSpec::new(DType::F32, [elements]),
+            codings: vec![Coding {
+                codec: "f32".into(),
+                bytes: Bytes(elements as u64 * 4),
+                encode: Duration::ZERO,
+                decode: Duration::ZERO,
+                loss: Loss(0),
+            }],
+        };
+        let layer = |at: usize| Layer {
+            name: format!("layer{at}"),
+            op: "Op".into(),
+            class: OpClass::Convolution,
+            macs: Macs(1),
+            weights: Bytes(1000),
+            reference: Duration::from_millis(if at == 0 { 2 } else { 20 }),
+            reads: vec![at],
+            writes: vec![at + 1],
+            pin: Pin::Anywhere,
+        };
+        let graph = Graph {
+            layers: vec![layer(0), layer(1)],
+            tensors: vec![tensor("in", 150_000), tensor("mid", 3_000), tensor("out", 10)],
+            inputs: vec![0],
+            outputs: vec![2],
+            exits: Vec::new(),
+        };
+        let tier = |name: &str, slower: f64| Tier {
+            name: name.into(),
+            memory: Bytes(1 << 30),
+            slowdown: Slowdown::NONE.map(|factor| factor * slower),
+            gpu: false,
+            watts: 0.0,
+            price_hour: 0.0,
+        };
+        let direction = Direction {
+            bandwidth: Bandwidth(mbit * 1_000_000),
+            delay: Duration::from_millis(2),
+            nanojoules_byte: 0.0,
+            price_gb: 0.0,
+        };
+        let links = vec![Link { from: 0, to: 1, direction }, Link { from: 1, to: 0, direction }];
+        (graph, Topology { tiers: vec![tier("device", 10.0), tier("server", 1.0)], links })
+    }
+
+    #[test]
+    fn there_is_one_for_when_the_device_is_alone_and_one_for_slower_links() {
+        let (graph, topology) = world(1_000);
+        let objective = Objective { codecs: vec!["f32".into()], ..Objective::default() };
+        let plans = alternatives(&graph, &topology, &objective).unwrap();
+        let on_device: Vec<usize> = plans
+            .iter()
+            .map(|plan| plan.hops.iter().filter(|hop| hop.tier == 0).map(|hop| hop.layers.len()).sum())
+            .collect();
+        assert_eq!(on_device, [0, 2, 1]);
+    }
+
+    #[test]
+    fn without_any_plan_there_is_no_deployment() {
+        let (graph, mut topology) = world(1);
+        topology.tiers.iter_mut().for_each(|tier| tier.memory = Bytes(10));
+        assert!(alternatives(&graph, &topology, &Objective::default()).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! More than the nodes can do, and changes while they do it.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use tokio::time::sleep;
+
+use super::nodes::helper;
+use crate::Settings;
+use crate::load::{Fate, Load, Seen, ask};
+use crate::report::Outcome;
+use crate::site::{Failed, Plan, Site, link};
+
+const EVERY: Duration = Duration::from_millis(250);
+
+pub async fn switch(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let count = if settings.long { 10 } else { 3 };
+    let site = Site::deployed(Plan::default()).await?;
+    let spoken = site.spoken(2).await?;
+    let load = Load::start(spoken, site.question.clone(), EVERY);
+    sleep(Duration::from_secs(2)).await;
+    let mut changes = Vec::new();
+    for _ in 0..count {
+        let report = site.deploy().await?;
+        changes.push(Instant::now());
+        outcome.check("deployed", report["state"] == "serving", &report["state"]);
+        sleep(Duration::from_secs(1)).await;
+    }
+    let sent = load.stop().await;
+    let near = |sent: &&crate::load::Sent| {
+        let end = sent.at + sent.took;
+        changes.iter().any(|change| sent.at <= *change + EVERY && *change <= end + EVERY)
+    };
+    let (beside, others) = (Seen::of(sent.iter().filter(near)), Seen::of(sent.iter().filter(|sent| !near(sent))));
+    outcome.check("failed requests 0", beside.refused + others.refused == 0, beside.refused + others.refused);
+    outcome
+        .figure("slowest beside a switch, and without one", format!("{:.1?}, {:.1?}", beside.longest, others.longest));
+    outcome.requests("beside a switch", beside);
+    outcome.requests("all others", others);
+    Ok(())
+}
+
+pub async fn overload(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let span = Duration::from_secs(if settings.long { 30 } else { 5 });
+    let site = Site::deployed(Plan::default()).await?;
+    let spoken = site.spoken(2).await?;
+    // One request at a time, as fast as they are answered: what the device's part of the plan takes is its capacity.
+    let (start, mut alone) = (Instant::now(), 0);
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (spoken, question) = (spoken.clone(), site.question.clone());
+        workers.spawn(async move {
+            let mut answered = 0;
+            while start.elapsed() < Duration::from_secs(4) {
+                answered += usize::from(matches!(ask(&spoken, &question).await.fate, Fate::Answered { .. }));
+            }
+            answered
+        });
+    }
+    while let Some(answered) = workers.join_next().await {
+        alone += answered?;
+    }
+    let capacity = alone as f64 / start.elapsed().as_secs_f64();
+    let every = Duration::from_secs_f64(0.1 / capacity);
+    let load = Load::start(spoken, site.question.clone(), every);
+    sleep(span).await;
+    let sent = load.stop().await;
+    let last = sent.iter().map(|sent| sent.at + sent.took).max().ok_or("nothing was sent")?;
+    let first = sent.first().map(|sent| sent.at).ok_or("nothing was sent")?;
+    let seen = Seen::of(sent.iter());
+    let goodput = seen.answered as f64 / (last - first).as_secs_f64();
+    outcome.figure("capacity, requests a second", format!("{capacity:.1}"));
+    outcome.check("goodput at least 0.9 of capacity", goodput >= 0.9 * capacity, format!("{:.2}", goodput / capacity));
+    let mut refusals: Vec<Duration> =
+        sent.iter().filter(|sent| sent.fate == Fate::Refused).map(|sent| sent.took).collect();
+    refusals.sort_unstable();
+    let half = refusals.get(refusals.len() / 2).copied().unwrap_or_default();
+    outcome.check("half of the refusals within 5 ms", half < Duration::from_millis(5), format!("{half:.1?}"));
+    outcome.figure(
+        "99 of 100 refusals within",
+        format!("{:.1?}", refusals.get(refusals.len() * 99 / 100).copied().unwrap_or_default()),
+    );
+    outcome.requests("ten times too many", seen);
+    Ok(())
+}
+
+pub async fn random(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let span = Duration::from_secs(if settings.long { 1800 } else { 15 });
+    let mut random = Pcg64::seed_from_u64(settings.seed);
+    let mut site = Site::deployed(Plan::default()).await?;
+    let usual = link(Plan::default().mbit, Plan::default().delay);
+    let (spoken, memory) = (site.spoken(2).await?, site.memory(2));
+    let load = Load::start(spoken, site.question.clone(), EVERY);
+    let (start, mut faults) = (Instant::now(), 0);
+    while start.elapsed() < span {
+        let place = random.random_range(0..2);
+        let length = Duration::from_millis(random.random_range(200..4000));
+        match random.random_range(0..5) {
+            0 => {
+                site.kill(place);
+                sleep(length).await;
+                site.start(place).await?;
+            }
+            1 => {
+                site.signal(place, "STOP");
+                sleep(length).await;
+                site.signal(place, "CONT");
+            }
+            2 => {
+                site.cut(place, true);
+                sleep(length).await;
+                site.cut(place, false);
+            }
+            3 => {
+                site.shape(place, &link(random.random_range(0.1..20.0), Plan::default().delay), settings.seed);
+                sleep(length).await;
+                site.shape(place, &usual, settings.seed);
+            }
+            _ => {
+                site.shape(place, &thalweg_devices::link::Shape { loss: 0.2, ..usual.clone() }, settings.seed);
+                sleep(length).await;
+                site.shape(place, &usual, settings.seed);
+            }
+        }
+        faults += 1;
+        sleep(Duration::from_millis(random.random_range(100..1500))).await;
+    }
+    let sent = load.stop().await;
+    outcome.figure("faults, seed", format!("{faults}, {}", settings.seed));
+    outcome.requests("throughout", Seen::of(sent.iter()));
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
+    let grown = (site.memory(2) - memory) / minutes;
+    outcome.figure("the device's memory", format!("{:.0} MiB at most, {grown:.2} MiB more a minute", site.memory(2)));
+    site.settled(Duration::from_secs(60)).await?;
+    outcome.check("service recovers", true, format!("{} helps", site.posts[helper(&site).await?].name));
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Nodes that end, stop, or have too little.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::Settings;
+use crate::load::{Load, Seen, back_after, longest_gap};
+use crate::report::Outcome;
+use crate::site::{Failed, Plan, Site, signal_to};
+
+/// Between two requests.
+const EVERY: Duration = Duration::from_millis(250);
+/// A fail-over takes no longer.
+const FAIL_OVER: Duration = Duration::from_millis(500);
+/// The device alone takes so long at most: what it is emulated to take, and the rest of this machine's time.
+const ALONE: Duration = Duration::from_millis(450);
+
+/// Which of edge and cloud helps the device.
+pub async fn helper(site: &Site) -> Result<usize, Failed> {
+    let status = site.status(2).await?;
+    let requests = status.deployments.first().and_then(|deployment| deployment.requests.as_ref());
+    let serving = requests.and_then(|requests| requests.alternatives.iter().find(|other| other.serves));
+    let decision = serving.map(|serving| serving.decision.clone()).unwrap_or_default();
+    Ok(if decision.contains("edge") { 1 } else { 0 })
+}
+
+/// How the time after a fault went: the longest silence beyond what an answer takes anyway.
+fn check_fail_over(outcome: &mut Outcome, gap: Duration) {
+    // Between two answers lies at least the time between two requests, and what the device takes by itself.
+    let over = gap.saturating_sub(EVERY + ALONE);
+    outcome.check(
+        "fail-over within 500 ms",
+        over <= FAIL_OVER,
+        format!("{over:.0?} beyond the device's own time, longest silence {gap:.0?}"),
+    );
+}
+
+pub async fn kill(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let rounds = if settings.long { 10 } else { 1 };
+    let mut site = Site::deployed(Plan::default()).await?;
+    for round in 0..rounds {
+        site.settled(Duration::from_secs(60)).await?;
+        let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
+        let load = Load::start(spoken, site.question.clone(), EVERY);
+        sleep(Duration::from_secs(2)).await;
+        let killed = Instant::now();
+        site.kill(helper);
+        sleep(Duration::from_secs(3)).await;
+        let up = Instant::now();
+        let start = site.start(helper).await?;
+        sleep(Duration::from_secs(5)).await;
+        let sent = load.stop().await;
+        outcome.requests(format!("round {round}, before"), Seen::of(sent.iter().filter(|sent| sent.at < killed)));
+        outcome.requests(format!("round {round}, after"), Seen::of(sent.iter().filter(|sent| sent.at >= killed)));
+        check_fail_over(outcome, longest_gap(&sent, killed, up));
+        outcome.figure("start to ready, from the verified cache", format!("{start:.0?}"));
+        let back = back_after(&sent, up + start).map_or("not within 5 s".to_owned(), |back| format!("{back:.1?}"));
+        outcome.figure("up again to first request with help", back);
+        let link = site.status(2).await?;
+        let name = site.posts[helper].name;
+        let up = link.links.iter().any(|link| link.to == name && link.up);
+        outcome.check("connected again", up, format!("{name} is {}", if up { "up" } else { "down" }));
+    }
+    Ok(())
+}
+
+pub async fn stop(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let spans: &[u64] = if settings.long { &[5, 60] } else { &[3] };
+    let site = Site::deployed(Plan::default()).await?;
+    for seconds in spans {
+        site.settled(Duration::from_secs(60)).await?;
+        let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
+        let load = Load::start(spoken, site.question.clone(), EVERY);
+        sleep(Duration::from_secs(2)).await;
+        let stopped = Instant::now();
+        site.signal(helper, "STOP");
+        sleep(Duration::from_secs(*seconds)).await;
+        let again = Instant::now();
+        site.signal(helper, "CONT");
+        sleep(Duration::from_secs(4)).await;
+        let sent = load.stop().await;
+        outcome.requests(format!("{seconds} s, before"), Seen::of(sent.iter().filter(|sent| sent.at < stopped)));
+        let during = sent.iter().filter(|sent| (stopped..again).contains(&sent.at));
+        outcome.requests(format!("{seconds} s, while it is stopped"), Seen::of(during));
+        outcome.requests(format!("{seconds} s, after"), Seen::of(sent.iter().filter(|sent| sent.at >= again)));
+        check_fail_over(outcome, longest_gap(&sent, stopped, again));
+    }
+    Ok(())
+}
+
+pub async fn slow(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let span = Duration::from_secs(if settings.long { 30 } else { 6 });
+    let site = Site::deployed(Plan::default()).await?;
+    let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
+    let process = site.posts[helper].child.as_ref().map(std::process::Child::id).ok_or("it has ended")?;
+    let before = site.status(2).await?;
+    let load = Load::start(spoken, site.question.clone(), EVERY);
+    sleep(Duration::from_secs(2)).await;
+    let slowed = Instant::now();
+    // As a quota of 10 % in periods of 100 ms does it, and without root.
+    while slowed.elapsed() < span {
+        signal_to(process, "STOP");
+        sleep(Duration::from_millis(90)).await;
+        signal_to(process, "CONT");
+        sleep(Duration::from_millis(10)).await;
+    }
+    let after = site.status(2).await?;
+    let sent = load.stop().await;
+    outcome.requests("slowed", Seen::of(sent.iter().filter(|sent| sent.at >= slowed)));
+    let serving = |status: &thalweg::daemon::Status| {
+        let requests = status.deployments.first().and_then(|deployment| deployment.requests.clone());
+        let plan =
+            requests.as_ref().and_then(|requests| requests.alternatives.iter().find(|other| other.serves).cloned());
+        (plan.map(|plan| plan.decision).unwrap_or_default(), requests.map_or(0, |requests| requests.counts.switches))
+    };
+    let ((was, changes_before), (is, changes)) = (serving(&before), serving(&after));
+    outcome.check("the cut moves", was != is, format!("from {was} to {is}"));
+    let changes = changes - changes_before;
+    let most = 2 + span.as_secs() / 10;
+    outcome.check("no flapping", changes <= most, format!("{changes} changes in {span:.0?}"));
+    Ok(())
+}
+
+pub async fn exhausted(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let mut site = Site::deployed(Plan::default()).await?;
+    let helper = helper(&site).await?;
+    let process = site.posts[helper].child.as_ref().map(std::process::Child::id).ok_or("it has ended")?;
+    let limited = std::process::Command::new("prlimit").arg(format!("--pid={process}")).arg("--nofile=8").status();
+    if !limited.is_ok_and(|status| status.success()) {
+        outcome.figure("left out", "this system has no prlimit");
+        return Ok(());
+    }
+    let spoken = site.spoken(2).await?;
+    let load = Load::start(spoken, site.question.clone(), EVERY);
+    // To prepare something it has to open files, which it may not.
+    let deployed = site.deploy().await;
+    sleep(Duration::from_secs(1)).await;
+    let sent = load.stop().await;
+    outcome.requests("without file descriptors", Seen::of(sent.iter()));
+    let failed = match &deployed {
+        Ok(report) => report["state"] == "failed",
+        Err(_) => true,
+    };
+    let said = deployed.map_or_else(|error| error.to_string(), |report| report["remarks"].to_string());
+    outcome.check("a clear refusal", failed, said);
+    outcome.check("the process lives", site.lives(helper), "it does");
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! Three nodes as processes of their own on emulated links, and a deployment over them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use thalweg::client::{Client, ORDER_TIME, Spoken, join};
+use thalweg::config::NodeFile;
+use thalweg::daemon::{Order, Status};
+use thalweg::emulate::{Relay, Shaper, Way};
+use thalweg::run::Subject;
+use thalweg_devices::Shapes;
+use thalweg_devices::link::Shape;
+use thalweg_modules::signature::Trust;
+use thalweg_planner::{Bandwidth, Bytes};
+
+use crate::load::Question;
+
+/// What the deployment is called.
+pub const NAME: &str = "eyes";
+/// The model is EfficientNet-Lite0, with codecs that change nothing: every answer equals that of the whole model, bit by
+/// bit.
+const PIPELINE: &str = r#"
+name = "eyes"
+model = "MODEL"
+codecs = ["f32"]
+inputs_stay = true
+deadline = "2 s"
+
+[[input]]
+name = "x"
+shape = [1, 3, 224, 224]
+image = "PHOTO"
+mean = 127
+scale = 128
+"#;
+
+/// A node, and the link that leads to it.
+pub struct Post {
+    pub name: &'static str,
+    pub folder: PathBuf,
+    pub link: Relay,
+    pub child: Option<Child>,
+}
+
+/// All of them. What still runs is ended when this is dropped.
+pub struct Site {
+    folder: TempDir,
+    /// Cloud, edge, device.
+    pub posts: Vec<Post>,
+    pub question: Question,
+}
+
+/// How the nodes of a site are.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// What links carry.
+    pub mbit: f64,
+    /// How long a bit is on the way.
+    pub delay: Duration,
+    /// How many times as long the device takes as this machine.
+    pub device_slowdown: f64,
+    /// How many times as long edge and cloud take.
+    pub server_slowdown: f64,
+}
+
+impl Default for Plan {
+    /// A weak device at a good link: it computes alone in a sixth of a second, and with help in half of that.
+    fn default() -> Self {
+        Self { mbit: 100.0, delay: Duration::from_millis(4), device_slowdown: 8.0, server_slowdown: 1.0 }
+    }
+}
+
+/// A link of so many Mbit/s.
+pub fn link(mbit: f64, delay: Duration) -> Shape {
+    Shape { queue: Bytes(256 << 10), ..Shape::new(Bandwidth((mbit * 1e6) as u64), delay) }
+}
+
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+impl Site {
+    /// Founds a cluster, lets edge and device join it, and deploys the model over all three.
+    pub async fn deployed(plan: Plan) -> Result<Self, Failed> {
+        let mut site = Self::open(plan).await?;
+        site.deploy().await?;
+        site.settled(Duration::from_secs(20)).await?;
+        Ok(site)
+    }
+
+    /// Founds a cluster, and lets edge and device join it.
+    pub async fn open(plan: Plan) -> Result<Self, Failed> {
+        let folder = tempfile::tempdir()?;
+        let question = write_pipeline(folder.path())?;
+        let mut posts = Vec::new();
+        for (name, slowdown) in
+            [("cloud", plan.server_slowdown), ("edge", plan.server_slowdown), ("device", plan.device_slowdown)]
+        {
+            let listen = free_port()?;
+            let shaper = |seed| Shaper::new(&link(plan.mbit, plan.delay), None, seed);
+            let relay = Relay::start(SocketAddr::from(([127, 0, 0, 1], 0)), listen, shaper(1), shaper(2))?;
+            let folder = folder.path().join(name);
+            fs::create_dir(&folder)?;
+            let text = format!(
+                "name = \"{name}\"\nrole = \"{name}\"\nlisten = \"{listen}\"\naddress = \"{}\"\nthreads = 1\n\
+                 slowdown = {slowdown:?}\n",
+                relay.address()
+            );
+            fs::write(folder.join("node.toml"), text)?;
+            posts.push(Post { name, folder, link: relay, child: None });
+        }
+        let mut site = Self { folder, posts, question };
+        site.start(0).await?;
+        for place in [1, 2] {
+            let order = Order::Invite {
+                role: site.config(place)?.role,
+                valid_s: 60,
+                address: site.posts[0].link.address().to_string(),
+            };
+            let invitation: String = site.spoken(0).await?.order(&order, ORDER_TIME).await?;
+            join(&site.config(place)?, &invitation.parse()?).await?;
+            site.start(place).await?;
+        }
+        Ok(site)
+    }
+
+    pub fn config(&self, place: usize) -> Result<NodeFile, Failed> {
+        Ok(NodeFile::read(&self.posts[place].folder)?)
+    }
+
+    /// Starts a node and waits until it says that it listens. How long that took.
+    pub async fn start(&mut self, place: usize) -> Result<Duration, Failed> {
+        let post = &mut self.posts[place];
+        let log = fs::OpenOptions::new().create(true).append(true).open(post.folder.join("log"))?;
+        let started = Instant::now();
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["node", "--config"])
+            .arg(&post.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()?;
+        let said = child.stdout.take().ok_or("a node has no output")?;
+        post.child = Some(child);
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut line).map(|_| line)
+        });
+        if line.await??.contains("listens on") {
+            return Ok(started.elapsed());
+        }
+        let log = fs::read_to_string(self.posts[place].folder.join("log"))?;
+        Err(format!("{} did not start: {log}", self.posts[place].name).into())
+    }
+
+    /// Sends a signal to a node.
+    pub fn signal(&self, place: usize, signal: &str) {
+        if let Some(child) = &self.posts[place].child {
+            signal_to(child.id(), signal);
+        }
+    }
+
+    /// Ends a node at once.
+    pub fn kill(&mut self, place: usize) {
+        if let Some(mut child) = self.posts[place].child.take() {
+            // One that has ended already is what was wanted.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Whether a node's process runs.
+    pub fn lives(&mut self, place: usize) -> bool {
+        self.posts[place].child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// A connection to a node, under its own key and not over its link.
+    pub async fn spoken(&self, place: usize) -> Result<Spoken, Failed> {
+        let config = self.config(place)?;
+        Ok(Client::of(&config)?.home(&config).await?)
+    }
+
+    pub async fn status(&self, place: usize) -> Result<Status, Failed> {
+        Ok(self.spoken(place).await?.order(&Order::Status, ORDER_TIME).await?)
+    }
+
+    /// Deploys the pipeline from the cloud's host; what the command has printed.
+    pub async fn deploy(&self) -> Result<serde_json::Value, Failed> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("deploy").arg(self.folder.path()).arg("--config").arg(&self.posts[0].folder);
+        command.args(["--json", "--within", "60 s"]);
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).map_err(|_| format!("it was not deployed: {said}").into())
+    }
+
+    /// Waits until requests go over a plan that others have a part in.
+    pub async fn settled(&self, patience: Duration) -> Result<(), Failed> {
+        let until = Instant::now() + patience;
+        loop {
+            let status = self.status(2).await?;
+            let requests = status.deployments.first().and_then(|deployment| deployment.requests.as_ref());
+            let serving = requests.and_then(|requests| requests.alternatives.iter().find(|other| other.serves));
+            if serving.is_some_and(|serving| serving.decision.contains('|')) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(format!("nobody helps the device: {requests:?}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// The most memory that a node has had resident, in MiB.
+    pub fn memory(&self, place: usize) -> f64 {
+        let status = self.posts[place].child.as_ref().map(|child| format!("/proc/{}/status", child.id()));
+        let text = status.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
+    }
+
+    /// How many files, sockets and threads a node has.
+    pub fn handles(&self, place: usize) -> (usize, usize) {
+        let count = |what: &str| {
+            let child = self.posts[place].child.as_ref();
+            child.and_then(|child| fs::read_dir(format!("/proc/{}/{what}", child.id())).ok()).map_or(0, Iterator::count)
+        };
+        (count("fd"), count("task"))
+    }
+
+    /// From now on the link to a node is like this in both directions.
+    pub fn shape(&self, place: usize, shape: &Shape, seed: u64) {
+        self.posts[place].link.shape(Way::Up, Shaper::new(shape, None, seed));
+        self.posts[place].link.shape(Way::Down, Shaper::new(shape, None, seed + 1));
+    }
+
+    /// Cuts the link to a node in both directions, or mends it.
+    pub fn cut(&self, place: usize, cut: bool) {
+        self.posts[place].link.cut(Way::Up, cut);
+        self.posts[place].link.cut(Way::Down, cut);
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        (0..self.posts.len()).for_each(|place| self.kill(place));
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal_to(process: u32, signal: &str) {
+    let status = Command::new("kill").arg(format!("-{signal}")).arg(process.to_string()).status();
+    assert!(status.is_ok_and(|status| status.success()), "kill -{signal} {process}");
+}
+
+/// A port that is free just now.
+fn free_port() -> std::io::Result<SocketAddr> {
+    std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()
+}
+
+/// The pipeline's file in `folder`, its input, and what the whole model answers to that.
+fn write_pipeline(folder: &Path) -> Result<Question, Failed> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").canonicalize()?;
+    let model = examples.join("models/efficientnet_lite0/efficientnet_lite0_op13.onnx");
+    let photo = examples.join("classify/photo.jpg");
+    let text = PIPELINE.replace("MODEL", &model.display().to_string()).replace("PHOTO", &photo.display().to_string());
+    fs::write(folder.join("pipeline.toml"), text)?;
+    let subject = Subject::load(folder, &Shapes::new(), Trust::own())?;
+    let (model, _) = subject.model(None)?;
+    let mut right = model.whole()?.run(&subject.inputs)?;
+    let right = right.remove(0).into_data();
+    Ok(Question { deployment: NAME.to_owned(), inputs: subject.inputs, right, deadline: Duration::from_secs(1) })
+}

@@ -49,6 +49,7 @@ impl Client {
         Ok(Self { endpoint, identity })
     }
 
+    /// The key.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }

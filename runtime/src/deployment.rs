@@ -15,7 +15,7 @@ mod unpack;
 mod report;
 
 pub use alternatives::{ALTERNATIVES_MAX, alternatives};
-pub use manifest::{AlternativeOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, RunsOf, Signed, SourceOf};
-pub use pack::{Packed, pack, whole};
+pub use manifest::{AlternativeOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, PieceOf, RunsOf, Signed, SourceOf};
+pub use pack::{Packed, PackedFile, pack, whole};
 pub use report::{DeployReport, NodeRow, PlanRow};
 pub use unpack::{UnpackError, prepare, unpack};

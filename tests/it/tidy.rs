@@ -21,7 +21,7 @@ use crate::models::root;
 /// A rule that one source file keeps by itself.
 type Rule = fn(&Source) -> Vec<Fault>;
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     shape::header,
     shape::file_length,
     shape::function_length,
@@ -29,6 +29,7 @@ const RULES: [Rule; 7] = [
     words::loose_ends,
     purity::confined,
     purity::pure,
+    purity::no_clock_of_day,
 ];
 
 /// Folders of crates that decide and do nothing else. Clippy holds them to that with the same settings in each.

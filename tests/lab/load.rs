@@ -15,7 +15,7 @@ const LATE: Duration = Duration::from_millis(100);
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// Answered, by the device alone or with others.
     Answered { local: bool },
     /// Refused with a reason.
@@ -30,34 +30,34 @@ pub enum Fate {
 
 /// One request.
 #[derive(Debug, Clone)]
-pub struct Sent {
-    pub at: Instant,
-    pub took: Duration,
-    pub fate: Fate,
-    pub reason: String,
+pub(crate) struct Sent {
+    pub(crate) at: Instant,
+    pub(crate) took: Duration,
+    pub(crate) fate: Fate,
+    pub(crate) reason: String,
 }
 
 /// What became of many.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
-    pub requests: usize,
-    pub answered: usize,
-    pub local: usize,
-    pub refused: usize,
-    pub late: usize,
-    pub lost: usize,
-    pub wrong: usize,
-    pub p50: Duration,
-    pub p99: Duration,
+pub(crate) struct Seen {
+    pub(crate) requests: usize,
+    pub(crate) answered: usize,
+    pub(crate) local: usize,
+    pub(crate) refused: usize,
+    pub(crate) late: usize,
+    pub(crate) lost: usize,
+    pub(crate) wrong: usize,
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
     /// The longest time of an answer.
-    pub longest: Duration,
+    pub(crate) longest: Duration,
     /// The first reason of a refusal or loss.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 impl Seen {
     /// Of these requests.
-    pub fn of<'a>(sent: impl Iterator<Item = &'a Sent>) -> Self {
+    pub(crate) fn of<'a>(sent: impl Iterator<Item = &'a Sent>) -> Self {
         let (mut seen, mut times) = (Self::default(), Vec::new());
         for sent in sent {
             seen.requests += 1;
@@ -84,11 +84,11 @@ impl Seen {
     }
 
     /// Whether nothing was lost, wrong or late.
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.requests > 0 && self.late + self.lost + self.wrong == 0
     }
 
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "requests": self.requests, "answered": self.answered, "local": self.local, "refused": self.refused,
             "late": self.late, "lost": self.lost, "wrong": self.wrong,
@@ -109,16 +109,16 @@ impl fmt::Display for Seen {
 
 /// What requests ask for.
 #[derive(Debug, Clone)]
-pub struct Question {
-    pub deployment: String,
-    pub inputs: Vec<Tensor>,
+pub(crate) struct Question {
+    pub(crate) deployment: String,
+    pub(crate) inputs: Vec<Tensor>,
     /// What the whole model answers.
-    pub right: Vec<u8>,
-    pub deadline: Duration,
+    pub(crate) right: Vec<u8>,
+    pub(crate) deadline: Duration,
 }
 
 /// Sends one request and waits for what becomes of it.
-pub async fn ask(spoken: &Spoken, question: &Question) -> Sent {
+pub(crate) async fn ask(spoken: &Spoken, question: &Question) -> Sent {
     let at = Instant::now();
     let asked = spoken.ask(&question.deployment, question.inputs.clone(), question.deadline);
     let patience = question.deadline + Duration::from_secs(5);
@@ -139,7 +139,7 @@ pub async fn ask(spoken: &Spoken, question: &Question) -> Sent {
 }
 
 /// Requests that are being sent.
-pub struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     sent: Arc<Mutex<Vec<Sent>>>,
     sending: JoinHandle<()>,
@@ -147,7 +147,7 @@ pub struct Load {
 
 impl Load {
     /// Sends a request each `every`, whether or not those before are answered.
-    pub fn start(spoken: Spoken, question: Question, every: Duration) -> Self {
+    pub(crate) fn start(spoken: Spoken, question: Question, every: Duration) -> Self {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let sending = {
             let (stop, sent) = (stop.clone(), sent.clone());
@@ -169,7 +169,7 @@ impl Load {
     }
 
     /// Ends it, and tells what became of all requests, in the order in which they were sent.
-    pub async fn stop(self) -> Vec<Sent> {
+    pub(crate) async fn stop(self) -> Vec<Sent> {
         self.stop.store(true, Ordering::Relaxed);
         self.sending.await.expect("the load does not panic");
         let mut sent = std::mem::take(&mut *self.sent.lock().await);
@@ -180,7 +180,7 @@ impl Load {
 
 /// The longest time after `from` in which no request that was sent then was answered: from `from`, or from an answer, to
 /// the next answer.
-pub fn longest_gap(sent: &[Sent], from: Instant, until: Instant) -> Duration {
+pub(crate) fn longest_gap(sent: &[Sent], from: Instant, until: Instant) -> Duration {
     let answered =
         sent.iter().filter(|sent| matches!(sent.fate, Fate::Answered { .. })).map(|sent| sent.at + sent.took);
     let mut times: Vec<Instant> = answered.filter(|at| (from..until).contains(at)).collect();
@@ -190,7 +190,7 @@ pub fn longest_gap(sent: &[Sent], from: Instant, until: Instant) -> Duration {
 }
 
 /// How long after `from` the first request was sent that others than the device have helped to answer.
-pub fn back_after(sent: &[Sent], from: Instant) -> Option<Duration> {
+pub(crate) fn back_after(sent: &[Sent], from: Instant) -> Option<Duration> {
     let helped = |sent: &&Sent| sent.at >= from && sent.fate == Fate::Answered { local: false };
     sent.iter().find(helped).map(|sent| sent.at + sent.took - from)
 }

@@ -12,6 +12,8 @@
 //! This program is also the one that it runs: called with a command of `thalweg` it is `thalweg`. So what is tried is
 //! what was just built, whichever way it was built.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program that people look at")]
+
 mod load;
 mod report;
 mod rows;

@@ -8,7 +8,7 @@ use crate::load::Seen;
 
 /// One mark.
 #[derive(Debug, Clone)]
-pub struct Mark {
+pub(crate) struct Mark {
     what: String,
     kept: bool,
     measured: String,
@@ -16,7 +16,7 @@ pub struct Mark {
 
 /// What came of a row.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     name: &'static str,
     fault: &'static str,
     marks: Vec<Mark>,
@@ -26,29 +26,29 @@ pub struct Outcome {
 
 impl Outcome {
     /// Of a row that has not shown anything yet.
-    pub fn new(name: &'static str, fault: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str, fault: &'static str) -> Self {
         Self { name, fault, marks: Vec::new(), seen: Vec::new(), figures: Vec::new() }
     }
 
     /// Notes whether a mark is kept, and what was measured.
-    pub fn check(&mut self, what: impl Into<String>, kept: bool, measured: impl fmt::Display) {
+    pub(crate) fn check(&mut self, what: impl Into<String>, kept: bool, measured: impl fmt::Display) {
         self.marks.push(Mark { what: what.into(), kept, measured: measured.to_string() });
     }
 
     /// Notes a figure without a mark.
-    pub fn figure(&mut self, what: impl Into<String>, measured: impl fmt::Display) {
+    pub(crate) fn figure(&mut self, what: impl Into<String>, measured: impl fmt::Display) {
         self.figures.push((what.into(), measured.to_string()));
     }
 
     /// Notes what became of requests in a phase, none of which may be lost or wrong.
-    pub fn requests(&mut self, phase: impl Into<String>, seen: Seen) {
+    pub(crate) fn requests(&mut self, phase: impl Into<String>, seen: Seen) {
         let phase = phase.into();
         self.check(format!("{phase}: lost 0, wrong 0, late 0"), seen.is_clean(), &seen);
         self.seen.push((phase, seen));
     }
 
     /// Whether all marks are.
-    pub fn kept(&self) -> bool {
+    pub(crate) fn kept(&self) -> bool {
         self.marks.iter().all(|mark| mark.kept)
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Writes the files that were asked for.
-pub fn write(outcomes: &[Outcome], settings: &Settings) {
+pub(crate) fn write(outcomes: &[Outcome], settings: &Settings) {
     if let Some(file) = &settings.report {
         fs::write(file, table(outcomes, settings)).expect("the report can be written");
     }

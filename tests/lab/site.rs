@@ -20,7 +20,7 @@ use thalweg_planner::{Bandwidth, Bytes};
 use crate::load::Question;
 
 /// What the deployment is called.
-pub const NAME: &str = "eyes";
+pub(crate) const NAME: &str = "eyes";
 /// The model is EfficientNet-Lite0, with codecs that change nothing: every answer equals that of the whole model, bit by
 /// bit.
 const PIPELINE: &str = r#"
@@ -39,32 +39,32 @@ scale = 128
 "#;
 
 /// A node, and the link that leads to it.
-pub struct Post {
-    pub name: &'static str,
-    pub folder: PathBuf,
-    pub link: Relay,
-    pub child: Option<Child>,
+pub(crate) struct Post {
+    pub(crate) name: &'static str,
+    pub(crate) folder: PathBuf,
+    pub(crate) link: Relay,
+    pub(crate) child: Option<Child>,
 }
 
 /// All of them. What still runs is ended when this is dropped.
-pub struct Site {
+pub(crate) struct Site {
     folder: TempDir,
     /// Cloud, edge, device.
-    pub posts: Vec<Post>,
-    pub question: Question,
+    pub(crate) posts: Vec<Post>,
+    pub(crate) question: Question,
 }
 
 /// How the nodes of a site are.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What links carry.
-    pub mbit: f64,
+    pub(crate) mbit: f64,
     /// How long a bit is on the way.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// How many times as long the device takes as this machine.
-    pub device_slowdown: f64,
+    pub(crate) device_slowdown: f64,
     /// How many times as long edge and cloud take.
-    pub server_slowdown: f64,
+    pub(crate) server_slowdown: f64,
 }
 
 impl Default for Plan {
@@ -74,24 +74,25 @@ impl Default for Plan {
     }
 }
 
-/// A link of so many Mbit/s.
-pub fn link(mbit: f64, delay: Duration) -> Shape {
-    Shape { queue: Bytes(256 << 10), ..Shape::new(Bandwidth((mbit * 1e6) as u64), delay) }
+/// A link of so many Mbit/s, whose queue holds what it carries in 100 ms, but at least some packets.
+pub(crate) fn link(mbit: f64, delay: Duration) -> Shape {
+    let queue = Bytes(((mbit * 1e6 / 80.0) as u64).clamp(16 << 10, 256 << 10));
+    Shape { queue, ..Shape::new(Bandwidth((mbit * 1e6) as u64), delay) }
 }
 
-pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl Site {
     /// Founds a cluster, lets edge and device join it, and deploys the model over all three.
-    pub async fn deployed(plan: Plan) -> Result<Self, Failed> {
-        let mut site = Self::open(plan).await?;
+    pub(crate) async fn deployed(plan: Plan) -> Result<Self, Failed> {
+        let site = Self::open(plan).await?;
         site.deploy().await?;
         site.settled(Duration::from_secs(20)).await?;
         Ok(site)
     }
 
     /// Founds a cluster, and lets edge and device join it.
-    pub async fn open(plan: Plan) -> Result<Self, Failed> {
+    pub(crate) async fn open(plan: Plan) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let question = write_pipeline(folder.path())?;
         let mut posts = Vec::new();
@@ -126,12 +127,12 @@ impl Site {
         Ok(site)
     }
 
-    pub fn config(&self, place: usize) -> Result<NodeFile, Failed> {
+    pub(crate) fn config(&self, place: usize) -> Result<NodeFile, Failed> {
         Ok(NodeFile::read(&self.posts[place].folder)?)
     }
 
     /// Starts a node and waits until it says that it listens. How long that took.
-    pub async fn start(&mut self, place: usize) -> Result<Duration, Failed> {
+    pub(crate) async fn start(&mut self, place: usize) -> Result<Duration, Failed> {
         let post = &mut self.posts[place];
         let log = fs::OpenOptions::new().create(true).append(true).open(post.folder.join("log"))?;
         let started = Instant::now();
@@ -156,14 +157,14 @@ impl Site {
     }
 
     /// Sends a signal to a node.
-    pub fn signal(&self, place: usize, signal: &str) {
+    pub(crate) fn signal(&self, place: usize, signal: &str) {
         if let Some(child) = &self.posts[place].child {
             signal_to(child.id(), signal);
         }
     }
 
     /// Ends a node at once.
-    pub fn kill(&mut self, place: usize) {
+    pub(crate) fn kill(&mut self, place: usize) {
         if let Some(mut child) = self.posts[place].child.take() {
             // One that has ended already is what was wanted.
             let _ = child.kill();
@@ -172,22 +173,22 @@ impl Site {
     }
 
     /// Whether a node's process runs.
-    pub fn lives(&mut self, place: usize) -> bool {
+    pub(crate) fn lives(&mut self, place: usize) -> bool {
         self.posts[place].child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// A connection to a node, under its own key and not over its link.
-    pub async fn spoken(&self, place: usize) -> Result<Spoken, Failed> {
+    pub(crate) async fn spoken(&self, place: usize) -> Result<Spoken, Failed> {
         let config = self.config(place)?;
         Ok(Client::of(&config)?.home(&config).await?)
     }
 
-    pub async fn status(&self, place: usize) -> Result<Status, Failed> {
+    pub(crate) async fn status(&self, place: usize) -> Result<Status, Failed> {
         Ok(self.spoken(place).await?.order(&Order::Status, ORDER_TIME).await?)
     }
 
     /// Deploys the pipeline from the cloud's host; what the command has printed.
-    pub async fn deploy(&self) -> Result<serde_json::Value, Failed> {
+    pub(crate) async fn deploy(&self) -> Result<serde_json::Value, Failed> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("deploy").arg(self.folder.path()).arg("--config").arg(&self.posts[0].folder);
         command.args(["--json", "--within", "60 s"]);
@@ -197,7 +198,7 @@ impl Site {
     }
 
     /// Waits until requests go over a plan that others have a part in.
-    pub async fn settled(&self, patience: Duration) -> Result<(), Failed> {
+    pub(crate) async fn settled(&self, patience: Duration) -> Result<(), Failed> {
         let until = Instant::now() + patience;
         loop {
             let status = self.status(2).await?;
@@ -213,8 +214,15 @@ impl Site {
         }
     }
 
+    /// What the device has said of its plans so far, in order.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.posts[2].folder.join("log")).unwrap_or_default();
+        let served = log.lines().filter(|line| line.contains("another plan serves"));
+        served.filter_map(|line| Some(line.split_once("serving=")?.1.trim_matches('"').to_owned())).collect()
+    }
+
     /// The most memory that a node has had resident, in MiB.
-    pub fn memory(&self, place: usize) -> f64 {
+    pub(crate) fn memory(&self, place: usize) -> f64 {
         let status = self.posts[place].child.as_ref().map(|child| format!("/proc/{}/status", child.id()));
         let text = status.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
@@ -222,7 +230,7 @@ impl Site {
     }
 
     /// How many files, sockets and threads a node has.
-    pub fn handles(&self, place: usize) -> (usize, usize) {
+    pub(crate) fn handles(&self, place: usize) -> (usize, usize) {
         let count = |what: &str| {
             let child = self.posts[place].child.as_ref();
             child.and_then(|child| fs::read_dir(format!("/proc/{}/{what}", child.id())).ok()).map_or(0, Iterator::count)
@@ -231,13 +239,13 @@ impl Site {
     }
 
     /// From now on the link to a node is like this in both directions.
-    pub fn shape(&self, place: usize, shape: &Shape, seed: u64) {
+    pub(crate) fn shape(&self, place: usize, shape: &Shape, seed: u64) {
         self.posts[place].link.shape(Way::Up, Shaper::new(shape, None, seed));
         self.posts[place].link.shape(Way::Down, Shaper::new(shape, None, seed + 1));
     }
 
     /// Cuts the link to a node in both directions, or mends it.
-    pub fn cut(&self, place: usize, cut: bool) {
+    pub(crate) fn cut(&self, place: usize, cut: bool) {
         self.posts[place].link.cut(Way::Up, cut);
         self.posts[place].link.cut(Way::Down, cut);
     }
@@ -250,7 +258,7 @@ impl Drop for Site {
 }
 
 /// Sends a signal to a process.
-pub fn signal_to(process: u32, signal: &str) {
+pub(crate) fn signal_to(process: u32, signal: &str) {
     let status = Command::new("kill").arg(format!("-{signal}")).arg(process.to_string()).status();
     assert!(status.is_ok_and(|status| status.success()), "kill -{signal} {process}");
 }

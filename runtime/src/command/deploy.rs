@@ -57,9 +57,9 @@ pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), RunEr
         }
     })??;
     if args.json {
-        write_json(out, &report)?
+        write_json(out, &report)?;
     } else {
-        write!(out, "{}", deployed_table(&report))?
+        write!(out, "{}", deployed_table(&report))?;
     }
     if report.state == "failed" {
         Err(RunError::NotDeployed { name: report.name, epoch: report.epoch })

@@ -16,6 +16,7 @@ use thalweg_modules::random::Range;
 use thalweg_planner::{Bandwidth, Bytes};
 
 use super::input::{InputKeys, RandomKeys};
+use super::node::NodeKeys;
 use super::objective::{GoalKeys, LimitsKeys};
 use super::pipeline::{AnswerKeys, PipelineKeys};
 use super::read::Source;
@@ -208,6 +209,7 @@ fn the_reference_has_every_key_and_no_other() {
     assert_eq!(documented("Link"), keys_of::<LinkKeys>());
     assert_eq!(documented("Shape"), keys_of::<Shape>());
     assert_eq!(documented("Outage"), keys_of::<Outage>());
+    assert_eq!(documented("Node"), keys_of::<NodeKeys>());
     assert_eq!(documented("Device profile"), keys_of::<DeviceProfile>());
     assert_eq!(documented("Source"), keys_of::<Figure>());
 }

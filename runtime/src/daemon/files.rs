@@ -82,7 +82,7 @@ async fn fetch_piece(inner: Arc<Inner>, peers: Arc<Vec<Peer>>, hash: Hash) -> Re
 
 async fn fetch_from(inner: &Arc<Inner>, peers: &[Peer], hash: Hash) -> Result<u64, DaemonError> {
     let mut refused = None;
-    for peer in peers.iter() {
+    for peer in peers {
         let asked = async {
             let connection = inner.node.connection(*peer).await?;
             call(&connection, Call::Fetch { hash: *hash.as_bytes() }, Vec::new(), PIECE_TIME_MAX).await
@@ -98,7 +98,7 @@ async fn fetch_from(inner: &Arc<Inner>, peers: &[Peer], hash: Hash) -> Result<u6
                     Ok(()) => return Ok(length),
                     // Another node may give what it says it is; a full disk stays full.
                     Err(error @ (StoreError::OtherChunk { .. } | StoreError::NotAFile { .. })) => {
-                        refused = Some(error.into())
+                        refused = Some(error.into());
                     }
                     Err(error) => return Err(error.into()),
                 }

@@ -13,7 +13,7 @@ use super::files::fetch;
 use super::install::{read_files, try_part};
 use super::neighbours::{PROBE_EVERY, probe};
 use super::start::Inner;
-use crate::deployment::{PartOf, RunsOf, UnpackError};
+use crate::deployment::{PartOf, PieceOf, RunsOf, UnpackError};
 use crate::identity::NodeId;
 use crate::memory::available;
 use crate::store::FileEntry;
@@ -92,7 +92,7 @@ async fn time_part(inner: &Arc<Inner>, file: FileEntry, holders: &[NodeId]) -> R
     fetch(inner, std::slice::from_ref(&file), holders).await?;
     let damaged = |cause: serde_json::Error| DaemonError::NoOrder { cause: cause.to_string() };
     let part: PartOf = serde_json::from_slice(&inner.store.read(&file)?).map_err(damaged)?;
-    let files: Vec<FileEntry> = part.pieces.iter().flat_map(|piece| piece.files()).cloned().collect();
+    let files: Vec<FileEntry> = part.pieces.iter().flat_map(PieceOf::files).cloned().collect();
     fetch(inner, &files, holders).await?;
     try_part(inner, &part).await?;
     let timing = {

@@ -18,8 +18,12 @@ pub(crate) const PROBE_EVERY: Duration = Duration::from_millis(200);
 /// A probe shows what a link carries by how far its packets are apart when they come. QUIC sends ten packets without
 /// pacing them (RFC 9002, section 7.7), so no more than these belong together.
 const PROBE_BYTES_MAX: u64 = 12_000;
-/// And it takes the link for no longer than this, so that it costs little of a slow one.
-const PROBE_TIME_MAX: Duration = Duration::from_millis(10);
+/// And it takes the link for about this, so that it costs little of a slow one…
+const PROBE_TIME: Duration = Duration::from_millis(10);
+/// … but three packets are needed to see how far apart they come; …
+const PROBE_BYTES_MIN: u64 = 3_600;
+/// … and of a link on which there are no requests padding takes at most half.
+const PROBE_SHARE: f64 = 0.5;
 /// Requests show it as well: for so long after one no padding is sent.
 const FRESH: Duration = Duration::from_millis(600);
 /// A probe is given up after four round trips and this.
@@ -48,6 +52,8 @@ struct Seen {
     failures: u32,
     probing: bool,
     last_transfer: Option<Duration>,
+    /// Before this no padding is sent again.
+    padded_until: Duration,
     /// As QUIC counted them when it was last asked.
     packets: (u64, u64),
 }
@@ -79,6 +85,7 @@ impl Neighbours {
             failures: 0,
             probing: false,
             last_transfer: None,
+            padded_until: Duration::ZERO,
             packets: (0, 0),
         }))
     }
@@ -117,8 +124,14 @@ impl Neighbours {
             if seen.last_transfer.is_some_and(|last| now.saturating_sub(last) < FRESH) {
                 return 0;
             }
-            let bytes = (seen.link.bandwidth(now).0 as f64 / 8.0 * PROBE_TIME_MAX.as_secs_f64()) as u64;
-            bytes.clamp(PROBE_BYTES_MAX / 10, PROBE_BYTES_MAX)
+            let bandwidth = seen.link.bandwidth(now);
+            let bytes = (bandwidth.0 as f64 / 8.0 * PROBE_TIME.as_secs_f64()) as u64;
+            let bytes = bytes.clamp(PROBE_BYTES_MIN, PROBE_BYTES_MAX);
+            if seen.padded_until > now {
+                return 0;
+            }
+            seen.padded_until = now + bandwidth.time_for(Bytes(bytes)).div_f64(PROBE_SHARE);
+            bytes
         })
     }
 }

@@ -1,6 +1,8 @@
 //! Which plans a deployment has: what is best as links are now, and what would be if they were otherwise.
 
-use thalweg_planner::{Bandwidth, Graph, Objective, Plan, PlanError, Topology, plan};
+use thalweg_planner::{Bandwidth, Graph, Objective, Plan, Topology, plan};
+
+use crate::run::RunError;
 
 /// Plans of one deployment at most: each keeps its parts in the memory of its nodes.
 pub const ALTERNATIVES_MAX: usize = 6;
@@ -13,7 +15,7 @@ const BANDWIDTHS: [f64; 5] = [0.3, 0.1, 3.0, 0.03, 0.01];
 /// [`ALTERNATIVES_MAX`], and no two that decide alike.
 ///
 /// Fails where not even the first can be had.
-pub fn alternatives(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Vec<Plan>, PlanError> {
+pub fn alternatives(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Vec<Plan>, RunError> {
     let mut plans = vec![plan(graph, topology, objective)?];
     let mut worlds = vec![Topology { links: Vec::new(), ..topology.clone() }];
     for lost in 1..topology.tiers.len() {

@@ -18,13 +18,16 @@ use crate::share::Pick;
 use crate::steps::{Blueprint, PieceBody, Take};
 use crate::store::{FileEntry, Hash};
 
+/// A file, and what it holds.
+pub type PackedFile = (FileEntry, Vec<u8>);
+
 /// What nodes get.
 #[derive(Debug)]
 pub struct Packed {
     /// By node.
     pub manifests: BTreeMap<NodeId, Manifest>,
     /// Each file that a manifest names, once.
-    pub files: Vec<(FileEntry, Vec<u8>)>,
+    pub files: Vec<PackedFile>,
 }
 
 /// Packs `plans`, which were made for `graph` and `topology`, whose tiers are the nodes `tiers`; the first of them is
@@ -67,7 +70,7 @@ pub fn pack(
 }
 
 /// All layers as one part: what a machine is timed with.
-pub fn whole(subject: &Subject) -> Result<(PartOf, Vec<(FileEntry, Vec<u8>)>), RunError> {
+pub fn whole(subject: &Subject) -> Result<(PartOf, Vec<PackedFile>), RunError> {
     let graph = subject.steps.graph();
     let gives = graph.outputs.iter().filter(|output| !graph.inputs.contains(output)).copied().collect();
     let key = PartKey { layers: (0..graph.layers.len()).collect(), takes: graph.inputs.clone(), gives };

@@ -136,7 +136,7 @@ impl Unpacking<'_> {
 
 fn drawn(piece: &PieceOf, store: &Store, sandbox: Option<&Sandbox>) -> Result<DrawnPiece, UnpackError> {
     let body = match &piece.runs {
-        RunsOf::Model(files) => PieceBody::Model(partition(files, store)?),
+        RunsOf::Model(files) => PieceBody::Model(Box::new(partition(files, store)?)),
         RunsOf::Module(of) => PieceBody::Module(Arc::new(module(&piece.step, of, store, sandbox)?)),
     };
     let take = |take: &TakeOf| match take {

@@ -4,7 +4,7 @@
 use std::thread;
 
 use thalweg_codec::Codec;
-use thalweg_flow::{Coded, Contract, Slot};
+use thalweg_flow::{Coded, Contract, Frame, Open, Slot};
 use thalweg_planner::DType;
 
 use std::collections::BTreeSet;

@@ -39,7 +39,7 @@ pub struct DrawnPiece {
 #[derive(Debug)]
 pub enum PieceBody {
     /// Some layers of a model.
-    Model(Partition),
+    Model(Box<Partition>),
     /// A module.
     Module(Arc<PreparedModule>),
 }
@@ -130,7 +130,7 @@ impl Steps {
                 let partition = model.partition(&layers, &numbers(&taken), &numbers(&given))?;
                 Ok(DrawnPiece {
                     step: step.name.clone(),
-                    body: PieceBody::Model(partition),
+                    body: PieceBody::Model(Box::new(partition)),
                     takes: taken.into_iter().map(|(_, tensor)| Take::Made(tensor)).collect(),
                     gives: given.into_iter().map(|(_, tensor)| tensor).collect(),
                 })

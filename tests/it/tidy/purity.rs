@@ -29,6 +29,9 @@ const WORLD: [(&str, &str); 5] = [
     ("tokio", "it belongs to the runtime"),
 ];
 
+/// The clock of day may be wrong by years: nothing depends on it. One command looks whether it is.
+const CLOCK_OF_DAY: (&str, &str) = ("SystemTime", "runtime/src/command/doctor.rs");
+
 /// Modules of the standard library that pure crates do not use.
 const WORLD_MODULES: [&str; 5] = ["fs", "net", "env", "process", "thread"];
 
@@ -52,6 +55,14 @@ pub(super) fn pure(source: &Source) -> Vec<Fault> {
     let found =
         code.flat_map(|(at, line)| identifiers(line).filter_map(move |found| Some((at, found.1, advice(found)?))));
     found.map(|(at, name, advice)| source.fault(at, format!("names `{name}` in a pure crate: {advice}"))).collect()
+}
+
+/// Nothing reads the clock of day.
+pub(super) fn no_clock_of_day(source: &Source) -> Vec<Fault> {
+    let (name, home) = CLOCK_OF_DAY;
+    let lines = source.code.lines().enumerate().filter(|(_, line)| identifiers(line).any(|(_, word, _)| word == name));
+    let faults = lines.map(|(at, _)| source.fault(at, format!("names `{name}`: only {home} may, take spans of time")));
+    if source.path == home { vec![] } else { faults.collect() }
 }
 
 fn advice((before, name, after): (&str, &str, &str)) -> Option<&'static str> {
@@ -91,6 +102,20 @@ mod tests {
             "#]],
         );
         check(confined, "devices/src/onnx.rs", "use tract_onnx::prelude::Graph;\n", &expect![""]);
+    }
+
+    #[test]
+    fn a_look_at_the_clock_of_day_is_found() {
+        let text = "let now = SystemTime::now();\n";
+        check(
+            no_clock_of_day,
+            "runtime/src/node.rs",
+            text,
+            &expect![[r#"
+                runtime/src/node.rs:1: names `SystemTime`: only runtime/src/command/doctor.rs may, take spans of time
+            "#]],
+        );
+        check(no_clock_of_day, "runtime/src/command/doctor.rs", text, &expect![""]);
     }
 
     #[test]

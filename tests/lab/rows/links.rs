@@ -14,7 +14,7 @@ use crate::site::{Failed, Plan, Site, link};
 
 const EVERY: Duration = Duration::from_millis(250);
 
-pub async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+pub(crate) async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let spans: &[u64] = if settings.long { &[1, 5, 20, 120] } else { &[3] };
     let site = Site::deployed(Plan::default()).await?;
     let handles = site.handles(2);
@@ -50,7 +50,7 @@ pub async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed
     Ok(())
 }
 
-pub async fn flap(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+pub(crate) async fn flap(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let periods = if settings.long { 60 } else { 4 };
     let site = Site::deployed(Plan::default()).await?;
     let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
@@ -78,7 +78,7 @@ async fn switches(site: &Site) -> Result<u64, Failed> {
     Ok(requests.map_or(0, |requests| requests.counts.switches))
 }
 
-pub async fn one_way(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+pub(crate) async fn one_way(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     // Twice the idle time of gossip, and a tick.
     const WITHIN: Duration = Duration::from_secs(9);
     let site = Site::deployed(Plan::default()).await?;
@@ -108,7 +108,7 @@ pub async fn one_way(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     Ok(())
 }
 
-pub async fn bandwidth(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+pub(crate) async fn bandwidth(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let span = Duration::from_secs(if settings.long { 20 } else { 5 });
     let site = Site::deployed(Plan::default()).await?;
     let spoken = site.spoken(2).await?;
@@ -130,6 +130,10 @@ pub async fn bandwidth(settings: Settings, outcome: &mut Outcome) -> Result<(), 
         most = most.max(count - before);
         let when = last.map_or("as before".to_owned(), |last| format!("last change after {last:.1?}"));
         outcome.figure(format!("to {mbit} Mbit/s"), format!("{} changes, {when}", count - before));
+        if mbit == 100.0 {
+            let helped = site.settled(Duration::from_secs(30)).await.is_ok();
+            outcome.check("with help again", helped, format!("{:.1?} after the link was good again", start.elapsed()));
+        }
     }
     outcome.check("at most 2 changes of plan a change of the link", most <= 2, most);
     let sent = load.stop().await;
@@ -139,7 +143,7 @@ pub async fn bandwidth(settings: Settings, outcome: &mut Outcome) -> Result<(), 
     Ok(())
 }
 
-pub async fn noise(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+pub(crate) async fn noise(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let span = Duration::from_secs(if settings.long { 20 } else { 3 });
     let site = Site::deployed(Plan::default()).await?;
     let spoken = site.spoken(2).await?;

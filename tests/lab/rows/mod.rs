@@ -1,5 +1,6 @@
 //! The rows of the laboratory.
 
+mod crowd;
 mod links;
 mod load;
 mod nodes;
@@ -13,17 +14,17 @@ use crate::report::Outcome;
 use crate::site::Failed;
 
 /// What a row does; it notes what it sees.
-pub type Run = for<'a> fn(Settings, &'a mut Outcome) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + 'a>>;
+pub(crate) type Run = for<'a> fn(Settings, &'a mut Outcome) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + 'a>>;
 
 /// A fault, and what has to hold under it.
-pub struct Row {
-    pub name: &'static str,
-    pub fault: &'static str,
-    pub run: Run,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) fault: &'static str,
+    pub(crate) run: Run,
 }
 
 /// All of them.
-pub const ALL: &[Row] = &[
+pub(crate) const ALL: &[Row] = &[
     Row {
         name: "kill",
         fault: "kill -9 of the helping node in mid-request, and restart",
@@ -53,5 +54,6 @@ pub const ALL: &[Row] = &[
         fault: "stranger, wrong role, old key, replayed invitation",
         run: |s, o| Box::pin(trust::strangers(s, o)),
     },
+    Row { name: "crowd", fault: "many devices on one edge", run: |s, o| Box::pin(crowd::crowd(s, o)) },
     Row { name: "speed", fault: "no fault: start, transfer, memory", run: |s, o| Box::pin(speed::speed(s, o)) },
 ];

@@ -18,78 +18,20 @@ use crate::site::{Failed, Plan, Site};
 /// A revocation has reached all nodes by then: gossip ticks twice a second.
 const KNOWN: Duration = Duration::from_secs(6);
 
-pub async fn strangers(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+pub(crate) async fn strangers(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let mut site = Site::deployed(Plan::default()).await?;
     let load = Load::start(site.spoken(2).await?, site.question.clone(), Duration::from_millis(300));
     let id = KeyFile::new(site.config(0)?.state.join("key")).read()?.id();
     let cloud = Peer { id, address: site.posts[0].link.address() };
 
-    // Somebody who was never invited.
-    let stranger = node_file(&site, "stranger", "device")?;
-    KeyFile::new(stranger.state.join("key")).make()?;
-    let refused = Client::of(&stranger)?.to(cloud).await;
-    outcome.check(
-        "a stranger is not let in",
-        refused.is_err(),
-        refused.err().map_or("let in".into(), |error| error.to_string()),
-    );
-
-    // A device that orders what operators may.
-    let device = Client::of(&site.config(2)?)?.to(cloud).await?;
-    let invite = Order::Invite { role: Role::Edge, valid_s: 60, address: cloud.address.to_string() };
-    for (what, order) in [("invite", invite.clone()), ("revoke", Order::Revoke { id })] {
-        let refused = device.order::<serde_json::Value>(&order, ORDER_TIME).await;
-        outcome.check(
-            format!("a device may not {what}"),
-            refused.is_err(),
-            refused.err().map_or("done".into(), |error| error.to_string()),
-        );
-    }
-
-    // An invitation opens once.
-    let invitation: String = site.spoken(0).await?.order(&invite, ORDER_TIME).await?;
-    let first = node_file(&site, "first", "edge")?;
-    join(&first, &invitation.parse()?).await?;
-    let replayed = join(&node_file(&site, "second", "edge")?, &invitation.parse()?).await;
-    outcome.check(
-        "a replayed invitation is refused",
-        replayed.is_err(),
-        replayed.err().map_or("let in".into(), |error| error.to_string()),
-    );
-    let brief = Order::Invite { role: Role::Edge, valid_s: 1, address: cloud.address.to_string() };
-    let invitation: String = site.spoken(0).await?.order(&brief, ORDER_TIME).await?;
-    sleep(Duration::from_millis(1500)).await;
-    let expired = join(&node_file(&site, "third", "edge")?, &invitation.parse()?).await;
-    outcome.check(
-        "an expired invitation is refused",
-        expired.is_err(),
-        expired.err().map_or("let in".into(), |error| error.to_string()),
-    );
-
-    // A key that is revoked, while it has a connection.
-    let member = Client::of(&first)?.to(cloud).await?;
-    let first_id = KeyFile::new(first.state.join("key")).read()?.id();
-    site.spoken(0).await?.order::<()>(&Order::Revoke { id: first_id }, ORDER_TIME).await?;
-    sleep(Duration::from_millis(200)).await;
-    let gone = member.order::<serde_json::Value>(&Order::Status, Duration::from_secs(2)).await;
-    outcome.check(
-        "a revoked key's connection ends",
-        gone.is_err(),
-        gone.err().map_or("goes on".into(), |error| error.to_string()),
-    );
-    sleep(KNOWN).await;
-    let edge_id = KeyFile::new(site.config(1)?.state.join("key")).read()?.id();
-    let edge = Peer { id: edge_id, address: site.posts[1].link.address() };
-    let elsewhere = Client::of(&first)?.to(edge).await;
-    outcome.check(
-        "nor is it let in elsewhere",
-        elsewhere.is_err(),
-        elsewhere.err().map_or("let in".into(), |error| error.to_string()),
-    );
+    uninvited(&site, cloud, outcome).await?;
+    let first = invited(&site, cloud, outcome).await?;
+    revoked(&site, cloud, &first, outcome).await?;
 
     // A key that hands over while requests go over it.
-    let rotated: thalweg::identity::NodeId = site.spoken(1).await?.order(&Order::Rotate, ORDER_TIME).await?;
-    outcome.check("a key hands over", rotated != edge_id, rotated);
+    let before = KeyFile::new(site.config(1)?.state.join("key")).read()?.id();
+    let after: thalweg::identity::NodeId = site.spoken(1).await?.order(&Order::Rotate, ORDER_TIME).await?;
+    outcome.check("a key hands over", after != before, after);
     sleep(KNOWN).await;
     let sent = load.stop().await;
     let seen = Seen::of(sent.iter());
@@ -97,6 +39,61 @@ pub async fn strangers(_: Settings, outcome: &mut Outcome) -> Result<(), Failed>
     outcome.requests("all the while", seen);
     outcome.check("all nodes live", (0..3).all(|place| site.lives(place)), "they do");
     Ok(())
+}
+
+/// Somebody who was never invited, and a device that orders what operators may.
+async fn uninvited(site: &Site, cloud: Peer, outcome: &mut Outcome) -> Result<(), Failed> {
+    let stranger = node_file(&site, "stranger", "device")?;
+    KeyFile::new(stranger.state.join("key")).make()?;
+    let refused = Client::of(&stranger)?.to(cloud).await;
+    is_refused(outcome, "a stranger is not let in", refused);
+
+    let device = Client::of(&site.config(2)?)?.to(cloud).await?;
+    for (what, order) in [("invite", invitation_to_edges(cloud, 60)), ("revoke", Order::Revoke { id: cloud.id })] {
+        let refused = device.order::<serde_json::Value>(&order, ORDER_TIME).await;
+        is_refused(outcome, format!("a device may not {what}"), refused);
+    }
+    Ok(())
+}
+
+fn invitation_to_edges(cloud: Peer, valid_s: u64) -> Order {
+    Order::Invite { role: Role::Edge, valid_s, address: cloud.address.to_string() }
+}
+
+/// Invitations open once, and not for ever. Who was let in.
+async fn invited(site: &Site, cloud: Peer, outcome: &mut Outcome) -> Result<NodeFile, Failed> {
+    let invitation: String = site.spoken(0).await?.order(&invitation_to_edges(cloud, 60), ORDER_TIME).await?;
+    let first = node_file(&site, "first", "edge")?;
+    join(&first, &invitation.parse()?).await?;
+    let replayed = join(&node_file(&site, "second", "edge")?, &invitation.parse()?).await;
+    is_refused(outcome, "a replayed invitation is refused", replayed);
+    let invitation: String = site.spoken(0).await?.order(&invitation_to_edges(cloud, 1), ORDER_TIME).await?;
+    sleep(Duration::from_millis(1500)).await;
+    let expired = join(&node_file(&site, "third", "edge")?, &invitation.parse()?).await;
+    is_refused(outcome, "an expired invitation is refused", expired);
+    Ok(first)
+}
+
+/// A key that is revoked, while it has a connection.
+async fn revoked(site: &Site, cloud: Peer, first: &NodeFile, outcome: &mut Outcome) -> Result<(), Failed> {
+    let member = Client::of(first)?.to(cloud).await?;
+    let first_id = KeyFile::new(first.state.join("key")).read()?.id();
+    site.spoken(0).await?.order::<()>(&Order::Revoke { id: first_id }, ORDER_TIME).await?;
+    sleep(Duration::from_millis(200)).await;
+    let gone = member.order::<serde_json::Value>(&Order::Status, Duration::from_secs(2)).await;
+    is_refused(outcome, "a revoked key's connection ends", gone);
+    sleep(KNOWN).await;
+    let edge_id = KeyFile::new(site.config(1)?.state.join("key")).read()?.id();
+    let edge = Peer { id: edge_id, address: site.posts[1].link.address() };
+    let elsewhere = Client::of(first)?.to(edge).await;
+    is_refused(outcome, "nor is it let in elsewhere", elsewhere);
+    Ok(())
+}
+
+/// Notes what should not come about, and why it did not.
+fn is_refused<T, E: std::fmt::Display>(outcome: &mut Outcome, what: impl Into<String>, result: Result<T, E>) {
+    let (refused, why) = result.map_or_else(|error| (true, error.to_string()), |_| (false, "it is done".to_owned()));
+    outcome.check(what, refused, why);
 }
 
 /// A node that is not started.

@@ -83,9 +83,9 @@ impl Seen {
         seen
     }
 
-    /// Whether nothing was lost, wrong or late.
+    /// Whether nothing was lost or wrong.
     pub(crate) fn is_clean(&self) -> bool {
-        self.requests > 0 && self.late + self.lost + self.wrong == 0
+        self.requests > 0 && self.lost + self.wrong == 0
     }
 
     pub(crate) fn to_json(&self) -> serde_json::Value {

@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         rows::ALL.iter().filter(|row| settings.only.is_empty() || settings.only.iter().any(|name| name == row.name));
     let outcomes: Vec<Outcome> = rows.map(|row| run(row, &settings)).collect();
     report::write(&outcomes, &settings);
-    let failed = outcomes.iter().filter(|outcome| !outcome.kept()).count();
+    let failed = outcomes.iter().filter(|outcome| !outcome.kept(settings.long)).count();
     println!("\n{} rows, {failed} of them do not keep their mark", outcomes.len());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

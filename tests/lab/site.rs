@@ -87,7 +87,7 @@ impl Site {
     pub(crate) async fn deployed(plan: Plan) -> Result<Self, Failed> {
         let site = Self::open(plan).await?;
         site.deploy().await?;
-        site.settled(Duration::from_secs(20)).await?;
+        site.settled(Duration::from_secs(60)).await?;
         Ok(site)
     }
 

@@ -1,6 +1,7 @@
 //! Frames that were damaged on their way: read by the hundred thousand, or with `THALWEG_FRAMES` in the environment as
 //! many as that says.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "how many may be said from outside")]
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;

@@ -31,7 +31,7 @@ pub(crate) async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(),
         sleep(Duration::from_secs(6)).await;
         let sent = load.stop().await;
         let during = Seen::of(sent.iter().filter(|sent| (start..end).contains(&sent.at)));
-        outcome.check(
+        outcome.timed(
             format!("cut for {seconds} s: all answered"),
             during.answered == during.requests,
             format!("{} of {}", during.answered, during.requests),
@@ -42,7 +42,7 @@ pub(crate) async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(),
         outcome.figure(format!("after {seconds} s, first request with help"), back);
     }
     let (files, threads) = site.handles(2);
-    outcome.check(
+    outcome.timed(
         "no leak",
         files <= handles.0 + 4 && threads <= handles.1 + 4,
         format!("files and threads {handles:?} before, {:?} after", (files, threads)),
@@ -64,10 +64,10 @@ pub(crate) async fn flap(settings: Settings, outcome: &mut Outcome) -> Result<()
     }
     let sent = load.stop().await;
     let seen = Seen::of(sent.iter());
-    outcome.check("all answered", seen.answered == seen.requests, format!("{} of {}", seen.answered, seen.requests));
+    outcome.timed("all answered", seen.answered == seen.requests, format!("{} of {}", seen.answered, seen.requests));
     outcome.requests("flapping", seen);
     let changes = switches(&site).await? - before;
-    outcome.check("at most one change of plan a flap", changes <= 2 * periods, format!("{changes} in {periods} flaps"));
+    outcome.timed("at most one change of plan a flap", changes <= 2 * periods, format!("{changes} in {periods} flaps"));
     Ok(())
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn one_way(_: Settings, outcome: &mut Outcome) -> Result<(), Fa
     outcome.requests("partitioned", Seen::of(sent.iter()));
     for (by, called) in [("cloud calls edge down", called[0]), ("edge calls cloud down", called[1])] {
         let measured = called.map_or("never".to_owned(), |after| format!("after {after:.1?}"));
-        outcome.check(format!("{by} within twice the idle time of 4 s"), called.is_some(), measured);
+        outcome.timed(format!("{by} within twice the idle time of 4 s"), called.is_some(), measured);
     }
     Ok(())
 }
@@ -132,13 +132,13 @@ pub(crate) async fn bandwidth(settings: Settings, outcome: &mut Outcome) -> Resu
         outcome.figure(format!("to {mbit} Mbit/s"), format!("{} changes, {when}", count - before));
         if mbit == 100.0 {
             let helped = site.settled(Duration::from_secs(30)).await.is_ok();
-            outcome.check("with help again", helped, format!("{:.1?} after the link was good again", start.elapsed()));
+            outcome.timed("with help again", helped, format!("{:.1?} after the link was good again", start.elapsed()));
         }
     }
-    outcome.check("at most 2 changes of plan a change of the link", most <= 2, most);
+    outcome.timed("at most 2 changes of plan a change of the link", most <= 2, most);
     let sent = load.stop().await;
     let seen = Seen::of(sent.iter());
-    outcome.check("no request refused", seen.refused == 0, seen.refused);
+    outcome.timed("no request refused", seen.refused == 0, seen.refused);
     outcome.requests("all of it", seen);
     Ok(())
 }
@@ -174,6 +174,6 @@ pub(crate) async fn noise(settings: Settings, outcome: &mut Outcome) -> Result<(
     outcome.check("packets were corrupted", corrupted > 0, corrupted);
     let status = site.status(2).await?;
     let up = status.links.iter().all(|link| link.up);
-    outcome.check("no connection lost to it", up, "all links are up");
+    outcome.timed("no connection lost to it", up, "all links are up");
     Ok(())
 }

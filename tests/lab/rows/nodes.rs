@@ -29,7 +29,7 @@ pub(crate) async fn helper(site: &Site) -> Result<usize, Failed> {
 fn check_fail_over(outcome: &mut Outcome, gap: Duration) {
     // Between two answers lies at least the time between two requests, and what the device takes by itself.
     let over = gap.saturating_sub(EVERY + ALONE);
-    outcome.check(
+    outcome.timed(
         "fail-over within 500 ms",
         over <= FAIL_OVER,
         format!("{over:.0?} beyond the device's own time, longest silence {gap:.0?}"),
@@ -60,7 +60,7 @@ pub(crate) async fn kill(settings: Settings, outcome: &mut Outcome) -> Result<()
         let link = site.status(2).await?;
         let name = site.posts[helper].name;
         let up = link.links.iter().any(|link| link.to == name && link.up);
-        outcome.check("connected again", up, format!("{name} is {}", if up { "up" } else { "down" }));
+        outcome.timed("connected again", up, format!("{name} is {}", if up { "up" } else { "down" }));
     }
     Ok(())
 }
@@ -114,11 +114,11 @@ pub(crate) async fn slow(settings: Settings, outcome: &mut Outcome) -> Result<()
         plan.map(|plan| plan.decision).unwrap_or_default()
     };
     let (was, is) = (serving(&before), serving(&after));
-    outcome.check("the cut moves", was != is, format!("from {was} to {is}"));
+    outcome.timed("the cut moves", was != is, format!("from {was} to {is}"));
     let changes = site.changes().split_off(told);
     // Away from it, and back for a look that ends the same way.
     let most = 2 + span.as_secs() / 5;
-    outcome.check("no flapping", changes.len() as u64 <= most, format!("{} changes in {span:.0?}", changes.len()));
+    outcome.timed("no flapping", changes.len() as u64 <= most, format!("{} changes in {span:.0?}", changes.len()));
     outcome.figure("plans that served", changes.join("; "));
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) async fn speed(settings: Settings, outcome: &mut Outcome) -> Result<(
     let mut site = Site::open(Plan::default()).await?;
     let idle = site.memory(2);
     let report = site.deploy().await?;
-    site.settled(Duration::from_secs(20)).await?;
+    site.settled(Duration::from_secs(60)).await?;
     for node in report["nodes"].as_array().into_iter().flatten() {
         let (bytes, ms) = (node["fetched_bytes"].as_f64().unwrap_or(0.0), node["took_ms"].as_f64().unwrap_or(0.0));
         let what = format!("{} prepares", node["name"].as_str().unwrap_or_default());

@@ -43,7 +43,7 @@ pub(crate) async fn strangers(_: Settings, outcome: &mut Outcome) -> Result<(), 
 
 /// Somebody who was never invited, and a device that orders what operators may.
 async fn uninvited(site: &Site, cloud: Peer, outcome: &mut Outcome) -> Result<(), Failed> {
-    let stranger = node_file(&site, "stranger", "device")?;
+    let stranger = node_file(site, "stranger", "device")?;
     KeyFile::new(stranger.state.join("key")).make()?;
     let refused = Client::of(&stranger)?.to(cloud).await;
     is_refused(outcome, "a stranger is not let in", refused);
@@ -63,13 +63,13 @@ fn invitation_to_edges(cloud: Peer, valid_s: u64) -> Order {
 /// Invitations open once, and not for ever. Who was let in.
 async fn invited(site: &Site, cloud: Peer, outcome: &mut Outcome) -> Result<NodeFile, Failed> {
     let invitation: String = site.spoken(0).await?.order(&invitation_to_edges(cloud, 60), ORDER_TIME).await?;
-    let first = node_file(&site, "first", "edge")?;
+    let first = node_file(site, "first", "edge")?;
     join(&first, &invitation.parse()?).await?;
-    let replayed = join(&node_file(&site, "second", "edge")?, &invitation.parse()?).await;
+    let replayed = join(&node_file(site, "second", "edge")?, &invitation.parse()?).await;
     is_refused(outcome, "a replayed invitation is refused", replayed);
     let invitation: String = site.spoken(0).await?.order(&invitation_to_edges(cloud, 1), ORDER_TIME).await?;
     sleep(Duration::from_millis(1500)).await;
-    let expired = join(&node_file(&site, "third", "edge")?, &invitation.parse()?).await;
+    let expired = join(&node_file(site, "third", "edge")?, &invitation.parse()?).await;
     is_refused(outcome, "an expired invitation is refused", expired);
     Ok(first)
 }

@@ -9,14 +9,17 @@ use tokio::time::timeout;
 use crate::daemon::DaemonError;
 use crate::link::{Connection, Exchange, LinkError};
 
-/// Bytes that follow a reply at most: a status of many nodes, or the answer of a large network.
-const REPLY_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of an output at most.
+const OUTPUT_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of JSON in a reply at most: of many nodes.
+pub(crate) const JSON_BYTES_MAX: u64 = 16 << 20;
 
-/// Calls a node and waits for its reply, at most for `time`.
+/// Calls a node and waits for its reply, at most for `time`; at most `most` bytes may follow that.
 pub(crate) async fn call(
     connection: &Connection,
     call: Call,
     bytes: Vec<u8>,
+    most: u64,
     time: Duration,
 ) -> Result<(Reply, Vec<u8>), DaemonError> {
     let address = connection.address();
@@ -24,7 +27,7 @@ pub(crate) async fn call(
         let mut exchange = connection.open().await?;
         say(&mut exchange, Frame::Call(call), vec![bytes]).await?;
         match exchange.read_frame().await? {
-            Frame::Reply(Reply::Done { bytes }) if bytes > REPLY_BYTES_MAX => Err(DaemonError::Misunderstood),
+            Frame::Reply(Reply::Done { bytes }) if bytes > most => Err(DaemonError::Misunderstood),
             Frame::Reply(Reply::Done { bytes }) => Ok((Reply::Done { bytes }, read(&mut exchange, bytes).await?)),
             Frame::Reply(reply) => Ok((reply, Vec::new())),
             Frame::Refuse(refusal) => Err(DaemonError::Refused(refusal)),
@@ -55,7 +58,10 @@ pub(crate) async fn ask(
         _ => return Err(DaemonError::Misunderstood),
     };
     let mut outputs = Vec::new();
-    for size in answer.sizes.iter().filter(|size| **size <= REPLY_BYTES_MAX) {
+    for size in &answer.sizes {
+        if *size > OUTPUT_BYTES_MAX {
+            return Err(DaemonError::Misunderstood);
+        }
         outputs.push(read(&mut exchange, *size).await?);
     }
     Ok((answer, outputs))

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use thalweg_flow::{Answer, Call, Reply};
 use thalweg_planner::Tensor;
 
-use crate::calls::{ask, call};
+use crate::calls::{JSON_BYTES_MAX, ask, call};
 use crate::config::NodeFile;
 use crate::daemon::{DaemonError, Order};
 use crate::emulate::{ShapedSocket, bind};
@@ -93,7 +93,7 @@ pub async fn join(node: &NodeFile, invitation: &Invitation) -> Result<Roster, Da
     let record = serde_json::to_vec(&member).map_err(|_| DaemonError::Misunderstood)?;
     let secret = *invitation.secret().as_bytes();
     let bytes = record.len() as u64;
-    let (_, told) = call(&spoken.0, Call::Join { secret, bytes }, record, ORDER_TIME).await?;
+    let (_, told) = call(&spoken.0, Call::Join { secret, bytes }, record, JSON_BYTES_MAX, ORDER_TIME).await?;
     let told: crate::daemon::Told = serde_json::from_slice(&told).map_err(|_| DaemonError::Misunderstood)?;
     let mut roster = Roster::join(told.authority);
     let (_, refused) = roster.merge_all(told.records, told.rotations);
@@ -113,7 +113,7 @@ impl Spoken {
     /// Gives an order, and waits at most `time` for its answer.
     pub async fn order<T: DeserializeOwned>(&self, order: &Order, time: Duration) -> Result<T, DaemonError> {
         let text = json(order)?;
-        let (_, answer) = call(&self.0, Call::Order { bytes: text.len() as u64 }, text, time).await?;
+        let (_, answer) = call(&self.0, Call::Order { bytes: text.len() as u64 }, text, JSON_BYTES_MAX, time).await?;
         serde_json::from_slice(&answer).map_err(|_| DaemonError::Misunderstood)
     }
 
@@ -127,7 +127,7 @@ impl Spoken {
             let pieces = some.iter().flat_map(|(file, bytes)| file.chunks.iter().zip(bytes.chunks(CHUNK_BYTES)));
             for (hash, piece) in pieces.filter(|(hash, _)| missing.contains(hash)) {
                 let put = Call::Put { hash: *hash.as_bytes(), bytes: piece.len() as u64 };
-                match call(&self.0, put, piece.to_vec(), PIECE_TIME).await? {
+                match call(&self.0, put, piece.to_vec(), 0, PIECE_TIME).await? {
                     (Reply::Done { .. }, _) => sent += piece.len() as u64,
                     _ => return Err(DaemonError::Misunderstood),
                 }

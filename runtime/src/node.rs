@@ -196,6 +196,11 @@ impl Node {
         self.shared.links.hang_up(peer);
     }
 
+    /// From now on the nodes that plans name by these keys are found like this: they have other keys or addresses by now.
+    pub(crate) fn find_as(&self, found_as: BTreeMap<NodeId, Peer>) {
+        self.shared.links.find_as(found_as);
+    }
+
     /// Packets that have come over the connection that this node has made to a peer.
     pub(crate) fn packets_from(&self, peer: NodeId) -> u64 {
         self.shared.links.open(peer).map_or(0, |connection| connection.path().came)
@@ -208,7 +213,9 @@ impl Node {
 
     /// From now on shows the key of `identity` in new connections.
     pub(crate) fn rotate(&self, identity: Identity) -> Result<(), LinkError> {
-        self.shared.endpoint.rotate(identity)
+        self.shared.endpoint.rotate(identity)?;
+        self.shared.links.renew();
+        Ok(())
     }
 
     /// Connects to a node above before the first request needs it.

@@ -186,7 +186,8 @@ pub(crate) fn longest_gap(sent: &[Sent], from: Instant, until: Instant) -> Durat
     let mut times: Vec<Instant> = answered.filter(|at| (from..until).contains(at)).collect();
     times.sort_unstable();
     let starts = std::iter::once(from).chain(times.iter().copied());
-    starts.zip(times.iter().copied()).map(|(one, next)| next - one).max().unwrap_or(until - from)
+    let ends = times.iter().copied().chain(std::iter::once(until));
+    starts.zip(ends).map(|(one, next)| next - one).max().unwrap_or(until - from)
 }
 
 /// How long after `from` the first request was sent that others than the device have helped to answer.

@@ -133,7 +133,10 @@ impl Deploying {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it was not done in time".to_owned(),
         };
-        self.abort().await;
+        if self.abort().await {
+            let remark = format!("it serves, though not all nodes have said so: {failed}");
+            return Ok(self.report("serving", vec![remark], prepared.ok().and_then(Result::ok).as_ref()));
+        }
         Ok(self.report("failed", vec![failed], None))
     }
 
@@ -161,8 +164,8 @@ impl Deploying {
         Ok(all)
     }
 
-    /// The source first: from then on requests go over what all nodes have prepared. What others do not hear now they
-    /// hear when they ask.
+    /// The source first: from then on requests go over what all nodes have prepared. Others only take away what came
+    /// before; one that does not hear of it keeps both.
     async fn activate(&self, prepared: &BTreeMap<NodeId, Prepared>) -> Result<Vec<String>, DaemonError> {
         let order = Order::Activate { name: self.name.clone(), epoch: self.epoch };
         let mut remarks = Vec::new();
@@ -172,20 +175,24 @@ impl Deploying {
             }
             match spoken.order::<()>(&order, ORDER_TIME).await {
                 Err(error) if place == 0 => return Err(error),
-                Err(error) => remarks.push(format!("{}: still holds the epoch before: {error}", node.name)),
+                Err(error) => remarks.push(format!("{}: keeps the epoch before as well: {error}", node.name)),
                 Ok(()) => {}
             }
         }
         Ok(remarks)
     }
 
-    async fn abort(&self) {
+    /// Takes away what was prepared, unless the source, which is asked first, sends requests over it: whether it does.
+    async fn abort(&self) -> bool {
         let order = Order::Abort { name: self.name.clone(), epoch: self.epoch };
-        for (node, spoken) in &self.nodes {
-            if let Err(error) = spoken.order::<()>(&order, ORDER_TIME).await {
-                tracing::warn!(node = node.name, %error, "what was prepared could not be taken away");
+        for (place, (node, spoken)) in self.nodes.iter().enumerate() {
+            match spoken.order::<bool>(&order, ORDER_TIME).await {
+                Ok(serves) if place == 0 && serves => return true,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(node = node.name, %error, "what was prepared could not be taken away"),
             }
         }
+        false
     }
 
     fn report(

@@ -94,3 +94,54 @@ impl NodeFile {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+
+    const GOOD: &str = "name = \"edge\"\nrole = \"edge\"\nlisten = \"127.0.0.1:7400\"\n";
+
+    fn read(text: &str) -> Result<NodeFile, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("node.toml"), text).unwrap();
+        NodeFile::read(folder.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_short_file_is_enough() {
+        let node = read(GOOD).unwrap();
+        assert_eq!((node.role, node.slowdown, node.address), (Role::Edge, 1.0, None));
+        assert!(node.state.ends_with("state"));
+        let far = format!("{}address = \"10.0.0.2:7400\"\n", GOOD.replace("127.0.0.1", "0.0.0.0"));
+        assert_eq!(read(&far).unwrap().address, Some("10.0.0.2:7400".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_examples_are_valid() {
+        for name in ["cloud", "edge", "device"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nodes").join(name);
+            assert_eq!(NodeFile::read(&folder).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let cases = [
+            (GOOD.replace("role = \"edge\"", "role = \"operator\""), "operators run no node"),
+            (GOOD.replace("role = \"edge\"", "role = \"fog\""), "fog"),
+            (GOOD.replace("127.0.0.1", "0.0.0.0"), "by which address and port others reach this node"),
+            (GOOD.replace("name = \"edge\"", "name = \" \""), "1 to 64 bytes"),
+            (format!("{GOOD}slowdown = 0.5\n"), "cannot be sped up"),
+            (format!("{GOOD}threads = 0\n"), "threads"),
+            (format!("{GOOD}trust = [\"12\"]\n"), "64 hexadecimal digits"),
+            (format!("{GOOD}rolle = 1\n"), "rolle"),
+        ];
+        for (text, said) in cases {
+            let error = read(&text).expect_err(&text);
+            assert!(error.contains(said) && error.contains("node.toml"), "{text}: {error}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use super::orders::{Order, carry_out, fits};
 use super::serving;
 use super::start::Inner;
 use crate::calls::read;
+use crate::identity::Gate;
 use crate::link::Exchange;
 use crate::node::{Incoming, RequestError};
 use crate::store::{CHUNK_BYTES, Hash};
@@ -21,6 +22,8 @@ use crate::trust::{Member, Operation};
 
 /// What follows a call has to be here by then.
 const BYTES_IN: Duration = Duration::from_secs(60);
+/// And an answer has to be taken by then.
+const BYTES_OUT: Duration = Duration::from_secs(120);
 /// Bytes of JSON that follow an order at most: large things lie in the store.
 const ORDER_BYTES_MAX: u64 = 8 << 20;
 /// Bytes that follow a call of a stranger at most.
@@ -53,9 +56,13 @@ async fn answer(inner: Arc<Inner>, mut incoming: Incoming) {
         }
     };
     incoming.exchange.want_no_more();
-    if incoming.exchange.send(&frame, bytes).await.is_ok() {
-        incoming.exchange.released().await;
-    }
+    let said = async {
+        if incoming.exchange.send(&frame, bytes).await.is_ok() {
+            incoming.exchange.released().await;
+        }
+    };
+    // A peer that does not read what it has asked for holds nothing for ever.
+    let _ = timeout(BYTES_OUT, said).await;
 }
 
 /// Why a call is not answered.
@@ -101,7 +108,8 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming) -> Result<Said, Failed
         }
         Call::Probe { bytes } => {
             allowed(Operation::Probe)?;
-            Ok((Frame::Reply(probed(inner, exchange, (*bytes).min(PROBE_BYTES_MAX)).await?), Vec::new()))
+            let probed = timeout(BYTES_IN, probed(inner, exchange, (*bytes).min(PROBE_BYTES_MAX)));
+            Ok((Frame::Reply(probed.await.map_err(|_| DaemonError::Misunderstood)??), Vec::new()))
         }
         Call::Fetch { hash } => {
             allowed(Operation::Fetch)?;
@@ -113,15 +121,26 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming) -> Result<Said, Failed
         Call::Put { hash, bytes } => {
             allowed(Operation::Install)?;
             let piece = take(exchange, *bytes, CHUNK_BYTES as u64).await?;
+            inner.note_put();
             inner.store.put_chunk(Hash::from(*hash), &piece)?;
             done(Vec::new())
         }
         Call::Order { bytes } => {
-            let text = take(exchange, *bytes, ORDER_BYTES_MAX).await?;
+            // Who may only ask for little says little.
+            let most =
+                if inner.cluster.may(incoming.peer, Operation::Install) { ORDER_BYTES_MAX } else { JOIN_BYTES_MAX };
+            if !inner.cluster.knows(incoming.peer) {
+                return Err(Failed::NotAllowed(Operation::Status));
+            }
+            let text = take(exchange, *bytes, most).await?;
             let order: Order =
                 serde_json::from_slice(&text).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })?;
             allowed(order.operation())?;
-            done(carry_out(inner, order).await?)
+            // Nothing comes about of what nobody waits for any more.
+            tokio::select! {
+                answer = carry_out(inner, incoming.peer, order) => done(answer?),
+                () = exchange.released() => Err(DaemonError::Ended.into()),
+            }
         }
         Call::Ask { deployment, remaining_us, tensors } => {
             allowed(Operation::Ask)?;
@@ -168,7 +187,7 @@ async fn ask(
     time: Duration,
     tensors: &[Coded],
 ) -> Result<Said, Failed> {
-    let received_us = micros(inner.clock.now());
+    let start = inner.clock.now();
     let source = inner.source(deployment)?;
     let sizes: Vec<u64> = tensors.iter().map(|coded| coded.bytes).collect();
     let refuse = |reason| Failed::Refused(Refusal { hop: 0, reason });
@@ -181,7 +200,9 @@ async fn ask(
         let bytes = take(exchange, input.spec.bytes().0, u64::MAX).await?;
         inputs.push(Tensor::new(input.spec.clone(), bytes).map_err(|_| DaemonError::Misunderstood)?);
     }
+    let received = inner.clock.now();
     let time = if time.is_zero() { source.of.deadline() } else { time };
+    let time = time.saturating_sub(received.saturating_sub(start));
     let answered = tokio::select! {
         answered = serving::answer(inner, &source, inputs, time) => answered,
         () = exchange.released() => return Err(DaemonError::Ended.into()),
@@ -191,6 +212,7 @@ async fn ask(
             let sizes = answered.outputs.iter().map(|tensor| tensor.data().len() as u64).collect();
             let sent_us = micros(inner.clock.now());
             let (spans, coarse) = (answered.spans, answered.coarse);
+            let received_us = micros(received);
             let answer = Answer { received_us, sent_us, spans, coarse, sizes };
             Ok((Frame::Answer(answer), answered.outputs.into_iter().map(Tensor::into_data).collect()))
         }

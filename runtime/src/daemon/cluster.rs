@@ -1,5 +1,6 @@
 //! Who is a member, by what this node has been told and has kept; the gate of its connections.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use super::state::State;
 use crate::clock::Clock;
 use crate::identity::{Gate, Identity, NodeId};
 use crate::link::Peer;
-use crate::trust::{Invitation, Invitations, KeyFile, Member, Operation, Role, Roster, Rotation, Secret, SignedMember};
+use crate::trust::{
+    Invitation, Invitations, KeyFile, Member, Operation, ROTATIONS_IN_A_ROW_MAX, Role, Roster, Rotation, Secret,
+    SignedMember,
+};
 
 /// What one node tells another of the members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +38,19 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// What the state folder says. A node that has joined no cluster founds one.
     pub(crate) fn open(state: &State, clock: Clock) -> Result<Self, DaemonError> {
-        let identity = KeyFile::new(state.key()).read_or_make()?;
+        let mut identity = KeyFile::new(state.key()).read_or_make()?;
         let roster = Roster::load(&state.roster())?.unwrap_or_else(|| Roster::found(&identity));
+        if state.next_key().exists() {
+            // It ended while its key was handing over: what others may have been told counts.
+            let next = KeyFile::new(state.next_key()).read()?;
+            let told = roster.rotations().any(|rotation| (rotation.old, rotation.new) == (identity.id(), next.id()));
+            if told {
+                state.take_next_key()?;
+                identity = next;
+            } else {
+                state.drop_next_key()?;
+            }
+        }
         let invitations = Invitations::open(&state.invitations(), clock.now())?;
         let (identity, roster) = (RwLock::new(identity), RwLock::new(roster));
         Ok(Self { state: state.clone(), clock, identity, roster, invitations: Mutex::new(invitations) })
@@ -66,17 +81,40 @@ impl Cluster {
     /// authority and operators, whatever else they are.
     pub(crate) fn may(&self, id: NodeId, operation: Operation) -> bool {
         let roster = self.roster();
-        id == self.id()
-            || roster.role_of(id).is_some_and(|role| role.may(operation))
-            || roster.may_admit(id, Role::Device).is_ok()
+        let is_operator = || roster.may_admit(id, Role::Device).is_ok();
+        id == self.id() || roster.role_of(id).is_some_and(|role| role.may(operation) || is_operator())
+    }
+
+    /// The key that a node has by now.
+    pub(crate) fn current(&self, id: NodeId) -> NodeId {
+        let roster = self.roster();
+        let (mut last, mut current) = (id, id);
+        // Each key hands over once, and the roster accepts no more in a row. Those between may be retired.
+        for _ in 0..ROTATIONS_IN_A_ROW_MAX {
+            let next = roster.rotations().find(|rotation| rotation.old == last).map(|rotation| rotation.new);
+            let Some(next) = next else { break };
+            last = next;
+            if roster.member(last).is_some() {
+                current = last;
+            }
+        }
+        current
     }
 
     /// Where a member is; of one that has another key by now, under that.
     pub(crate) fn peer(&self, id: NodeId) -> Option<Peer> {
+        let id = self.current(id);
+        let address = self.roster().member(id)?.address;
+        Some(Peer { id, address })
+    }
+
+    /// Where each member is, by all keys that it has had.
+    pub(crate) fn found_as(&self) -> BTreeMap<NodeId, Peer> {
         let roster = self.roster();
-        let successor = roster.rotations().find(|rotation| rotation.old == id).map(|rotation| rotation.new);
-        let member = successor.and_then(|new| roster.member(new)).or_else(|| roster.member(id))?;
-        Some(Peer { id: member.id, address: member.address })
+        let members = roster.members().map(|member| member.id);
+        let ids: Vec<NodeId> = members.chain(roster.rotations().map(|rotation| rotation.old)).collect();
+        drop(roster);
+        ids.into_iter().filter_map(|id| Some((id, self.peer(id)?))).collect()
     }
 
     /// What people call a node; the beginning of its key where it is unknown.
@@ -104,8 +142,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// Invites one node.
-    pub(crate) fn invite(&self, role: Role, valid_for: Duration, address: &str) -> Result<Invitation, DaemonError> {
+    /// Invites one node, for `by`: nobody has this node do what it could not do itself.
+    pub(crate) fn invite(
+        &self,
+        by: NodeId,
+        role: Role,
+        valid_for: Duration,
+        address: &str,
+    ) -> Result<Invitation, DaemonError> {
+        self.roster().may_admit(by, role)?;
         self.roster().may_admit(self.id(), role)?;
         let (now, id) = (self.clock.now(), self.id());
         Ok(self.invitations().invite(role, valid_for, now, id, address)?)
@@ -157,24 +202,37 @@ impl Cluster {
         Ok(before.into_iter().filter(|id| roster.role_of(*id).is_none()).collect())
     }
 
-    /// Revokes a key.
-    pub(crate) fn revoke(&self, id: NodeId) -> Result<(), DaemonError> {
+    /// Revokes a key, for `by`: nobody has this node do what it could not do itself.
+    pub(crate) fn revoke(&self, by: NodeId, id: NodeId) -> Result<(), DaemonError> {
         let mut roster = self.roster_mut();
+        let role = roster.member(id).map_or(Role::Device, |member| member.role);
+        roster.may_admit(by, role)?;
         roster.revoke(&self.identity(), id)?;
         Ok(roster.save(&self.state.roster())?)
     }
 
-    /// Makes a new key for this node, which takes the place of the old one; both are accepted until it is retired.
-    pub(crate) fn rotate(&self) -> Result<Identity, DaemonError> {
+    /// Makes a new key for this node, which takes the place of the old one; both are accepted until that is retired. The
+    /// old one, and the new one.
+    pub(crate) fn rotate(&self) -> Result<[Identity; 2], DaemonError> {
+        self.state.drop_next_key()?;
         let (old, new) = (self.identity(), KeyFile::new(self.state.next_key()).make()?);
         let mut roster = self.roster_mut();
-        let authority = roster.authority();
-        roster.merge_rotation(Rotation::sign(&old, &new, false, authority))?;
-        roster.save(&self.state.roster())?;
-        let (from, to) = (self.state.next_key(), self.state.key());
-        std::fs::rename(from, &to).map_err(|cause| DaemonError::State { path: to, cause })?;
+        // Nothing of it is told before it is on the disk.
+        let mut changed = roster.clone();
+        changed.merge_rotation(Rotation::sign(&old, &new, false, roster.authority()))?;
+        changed.save(&self.state.roster())?;
+        self.state.take_next_key()?;
+        *roster = changed;
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
-        Ok(new)
+        Ok([old, new])
+    }
+
+    /// Lets the old key of this node count no more.
+    pub(crate) fn retire(&self, [old, new]: &[Identity; 2]) -> Result<(), DaemonError> {
+        let mut roster = self.roster_mut();
+        let authority = roster.authority();
+        roster.merge_rotation(Rotation::sign(old, new, true, authority))?;
+        Ok(roster.save(&self.state.roster())?)
     }
 
     /// Writes down how long invitations still hold.

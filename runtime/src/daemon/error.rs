@@ -64,6 +64,8 @@ pub enum DaemonError {
     NotPrepared { name: String, epoch: u32 },
     #[error("epoch {epoch} of \"{name}\" comes after epoch {newest}, which is here already: deploy again")]
     OldEpoch { name: String, epoch: u32, newest: u32 },
+    #[error("\"{name}\" is deployed here already, for requests of another node: give this one another --name")]
+    OtherSource { name: String },
     #[error("the manifest is not signed by who may deploy")]
     NotSigned,
     #[error("piece {hash} of a file is nowhere to be had: {tried} nodes were asked")]

@@ -12,7 +12,7 @@ use super::start::Inner;
 use crate::calls::call;
 use crate::identity::NodeId;
 use crate::link::Peer;
-use crate::store::{FileEntry, Hash, StoreError};
+use crate::store::{CHUNK_BYTES, FileEntry, Hash, StoreError};
 
 /// Pieces that are fetched at a time: with 256 KiB each, what a gigabit holds over 10 ms.
 const PIECES_MAX: usize = 6;
@@ -54,13 +54,14 @@ pub(crate) async fn fetch(inner: &Arc<Inner>, files: &[FileEntry], holders: &[No
     }
 }
 
-/// Nodes that may have a file: those that were named, then all others that keep some; the nearest of each first.
+/// Nodes that may have a file: those that were named, then all other members; the nearest of each first, those that are
+/// down last.
 fn nearest_first(inner: &Inner, holders: &[NodeId]) -> Vec<Peer> {
     let others = inner.cluster.roster().members().map(|member| member.id).collect::<Vec<_>>();
     let distance = |id: &NodeId| {
         let believed = inner.neighbours.believed(*id).filter(|believed| believed.known);
         let is_down = believed.as_ref().is_some_and(|believed| !believed.up);
-        (is_down, !holders.contains(id), believed.map(|believed| believed.link.round_trip_smoothed()))
+        (is_down, !holders.contains(id), believed.map_or(Duration::MAX, |believed| believed.link.round_trip_smoothed()))
     };
     let mut ids: Vec<NodeId> = holders.iter().copied().chain(others).collect();
     ids.sort_by_cached_key(distance);
@@ -85,7 +86,8 @@ async fn fetch_from(inner: &Arc<Inner>, peers: &[Peer], hash: Hash) -> Result<u6
     for peer in peers {
         let asked = async {
             let connection = inner.node.connection(*peer).await?;
-            call(&connection, Call::Fetch { hash: *hash.as_bytes() }, Vec::new(), PIECE_TIME_MAX).await
+            call(&connection, Call::Fetch { hash: *hash.as_bytes() }, Vec::new(), CHUNK_BYTES as u64, PIECE_TIME_MAX)
+                .await
         };
         match asked.await {
             Ok((Reply::Done { .. }, bytes)) => {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::DaemonError;
 use super::cluster::Told;
 use super::start::Inner;
-use crate::calls::call;
+use crate::calls::{JSON_BYTES_MAX, call};
 use crate::identity::NodeId;
 use crate::trust::Role;
 
@@ -53,6 +53,11 @@ impl Talk {
         Self { gossip: Mutex::new(Gossip::new(*id.as_bytes(), incarnation, Pace::within_twice(IDLE))) }
     }
 
+    /// From now on this node tells of itself under another key.
+    pub(crate) fn rename(&self, id: NodeId, incarnation: u64) {
+        *self.gossip() = Gossip::new(*id.as_bytes(), incarnation, Pace::within_twice(IDLE));
+    }
+
     fn gossip(&self) -> MutexGuard<'_, Gossip> {
         self.gossip.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,7 +73,7 @@ impl Talk {
     pub(crate) fn liveness(&self, id: NodeId, now: Duration) -> &'static str {
         let gossip = self.gossip();
         match gossip.health(id.as_bytes(), now) {
-            None => "alive",
+            None => "unknown",
             Some(Health::Alive) => "alive",
             Some(Health::Suspect) => "suspect",
             Some(Health::Down) if gossip.body(id.as_bytes()).is_none() => "unknown",
@@ -166,7 +171,7 @@ async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
     let asked = async {
         let peer = inner.cluster.peer(id)?;
         let connection = inner.node.connection(peer).await.ok()?;
-        let reply = call(&connection, Call::Gossip(ask), Vec::new(), EXCHANGE_MAX).await.ok()?;
+        let reply = call(&connection, Call::Gossip(ask), Vec::new(), 0, EXCHANGE_MAX).await.ok()?;
         let (Reply::Gossip(GossipFrame::Tell(theirs, states)), _) = reply else { return None };
         let rest = {
             let mut gossip = inner.gossip.gossip();
@@ -176,7 +181,7 @@ async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
             inner.outlive(merged.incarnation);
             gossip.delta(&theirs)
         };
-        call(&connection, Call::Gossip(GossipFrame::Rest(rest)), Vec::new(), EXCHANGE_MAX).await.ok()?;
+        call(&connection, Call::Gossip(GossipFrame::Rest(rest)), Vec::new(), 0, EXCHANGE_MAX).await.ok()?;
         let differs = inner
             .gossip
             .said(id)
@@ -184,7 +189,7 @@ async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
         if differs {
             let told = serde_json::to_vec(&inner.cluster.told()).ok()?;
             let members = Call::Members { bytes: told.len() as u64 };
-            let (_, told) = call(&connection, members, told, EXCHANGE_MAX).await.ok()?;
+            let (_, told) = call(&connection, members, told, JSON_BYTES_MAX, EXCHANGE_MAX).await.ok()?;
             hear(&inner, &told).ok()?;
         }
         Some(())
@@ -196,7 +201,9 @@ async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
 /// Takes in what another node says of members, and ends connections with those that are none any more.
 pub(crate) fn hear(inner: &Inner, told: &[u8]) -> Result<(), DaemonError> {
     let told: Told = serde_json::from_slice(told).map_err(|_| DaemonError::Misunderstood)?;
-    for gone in inner.cluster.hear(told)? {
+    let gone = inner.cluster.hear(told)?;
+    inner.node.find_as(inner.cluster.found_as());
+    for gone in gone {
         tracing::info!(node = %inner.config.name, id = %gone, "a key counts no more");
         inner.node.hang_up(gone);
     }

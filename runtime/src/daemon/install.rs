@@ -59,6 +59,13 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
         let (name, epoch, newest) = (manifest.name, manifest.epoch, *newest);
         return Err(DaemonError::OldEpoch { name, epoch, newest });
     }
+    let source = inner.held().get(&manifest.name).and_then(|held| Some(held.manifests.values().next()?.1.source));
+    if source.is_some_and(|source| inner.cluster.current(source) != inner.cluster.current(manifest.source)) {
+        return Err(DaemonError::OtherSource { name: manifest.name });
+    }
+    if !manifest.is_sound() {
+        return Err(DaemonError::Misunderstood);
+    }
     let files = distinct(manifest.files());
     fetched += fetch(inner, &files, holders).await?.bytes;
     for share in &manifest.shares {
@@ -67,13 +74,14 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
         }
     }
     let bytes = files.iter().map(|file| file.bytes).sum();
-    install(inner, signed, manifest).await?;
+    install(inner, signed, manifest, true).await?;
     let took_ms = u64::try_from((inner.clock.now() - start).as_millis()).unwrap_or(u64::MAX);
     Ok(Prepared { fetched_bytes: fetched, bytes, took_ms })
 }
 
 /// Brings back what was deployed before this node ended: what is damaged or gone is fetched again.
 pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
+    let _preparing = inner.begin_preparing();
     for Kept { name, active, manifests } in kept {
         for signed in manifests {
             let restored = async {
@@ -81,11 +89,11 @@ pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
                 let manifest = read_manifest(&inner.store, &signed)?;
                 let files = distinct(manifest.files());
                 fetch(inner, &files, &[]).await?;
-                match install(inner, signed.clone(), manifest.clone()).await {
+                match install(inner, signed.clone(), manifest.clone(), false).await {
                     // What was damaged is removed when it is read: once more, with what others have.
                     Err(DaemonError::Unpack(_)) => {
                         fetch(inner, &files, &[]).await?;
-                        install(inner, signed.clone(), manifest).await
+                        install(inner, signed.clone(), manifest, false).await
                     }
                     other => other,
                 }
@@ -94,7 +102,8 @@ pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
                 tracing::error!(node = %inner.config.name, deployment = name, %error, "a part of a deployment is gone");
             }
         }
-        if let Some(epoch) = active
+        let newer = inner.held().get(&name).and_then(|held| held.active);
+        if let Some(epoch) = active.filter(|epoch| newer.is_none_or(|newer| newer < *epoch))
             && let Err(error) = activate(inner, &name, epoch)
         {
             tracing::error!(node = %inner.config.name, deployment = name, %error, "a deployment does not serve");
@@ -102,8 +111,9 @@ pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
     }
 }
 
-/// Loads the shares of a manifest whose files are here, beside those that serve.
-async fn install(inner: &Arc<Inner>, signed: Signed, manifest: Manifest) -> Result<(), DaemonError> {
+/// Loads the shares of a manifest whose files are here, beside those that serve, and writes down that they are, unless
+/// that is why they are loaded.
+async fn install(inner: &Arc<Inner>, signed: Signed, manifest: Manifest, keep: bool) -> Result<(), DaemonError> {
     let manifest = Arc::new(manifest);
     let unpacking = {
         let (inner, manifest) = (inner.clone(), manifest.clone());
@@ -116,9 +126,10 @@ async fn install(inner: &Arc<Inner>, signed: Signed, manifest: Manifest) -> Resu
     let shares = unpacking.await.map_err(|_| DaemonError::Ended)??;
     let mut all = inner.held();
     let held = all.entry(manifest.name.clone()).or_default();
-    held.manifests.insert(manifest.epoch, (signed, manifest.clone()));
-    if let Err(error) = held.keep(&inner.state, &manifest.name) {
+    let before = held.manifests.insert(manifest.epoch, (signed, manifest.clone()));
+    if keep && let Err(error) = held.keep(&inner.state, &manifest.name) {
         held.manifests.remove(&manifest.epoch);
+        held.manifests.extend(before.map(|before| (manifest.epoch, before)));
         return Err(error);
     }
     shares.into_iter().for_each(|share| inner.node.install(share));
@@ -150,9 +161,10 @@ pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(),
     Ok(())
 }
 
-/// Takes away an epoch that does not serve.
-pub(crate) fn abort(inner: &Arc<Inner>, name: &str, epoch: u32) {
+/// Takes away an epoch that does not serve; whether it does.
+pub(crate) fn abort(inner: &Arc<Inner>, name: &str, epoch: u32) -> bool {
     take_away(inner, name, |other| other == epoch);
+    inner.held().get(name).is_some_and(|held| held.active == Some(epoch))
 }
 
 /// Takes away what `is_over` names of what does not serve, and files that nothing needs any more.
@@ -181,8 +193,9 @@ fn take_away(inner: &Arc<Inner>, name: &str, is_over: impl Fn(u32) -> bool) {
         .flat_map(|(signed, manifest)| std::iter::once(&signed.file).chain(manifest.files()))
         .cloned()
         .collect();
-    // While something is being prepared its files are needed as well, and nobody has noted which.
-    if inner.preparing() == 0
+    drop(all);
+    // While something is being prepared, or brought for that, its files are needed as well, and nobody has noted which.
+    if !inner.is_preparing()
         && let Err(error) = inner.store.sweep(&needed)
     {
         tracing::warn!(node = %inner.config.name, %error, "files that nothing needs were not removed");

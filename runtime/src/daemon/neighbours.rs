@@ -199,7 +199,7 @@ async fn measure(inner: &Inner, peer: Peer, bytes: u64) -> bool {
         neighbours.change(peer.id, |seen| seen.link.under_way(Bytes(bytes), sent));
     }
     let padding = vec![0; usize::try_from(bytes).unwrap_or_default()];
-    let reply = call(&connection, Call::Probe { bytes }, padding, PROBE_PATIENCE_MAX).await;
+    let reply = call(&connection, Call::Probe { bytes }, padding, 0, PROBE_PATIENCE_MAX).await;
     let Ok((Reply::Pong { first_us, last_us, sent_us, counted }, _)) = reply else { return false };
     let now = inner.clock.now();
     let between = |from: u64, to: u64| Duration::from_micros(to.saturating_sub(from));

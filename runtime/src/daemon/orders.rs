@@ -16,6 +16,9 @@ use crate::identity::NodeId;
 use crate::store::FileEntry;
 use crate::trust::{Operation, Role};
 
+/// A key that has handed over counts for so long: by then all nodes that can be reached have heard of the new one.
+const RETIRES_AFTER: Duration = Duration::from_secs(120);
+
 /// An order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
@@ -40,7 +43,7 @@ pub enum Order {
     Prepare { signed: Signed, holders: Vec<NodeId> },
     /// To send requests over what was prepared.
     Activate { name: String, epoch: u32 },
-    /// To forget what was prepared and does not serve.
+    /// To forget what was prepared and does not serve. Answered by whether it does serve.
     Abort { name: String, epoch: u32 },
 }
 
@@ -69,8 +72,8 @@ impl Order {
     }
 }
 
-/// Carries out an order; its answer as JSON.
-pub(crate) async fn carry_out(inner: &Arc<Inner>, order: Order) -> Result<Vec<u8>, DaemonError> {
+/// Carries out an order of `by`, who may give it; its answer as JSON.
+pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> Result<Vec<u8>, DaemonError> {
     match order {
         Order::Status => json(&status::status(inner)),
         Order::Describe { name } => {
@@ -80,19 +83,29 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, order: Order) -> Result<Vec<u8
             json(&Described { inputs: of.inputs.clone(), outputs: of.outputs.clone(), deadline_ms })
         }
         Order::Invite { role, valid_s, address } => {
-            json(&inner.cluster.invite(role, Duration::from_secs(valid_s), &address)?.to_string())
+            json(&inner.cluster.invite(by, role, Duration::from_secs(valid_s), &address)?.to_string())
         }
         Order::Revoke { id } => {
-            inner.cluster.revoke(id)?;
+            inner.cluster.revoke(by, id)?;
             inner.node.hang_up(id);
             json(&())
         }
         Order::Rotate => {
-            let identity = inner.cluster.rotate()?;
-            inner.node.rotate(identity.clone())?;
-            json(&identity.id())
+            let keys = inner.cluster.rotate()?;
+            let id = keys[1].id();
+            inner.node.rotate(keys[1].clone())?;
+            inner.gossip.rename(id, inner.incarnation);
+            let inner = inner.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(RETIRES_AFTER).await;
+                if let Err(error) = inner.cluster.retire(&keys) {
+                    tracing::warn!(node = %inner.config.name, %error, "the old key was not retired");
+                }
+            });
+            json(&id)
         }
         Order::Measure { part, links, holders } => {
+            let _preparing = inner.begin_preparing();
             json::<Measured>(&measure::measure(inner, part, &links, &holders).await?)
         }
         Order::Missing { files } => {
@@ -104,10 +117,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, order: Order) -> Result<Vec<u8
             json(&prepare(inner, signed, &holders).await?)
         }
         Order::Activate { name, epoch } => json(&activate(inner, &name, epoch)?),
-        Order::Abort { name, epoch } => {
-            install::abort(inner, &name, epoch);
-            json(&())
-        }
+        Order::Abort { name, epoch } => json(&install::abort(inner, &name, epoch)),
     }
 }
 

@@ -91,7 +91,7 @@ impl Source {
         let mut decided = self.decided();
         let Decided { switch, estimates, counts, .. } = &mut *decided;
         for tier in 1..self.of.tiers.len() {
-            let id = self.of.tiers[tier];
+            let id = inner.cluster.current(self.of.tiers[tier]);
             match inner.neighbours.believed(id) {
                 Some(believed) if !believed.up => switch.link_down(0, tier, now),
                 Some(_) => switch.link_up(0, tier, now),
@@ -100,7 +100,7 @@ impl Source {
             if inner.gossip.is_down(id, now) { switch.tier_down(tier, now) } else { switch.tier_up(tier, now) }
         }
         for (&(from, to), link) in &mut estimates.links {
-            let [from, to] = [from, to].map(|tier| self.of.tiers.get(tier).copied());
+            let [from, to] = [from, to].map(|tier| self.of.tiers.get(tier).map(|id| inner.cluster.current(*id)));
             if let Some(believed) = from.zip(to).and_then(|(from, to)| believed(inner, from, to)) {
                 *link = believed;
             }
@@ -134,7 +134,8 @@ impl Source {
                 }
                 SpanKind::Wire if hop == 0 => {
                     if let Some(next) = alternative.hops.get(1) {
-                        inner.neighbours.transferred(self.of.tiers[next.tier], span.bytes, span.length, now);
+                        let to = inner.cluster.current(self.of.tiers[next.tier]);
+                        inner.neighbours.transferred(to, span.bytes, span.length, now);
                     }
                 }
                 _ => {}

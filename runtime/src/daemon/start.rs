@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,9 @@ use crate::link::{PayloadMax, Peer, Tuning};
 use crate::node::{Node, NodeConfig};
 use crate::store::{Hash, Store};
 
-/// Calls that wait to be taken.
+/// What was brought here is kept for so long, though nothing that is installed needs it.
+const PUT_KEEPS: Duration = Duration::from_secs(600);
+/// Calls that wait until they are looked at.
 const CALLS_MAX: usize = 256;
 /// What requests that are under way get before the node ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -49,6 +51,8 @@ pub(crate) struct Inner {
     held: Mutex<BTreeMap<String, Held>>,
     measured: Mutex<BTreeMap<Hash, Vec<u64>>>,
     preparing: AtomicU32,
+    /// When a piece of a file was last brought here, in seconds; 0 for never.
+    last_put_s: AtomicU64,
     /// Opened for the first module; none where this machine has no room for one.
     sandbox: OnceLock<Option<Sandbox>>,
 }
@@ -76,9 +80,16 @@ impl Inner {
         Preparing(self.clone())
     }
 
-    /// How many are preparing something just now.
-    pub(crate) fn preparing(&self) -> u32 {
-        self.preparing.load(Ordering::SeqCst)
+    /// Pieces of files are being brought here.
+    pub(crate) fn note_put(&self) {
+        self.last_put_s.store(self.clock.now().as_secs(), Ordering::SeqCst);
+    }
+
+    /// Whether something is being prepared just now, or was brought lately to be.
+    pub(crate) fn is_preparing(&self) -> bool {
+        let put = self.last_put_s.load(Ordering::SeqCst);
+        let lately = put > 0 && self.clock.now().as_secs() < put + PUT_KEEPS.as_secs();
+        lately || self.preparing.load(Ordering::SeqCst) > 0
     }
 
     /// The deployment of this name whose requests are made here.
@@ -172,6 +183,7 @@ impl Daemon {
             address.set_port(node.peer().address.port());
         }
         cluster.tell_of_self(&config.name, config.role, address)?;
+        node.find_as(cluster.found_as());
         let kept = kept(&state)?;
         let inner = Arc::new(Inner {
             gossip: Talk::new(cluster.id(), incarnation),
@@ -186,6 +198,7 @@ impl Daemon {
             held: Mutex::default(),
             measured: Mutex::default(),
             preparing: AtomicU32::new(0),
+            last_put_s: AtomicU64::new(0),
             sandbox: OnceLock::new(),
             config,
         });

@@ -33,6 +33,22 @@ impl State {
         self.0.join("key.next")
     }
 
+    /// Puts the key that follows in the place of the one before.
+    pub(crate) fn take_next_key(&self) -> Result<(), DaemonError> {
+        let key = self.key();
+        fs::rename(self.next_key(), &key).map_err(|cause| DaemonError::State { path: key, cause })
+    }
+
+    /// Forgets a key that was to follow, if there is one.
+    pub(crate) fn drop_next_key(&self) -> Result<(), DaemonError> {
+        match fs::remove_file(self.next_key()) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                Err(DaemonError::State { path: self.next_key(), cause })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn roster(&self) -> PathBuf {
         self.0.join("roster.json")
     }

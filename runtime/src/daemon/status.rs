@@ -9,7 +9,7 @@ use super::source::{Counts, Source};
 use super::start::Inner;
 use crate::identity::NodeId;
 use crate::memory::resident_bytes_max;
-use crate::trust::Role;
+use crate::trust::{Member, Role};
 
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,13 +134,19 @@ pub struct TimeShown {
 /// How this node is.
 pub(crate) fn status(inner: &Inner) -> Status {
     let now = inner.clock.now();
-    let (roster, held) = (inner.cluster.roster(), inner.held());
-    let nodes = roster.members().map(|member| NodeShown {
-        name: member.name.clone(),
+    let members: Vec<Member> = inner.cluster.roster().members().cloned().collect();
+    // One that is changing its key is there once, under the new one.
+    let members = members.into_iter().filter(|member| inner.cluster.current(member.id) == member.id);
+    let nodes = members.map(|member| NodeShown {
+        name: member.name,
         id: member.id,
         role: member.role,
         address: member.address.to_string(),
-        liveness: inner.gossip.liveness(member.id, now).to_owned(),
+        liveness: if member.id == inner.cluster.id() {
+            "alive".to_owned()
+        } else {
+            inner.gossip.liveness(member.id, now).to_owned()
+        },
     });
     let links = inner.neighbours.all().into_iter().map(|(id, believed)| LinkShown {
         to: inner.cluster.name(id),
@@ -151,6 +157,7 @@ pub(crate) fn status(inner: &Inner) -> Status {
         loss: believed.link.loss(),
     });
     let (nodes, links) = (nodes.collect(), links.collect());
+    let held = inner.held();
     let deployments = held.iter().filter_map(|(name, held)| {
         let (_, manifest) =
             held.active.and_then(|epoch| held.manifests.get(&epoch)).or(held.manifests.values().last())?;

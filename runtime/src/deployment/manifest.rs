@@ -167,7 +167,7 @@ pub struct LinkOf {
 pub struct InputOf {
     pub name: String,
     pub spec: TensorSpec,
-    /// Where it is a photo: what is subtracted from its pixels, what they are divided by, and whether channels come first.
+    /// Where it is a photo whose channels come first: what is subtracted from its pixels, and what they are divided by.
     pub photo: Option<([f32; 3], [f32; 3])>,
 }
 
@@ -254,6 +254,17 @@ impl Manifest {
             let taken = share.takes.iter().map(|taken| &taken.coding);
             let crossing = share.onward.iter().flat_map(|onward| &onward.crossing).map(|(_, coding)| coding);
             pieces.chain(taken.chain(crossing).filter_map(|coding| Some(&coding.book.as_ref()?.0)))
+        })
+    }
+
+    /// Whether what its source is told fits together.
+    pub fn is_sound(&self) -> bool {
+        self.requests.as_ref().is_none_or(|of| {
+            let tiers = of.tiers.len();
+            let fits = |plan: &AlternativeOf| {
+                plan.hops.iter().all(|hop| hop.tier < tiers) && plan.crossings.len() + 1 == plan.hops.len()
+            };
+            tiers > 0 && of.alternatives.iter().all(fits) && of.links.iter().all(|link| link.from.max(link.to) < tiers)
         })
     }
 

@@ -46,9 +46,11 @@ pub fn pack(
         (*id, Manifest { name, epoch, source, shares: Vec::new(), requests: None })
     };
     let mut manifests: BTreeMap<NodeId, Manifest> = tiers.iter().map(empty).collect();
+    // Two deployments of one pipeline meet on a node that helps both.
+    let own: Vec<u8> = tiers.iter().flat_map(NodeId::as_bytes).chain(name.as_bytes()).copied().collect();
     let mut alternatives = Vec::new();
     for plan in plans {
-        let drafts = Drafts::new(subject, graph, topology, plan, epoch);
+        let drafts = Drafts::new(subject, graph, topology, plan, epoch).among(&own);
         for (index, hop) in plan.hops.iter().enumerate() {
             let onward = plan.hops.get(index + 1).map(|next| tiers[next.tier]);
             let share = packing.share(drafts.draft(index), onward)?;

@@ -15,13 +15,20 @@ use crate::stage::Caller;
 /// A peer that opens a stream has this long to say what for.
 const OPEN_MAX: Duration = Duration::from_secs(10);
 
+/// One that is let in because it may have been invited has this long to show that it was.
+const STRANGER_MAX: Duration = Duration::from_secs(10);
+
 /// Lets peers in until the node ends.
 pub(super) async fn accept_peers(shared: Arc<Shared>) {
     while let Some(arrival) = shared.endpoint.accept().await {
         let shared = shared.clone();
         tokio::spawn(async move {
             match arrival.greet(&shared.endpoint, |peer| shared.hello(peer)).await {
-                Ok(connection) => accept_requests(shared, connection).await,
+                Ok(connection) if shared.gate.knows(connection.peer()) => accept_requests(shared, connection).await,
+                Ok(connection) => {
+                    let _ = timeout(STRANGER_MAX, accept_requests(shared, connection.clone())).await;
+                    connection.close();
+                }
                 Err(error) => tracing::warn!(node = %shared.name, %error, "a peer was not let in"),
             }
         });

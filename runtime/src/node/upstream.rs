@@ -1,7 +1,7 @@
 //! Asks the node above: its connections, the question, and the reply.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use thalweg_codec::Codec;
@@ -17,11 +17,15 @@ use crate::share::{Pick, Share};
 #[derive(Default)]
 pub(super) struct Links {
     by_peer: Mutex<BTreeMap<Peer, Arc<AsyncMutex<Option<Connection>>>>>,
+    /// Under which key and address a node is found by now, by the key that plans name.
+    found_as: RwLock<BTreeMap<NodeId, Peer>>,
 }
 
 impl Links {
     /// The connection to `peer`. Requests that need it at the same time wait for one attempt.
     pub(super) async fn to(&self, endpoint: &Endpoint, peer: Peer) -> Result<Connection, LinkError> {
+        let found_as = self.found_as.read().unwrap_or_else(PoisonError::into_inner).get(&peer.id).copied();
+        let peer = found_as.unwrap_or(peer);
         let link = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone();
         let mut link = link.lock().await;
         if let Some(connection) = link.as_ref().filter(|connection| connection.is_alive()) {
@@ -30,6 +34,16 @@ impl Links {
         let connection = endpoint.connect(peer).await?;
         *link = Some(connection.clone());
         Ok(connection)
+    }
+
+    /// Requests that come make connections anew; those that have begun keep theirs.
+    pub(super) fn renew(&self) {
+        self.by_peer.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// From now on nodes are found like this.
+    pub(super) fn find_as(&self, found_as: BTreeMap<NodeId, Peer>) {
+        *self.found_as.write().unwrap_or_else(PoisonError::into_inner) = found_as;
     }
 
     /// The connection to the node of this key, where there is one.

@@ -61,6 +61,12 @@ impl<'a> Drafts<'a> {
         Self { subject, graph, topology, plan, id: plan_id(subject, plan), epoch }
     }
 
+    /// The same plan under a name of its own among those of this deployment, on these nodes.
+    pub fn among(self, deployment: &[u8]) -> Self {
+        let id = *blake3::Hasher::new().update(&self.id.0).update(deployment).finalize().as_bytes();
+        Self { id: PlanId(id), ..self }
+    }
+
     /// The name of the plan.
     pub fn id(&self) -> PlanId {
         self.id

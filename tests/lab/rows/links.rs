@@ -174,6 +174,8 @@ pub(crate) async fn noise(settings: Settings, outcome: &mut Outcome) -> Result<(
     outcome.check("packets were corrupted", corrupted > 0, corrupted);
     let status = site.status(2).await?;
     let up = status.links.iter().all(|link| link.up);
-    outcome.timed("no connection lost to it", up, "all links are up");
+    let states: Vec<String> =
+        status.links.iter().map(|link| format!("{} {}", link.to, if link.up { "up" } else { "down" })).collect();
+    outcome.timed("no connection lost to it", up, states.join(", "));
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(crate) async fn overload(settings: Settings, outcome: &mut Outcome) -> Resul
     let span = Duration::from_secs(if settings.long { 30 } else { 5 });
     let site = Site::deployed(Plan::default()).await?;
     let spoken = site.spoken(2).await?;
-    // One request at a time, as fast as they are answered: what the device's part of the plan takes is its capacity.
+    // Four at a time, as fast as they are answered: what the device's part of the plan takes is its capacity.
     let (start, mut alone) = (Instant::now(), 0);
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..4 {

@@ -33,6 +33,9 @@ pub(crate) async fn strangers(_: Settings, outcome: &mut Outcome) -> Result<(), 
     let after: thalweg::identity::NodeId = site.spoken(1).await?.order(&Order::Rotate, ORDER_TIME).await?;
     outcome.check("a key hands over", after != before, after);
     sleep(KNOWN).await;
+    let seen_as = site.status(2).await?.nodes.into_iter().find(|node| node.id == after);
+    let alive = seen_as.as_ref().is_some_and(|node| node.liveness == "alive");
+    outcome.timed("and is known by the new one", alive, seen_as.map_or("unknown".to_owned(), |node| node.liveness));
     let sent = load.stop().await;
     let seen = Seen::of(sent.iter());
     outcome.check("no request was dropped", seen.refused == 0, seen.refused);

@@ -211,9 +211,9 @@ impl Cluster {
         Ok(roster.save(&self.state.roster())?)
     }
 
-    /// Makes a new key for this node, which takes the place of the old one; both are accepted until that is retired. The
-    /// old one, and the new one.
-    pub(crate) fn rotate(&self) -> Result<[Identity; 2], DaemonError> {
+    /// Makes a new key that is to take the place of this node's, and says so; both are accepted from then on, until the old
+    /// one is retired. The old one, and the new one.
+    pub(crate) fn announce_key(&self) -> Result<[Identity; 2], DaemonError> {
         self.state.drop_next_key()?;
         let (old, new) = (self.identity(), KeyFile::new(self.state.next_key()).make()?);
         let mut roster = self.roster_mut();
@@ -221,10 +221,15 @@ impl Cluster {
         let mut changed = roster.clone();
         changed.merge_rotation(Rotation::sign(&old, &new, false, roster.authority()))?;
         changed.save(&self.state.roster())?;
-        self.state.take_next_key()?;
         *roster = changed;
-        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
         Ok([old, new])
+    }
+
+    /// From now on this node is the one of the new key.
+    pub(crate) fn take_key(&self, new: &Identity) -> Result<(), DaemonError> {
+        self.state.take_next_key()?;
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+        Ok(())
     }
 
     /// Lets the old key of this node count no more.

@@ -19,6 +19,9 @@ use crate::trust::{Operation, Role};
 /// A key that has handed over counts for so long: by then all nodes that can be reached have heard of the new one.
 const RETIRES_AFTER: Duration = Duration::from_secs(120);
 
+/// By then a new key is known to all nodes that can be reached: gossip ticks twice a second.
+const HEARD_AFTER: Duration = Duration::from_secs(5);
+
 /// An order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
@@ -91,8 +94,11 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
             json(&())
         }
         Order::Rotate => {
-            let keys = inner.cluster.rotate()?;
+            let keys = inner.cluster.announce_key()?;
             let id = keys[1].id();
+            // Who has a connection hears of it by gossip, and knows the new key when it is first shown.
+            tokio::time::sleep(HEARD_AFTER).await;
+            inner.cluster.take_key(&keys[1])?;
             inner.node.rotate(keys[1].clone())?;
             inner.gossip.rename(id, inner.incarnation);
             let inner = inner.clone();

@@ -259,7 +259,8 @@ impl Drop for Site {
 
 /// Sends a signal to a process.
 pub(crate) fn signal_to(process: u32, signal: &str) {
-    let status = Command::new("kill").arg(format!("-{signal}")).arg(process.to_string()).status();
+    // The shell's own command: not every system has another one.
+    let status = Command::new("sh").arg("-c").arg(format!("kill -{signal} {process}")).status();
     assert!(status.is_ok_and(|status| status.success()), "kill -{signal} {process}");
 }
 

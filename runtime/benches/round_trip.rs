@@ -131,6 +131,7 @@ fn path(
             links: known.clone(),
             threads: NonZero::<u32>::MIN,
             clock,
+            clocks_apart: false,
         })?)
     };
     let path = identities.iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()?;

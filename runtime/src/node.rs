@@ -53,6 +53,8 @@ pub struct NodeConfig {
     pub threads: NonZero<u32>,
     /// The clock of its traces.
     pub clock: Clock,
+    /// Whether the nodes that it asks have clocks of their own, because they are other processes.
+    pub clocks_apart: bool,
 }
 
 /// A call of a peer, to be answered on its exchange. The peer has shown its key, and no more.
@@ -124,6 +126,7 @@ struct Shared {
     links: Links,
     compute: ComputeThreads,
     clock: Clock,
+    clocks_apart: bool,
     installed: RwLock<Installed<Arc<Share>>>,
     requests: AtomicU64,
     /// Each request holds a receiver until it is over, so that [`Node::stop`] can wait for all of them.
@@ -140,7 +143,7 @@ pub struct Node {
 impl Node {
     /// Starts a node with nothing installed. Has to be called inside a tokio runtime.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { name, identity, gate, calls, socket, tuning, links, threads, clock } = config;
+        let NodeConfig { name, identity, gate, calls, socket, tuning, links, threads, clock, clocks_apart } = config;
         let link = |source| NodeError::Link { name: name.clone(), source };
         let id = identity.id();
         let endpoint = Endpoint::open(socket, identity, gate.clone(), tuning, links).map_err(link)?;
@@ -155,6 +158,7 @@ impl Node {
             links: Links::default(),
             compute,
             clock,
+            clocks_apart,
             installed: RwLock::default(),
             requests: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Serving),

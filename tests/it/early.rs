@@ -97,6 +97,7 @@ fn nodes(codec: &Codec, answers_in: Duration) -> [Node; 2] {
             links: BTreeMap::new(),
             threads: NonZero::<u32>::MIN,
             clock,
+            clocks_apart: false,
         };
         Node::start(config).expect("a node")
     };

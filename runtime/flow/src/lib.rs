@@ -31,7 +31,7 @@ pub use hold::{HOLD_HALVES, HOLD_MAX, HOLD_MIN};
 pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
 pub use switch::{BETTER_MIN, BETTER_PERCENT, Bar, DWELL, Explanation, FAILURES, Standing, Switch, Way, Why};
-pub use trace::{Coarse, Departure, Span, SpanKind, crossing_spans};
+pub use trace::{Clocks, Coarse, Departure, Span, SpanKind, crossing_spans};
 pub use wire::{
     Answer, Body, Call, Coded, Digest, FRAME_BYTES_MAX, Frame, GossipFrame, Hello, Known, NodeKey, NodeState, Open,
     PREFIX_BYTES, PlanId, Reason, Refusal, Reply, Text, VERSION, WireError, decode, encode, frame_length, micros,

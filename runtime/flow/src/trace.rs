@@ -80,10 +80,35 @@ pub struct Departure {
     pub bytes: u64,
 }
 
+/// How the clocks of a hop and the next one go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clocks {
+    /// They are one clock: the nodes are one process.
+    Shared,
+    /// They began at different times. What the next hop says of when tells only how long it took.
+    Apart {
+        /// What the link takes there and back without any load.
+        round_trip: Duration,
+    },
+}
+
 /// The spans of a crossing from `hop` to the next one and back, once its answer has come completely, at `now`.
-pub fn crossing_spans(hop: u8, departure: Departure, answer: &Answer, now: Duration) -> [Span; 3] {
-    let [received, answered] = [answer.received_us, answer.sent_us].map(Duration::from_micros);
+///
+/// With clocks apart only the time of both ways together is known. The link counts as the same in both directions: each way
+/// takes half of the round trip, and of the rest as much as it has of the bytes.
+pub fn crossing_spans(hop: u8, departure: Departure, answer: &Answer, now: Duration, clocks: Clocks) -> [Span; 3] {
     let returned = answer.sizes.iter().fold(0u64, |sum, size| sum.saturating_add(*size));
+    let [received, answered] = [answer.received_us, answer.sent_us].map(Duration::from_micros);
+    let [received, answered] = match clocks {
+        Clocks::Shared => [received, answered],
+        Clocks::Apart { round_trip } => {
+            let both = now.saturating_sub(departure.sent).saturating_sub(answered.saturating_sub(received));
+            let idle = both.min(round_trip);
+            let share = departure.bytes as f64 / departure.bytes.saturating_add(returned).max(1) as f64;
+            let there = idle / 2 + (both - idle).mul_f64(share);
+            [departure.sent.saturating_add(there), now.saturating_sub(both - there)]
+        }
+    };
     let between = |kind, start, end| Span::between(hop, kind, start, end);
     [
         between(SpanKind::Queue, departure.ready, departure.sent),
@@ -101,7 +126,7 @@ mod tests {
         let ms = Duration::from_millis;
         let departure = Departure { ready: ms(10), sent: ms(11), bytes: 500 };
         let answer = Answer { received_us: 31_000, sent_us: 40_000, spans: vec![], coarse: vec![], sizes: vec![4, 8] };
-        let spans = crossing_spans(1, departure, &answer, ms(55));
+        let spans = crossing_spans(1, departure, &answer, ms(55), Clocks::Shared);
         let expected = [
             Span { hop: 1, kind: SpanKind::Queue, start: ms(10), length: ms(1), bytes: 0 },
             Span { hop: 1, kind: SpanKind::Wire, start: ms(11), length: ms(20), bytes: 500 },
@@ -111,11 +136,29 @@ mod tests {
     }
 
     #[test]
+    fn with_clocks_apart_both_ways_share_what_is_not_the_next_hops() {
+        let ms = Duration::from_millis;
+        let departure = Departure { ready: ms(10), sent: ms(11), bytes: 900 };
+        // It took 9 ms by its own clock, which is 100 s ahead; 44 ms had passed here.
+        let answer =
+            Answer { received_us: 100_000_000, sent_us: 100_009_000, spans: vec![], coarse: vec![], sizes: vec![100] };
+        let clocks = Clocks::Apart { round_trip: ms(15) };
+        let [queue, wire, back] = crossing_spans(1, departure, &answer, ms(55), clocks);
+        assert_eq!(
+            [queue.length, wire.length, back.length],
+            [ms(1), Duration::from_micros(25_500), Duration::from_micros(9_500)]
+        );
+        assert_eq!((wire.start, back.start + back.length), (ms(11), ms(55)));
+    }
+
+    #[test]
     fn clocks_that_disagree_give_no_negative_time() {
         let departure = Departure { ready: Duration::MAX, sent: Duration::MAX, bytes: 0 };
         let answer =
             Answer { received_us: 0, sent_us: u64::MAX, spans: vec![], coarse: vec![], sizes: vec![u64::MAX, 1] };
-        let spans = crossing_spans(0, departure, &answer, Duration::ZERO);
-        assert!(spans.iter().all(|span| span.length == Duration::ZERO));
+        for clocks in [Clocks::Shared, Clocks::Apart { round_trip: Duration::MAX }] {
+            let spans = crossing_spans(0, departure, &answer, Duration::ZERO, clocks);
+            assert!(spans.iter().all(|span| span.length == Duration::ZERO));
+        }
     }
 }

@@ -177,6 +177,7 @@ impl Daemon {
             threads: config.threads,
 
             clock,
+            clocks_apart: true,
         })?;
         let mut address = config.address.unwrap_or(config.listen);
         if address.port() == 0 {

@@ -145,8 +145,8 @@ impl Drive {
             }
             Happened::Replied(Ok(reply)) => {
                 self.upstream = None;
-                let Reply { answer, payload, departure, arrived } = reply;
-                let spans = crossing_spans(self.share.contract.hop, departure, &answer, arrived);
+                let Reply { answer, payload, departure, arrived, clocks } = reply;
+                let spans = crossing_spans(self.share.contract.hop, departure, &answer, arrived, clocks);
                 self.finished.spans.extend(spans.into_iter().chain(answer.spans));
                 self.finished.coarse.extend(answer.coarse);
                 self.finished.above = payload;

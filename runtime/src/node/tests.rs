@@ -52,6 +52,7 @@ async fn node_and_peers<const N: usize>(takes: Duration) -> (Node, [(Endpoint, C
         links: BTreeMap::new(),
         threads: NonZero::<u32>::MIN,
         clock: Clock::start(),
+        clocks_apart: false,
     });
     let node = node.unwrap();
     let spec = TensorSpec::new(DType::U8, [BYTES as usize]);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use thalweg_codec::Codec;
-use thalweg_flow::{Answer, Assembly, Coded, Departure, Frame, Open, Payload, Refusal, Text, micros};
+use thalweg_flow::{Answer, Assembly, Clocks, Coded, Departure, Frame, Open, Payload, Refusal, Text, micros};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::Shared;
@@ -81,6 +81,7 @@ pub(super) struct Reply {
     pub(super) departure: Departure,
     /// When its last byte had come.
     pub(super) arrived: Duration,
+    pub(super) clocks: Clocks,
 }
 
 /// Why there is none.
@@ -120,7 +121,10 @@ pub(super) async fn ask(shared: Arc<Shared>, share: Arc<Share>, question: Questi
         Err(error) => return Err(lost(error)),
     }
     let (answer, payload) = reply(&share, &mut exchange).await?;
-    Ok(Reply { answer, payload, departure, arrived: shared.clock.now() })
+    let arrived = shared.clock.now();
+    let clocks =
+        if shared.clocks_apart { Clocks::Apart { round_trip: connection.round_trip() } } else { Clocks::Shared };
+    Ok(Reply { answer, payload, departure, arrived, clocks })
 }
 
 async fn reply(share: &Share, exchange: &mut Exchange) -> Result<(Answer, Payload), Failure> {

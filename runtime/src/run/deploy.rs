@@ -74,6 +74,7 @@ impl<'a> Deployment<'a> {
                 // A tier is emulated as it was profiled: one thing at a time.
                 threads: NonZero::<u32>::MIN,
                 clock,
+                clocks_apart: false,
             };
             nodes.push(Node::start(config)?);
             sockets.push(socket);

@@ -160,6 +160,7 @@ impl Path {
             links: BTreeMap::new(),
             threads: NonZero::<u32>::MIN,
             clock: self.clock,
+            clocks_apart: false,
         });
         node.expect("a node")
     }

@@ -96,8 +96,7 @@ mod tests {
 
     #[test]
     fn a_link_is_busy_with_its_bits() {
-        let (bandwidth, delay) = (Bandwidth(8_000_000), Duration::from_millis(20));
-        let direction = Direction { bandwidth, delay, nanojoules_byte: 0.0, price_gb: 0.0 };
+        let direction = Direction::new(Bandwidth(8_000_000), Duration::from_millis(20));
         assert_eq!(carry(&direction, Bytes(14_160)), Duration::from_micros(14_800));
         assert_eq!(empty_message(&direction), Duration::from_micros(192));
     }

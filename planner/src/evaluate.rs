@@ -96,8 +96,7 @@ pub(crate) fn short(graph: &Graph, topology: &Topology, plan: &Plan) -> Option<S
 }
 
 /// Stands in for a link that a checked placement cannot lack.
-const NOWHERE: Direction =
-    Direction { bandwidth: Bandwidth(0), delay: Duration::ZERO, nanojoules_byte: 0.0, price_gb: 0.0 };
+const NOWHERE: Direction = Direction::new(Bandwidth(0), Duration::ZERO);
 
 /// A placement that has been checked, and what its sums need.
 struct Sum<'a> {

@@ -214,12 +214,7 @@ pub(crate) fn path() -> Topology {
         watts: 0.0,
         price_hour: 0.0,
     };
-    let direction = |mbit: u64, millis: u64| Direction {
-        bandwidth: Bandwidth(mbit * 1_000_000),
-        delay: Duration::from_millis(millis),
-        nanojoules_byte: 0.0,
-        price_gb: 0.0,
-    };
+    let direction = |mbit: u64, millis: u64| Direction::new(Bandwidth(mbit * 1_000_000), Duration::from_millis(millis));
     let link = |from, to, mbit, millis| Link { from, to, direction: direction(mbit, millis) };
     Topology {
         tiers: vec![tier("device", 2_000_000, 8.0), tier("edge", 64_000_000, 2.0), tier("cloud", 1 << 34, 0.5)],

@@ -84,6 +84,13 @@ pub struct Direction {
     pub price_gb: f64,
 }
 
+impl Direction {
+    /// One that takes time only: no energy, no price.
+    pub const fn new(bandwidth: Bandwidth, delay: Duration) -> Self {
+        Self { bandwidth, delay, nanojoules_byte: 0.0, price_gb: 0.0 }
+    }
+}
+
 /// A direct way from one tier to another. The way back is another link.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Link {

@@ -121,18 +121,9 @@ fn path(
     let start = |(hop, identity): (usize, &Identity)| -> Result<Node, Failure> {
         let socket = sockets[hop].clone();
         let (name, identity, gate) = (format!("hop {hop}"), identity.clone(), gate.clone());
-        Ok(Node::start(NodeConfig {
-            name,
-            identity,
-            gate,
-            calls: None,
-            socket,
-            tuning,
-            links: known.clone(),
-            threads: NonZero::<u32>::MIN,
-            clock,
-            clocks_apart: false,
-        })?)
+        let (links, threads, calls, clocks_apart) = (known.clone(), NonZero::<u32>::MIN, None, false);
+        let config = NodeConfig { name, identity, gate, calls, socket, tuning, links, threads, clock, clocks_apart };
+        Ok(Node::start(config)?)
     };
     let path = identities.iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()?;
     for (socket, neighbour) in sockets.iter().flat_map(|socket| path.iter().map(move |node| (socket, node.peer()))) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use thalweg_flow::{Answer, Call, Coded, Frame, Reply};
 use thalweg_planner::Tensor;
 use tokio::time::timeout;
@@ -13,6 +14,9 @@ use crate::link::{Connection, Exchange, LinkError};
 const OUTPUT_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of JSON in a reply at most: of many nodes.
 pub(crate) const JSON_BYTES_MAX: u64 = 16 << 20;
+
+/// A piece of a file may take so long: at 50 kbit/s it takes 42 s.
+pub(crate) const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Calls a node and waits for its reply, at most for `time`; at most `most` bytes may follow that.
 pub(crate) async fn call(
@@ -88,4 +92,9 @@ pub(crate) async fn read(exchange: &mut Exchange, bytes: u64) -> Result<Vec<u8>,
         }
     }
     Ok(all)
+}
+
+/// Whatever nodes say to each other in words.
+pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>, DaemonError> {
+    serde_json::to_vec(value).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })
 }

@@ -5,14 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thalweg_flow::{Answer, Call, Reply};
 use thalweg_planner::Tensor;
 
-use crate::calls::{JSON_BYTES_MAX, ask, call};
+use crate::calls::{JSON_BYTES_MAX, PIECE_TIME_MAX, ask, call, json};
 use crate::config::NodeFile;
-use crate::daemon::{DaemonError, Order};
+use crate::daemon::{DaemonError, Order, State, Told};
 use crate::emulate::{ShapedSocket, bind};
 use crate::identity::{Identity, NodeId};
 use crate::link::{Connection, Endpoint, Peer, Tuning};
@@ -21,8 +20,6 @@ use crate::trust::{Invitation, KeyFile, Member, Roster};
 
 /// How long an order may take of which nothing else is said.
 pub const ORDER_TIME: Duration = Duration::from_secs(30);
-/// How long a piece of a file may take: at 50 kbit/s it takes 42 s.
-const PIECE_TIME: Duration = Duration::from_secs(60);
 /// Files that are asked for at a time.
 const FILES_MAX: usize = 256;
 
@@ -35,7 +32,7 @@ pub struct Client {
 impl Client {
     /// Speaks under the key of a node that this host has the state folder of. Has to be called inside a tokio runtime.
     pub fn of(node: &NodeFile) -> Result<Self, DaemonError> {
-        Self::open(KeyFile::new(node.state.join("key")).read()?)
+        Self::open(KeyFile::new(State::at(&node.state).key()).read()?)
     }
 
     fn open(identity: Identity) -> Result<Self, DaemonError> {
@@ -72,12 +69,12 @@ impl Client {
 
 /// Joins the cluster that an invitation is of, and writes down who is in it.
 pub async fn join(node: &NodeFile, invitation: &Invitation) -> Result<Roster, DaemonError> {
-    let roster_file = node.state.join("roster.json");
+    let roster_file = State::at(&node.state).roster();
     std::fs::create_dir_all(&node.state).map_err(|cause| DaemonError::State { path: node.state.clone(), cause })?;
     if roster_file.exists() {
         return Err(DaemonError::AlreadyJoined { folder: node.state.clone() });
     }
-    let client = Client::open(KeyFile::new(node.state.join("key")).read_or_make()?)?;
+    let client = Client::open(KeyFile::new(State::at(&node.state).key()).read_or_make()?)?;
     let no_host = |cause: String| DaemonError::NoHost { address: invitation.address().to_owned(), cause };
     let mut addresses = invitation.address().to_socket_addrs().map_err(|cause| no_host(cause.to_string()))?;
     let address = addresses.next().ok_or_else(|| no_host("it has no address".into()))?;
@@ -90,11 +87,11 @@ pub async fn join(node: &NodeFile, invitation: &Invitation) -> Result<Roster, Da
         version: 0,
         revoked: false,
     };
-    let record = serde_json::to_vec(&member).map_err(|_| DaemonError::Misunderstood)?;
+    let record = json(&member)?;
     let secret = *invitation.secret().as_bytes();
     let bytes = record.len() as u64;
     let (_, told) = call(&spoken.0, Call::Join { secret, bytes }, record, JSON_BYTES_MAX, ORDER_TIME).await?;
-    let told: crate::daemon::Told = serde_json::from_slice(&told).map_err(|_| DaemonError::Misunderstood)?;
+    let told: Told = serde_json::from_slice(&told).map_err(|_| DaemonError::Misunderstood)?;
     let mut roster = Roster::join(told.authority);
     let (_, refused) = roster.merge_all(told.records, told.rotations);
     if let Some(error) = refused {
@@ -127,7 +124,7 @@ impl Spoken {
             let pieces = some.iter().flat_map(|(file, bytes)| file.chunks.iter().zip(bytes.chunks(CHUNK_BYTES)));
             for (hash, piece) in pieces.filter(|(hash, _)| missing.contains(hash)) {
                 let put = Call::Put { hash: *hash.as_bytes(), bytes: piece.len() as u64 };
-                match call(&self.0, put, piece.to_vec(), 0, PIECE_TIME).await? {
+                match call(&self.0, put, piece.to_vec(), 0, PIECE_TIME_MAX).await? {
                     (Reply::Done { .. }, _) => sent += piece.len() as u64,
                     _ => return Err(DaemonError::Misunderstood),
                 }
@@ -145,8 +142,4 @@ impl Spoken {
     ) -> Result<(Answer, Vec<Vec<u8>>), DaemonError> {
         ask(&self.0, deployment, inputs, time).await
     }
-}
-
-pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>, DaemonError> {
-    serde_json::to_vec(value).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })
 }

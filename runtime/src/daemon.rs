@@ -30,4 +30,5 @@ pub use measure::{LinkMeasured, Measured};
 pub use orders::{Described, Order};
 pub use source::Counts;
 pub use start::{Daemon, run};
+pub(crate) use state::State;
 pub use status::{AlternativeShown, DeploymentShown, LinkShown, NodeShown, RequestsShown, Status, TimeShown};

@@ -18,4 +18,4 @@ pub use alternatives::{ALTERNATIVES_MAX, alternatives};
 pub use manifest::{AlternativeOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, PieceOf, RunsOf, Signed, SourceOf};
 pub use pack::{Packed, PackedFile, pack, whole};
 pub use report::{DeployReport, NodeRow, PlanRow};
-pub use unpack::{UnpackError, prepare, unpack};
+pub use unpack::{UnpackError, prepare, read_files, unpack};

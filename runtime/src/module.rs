@@ -12,4 +12,5 @@ pub use fresh::begin;
 pub use input::GivenInput;
 pub use parts::{GivenModel, grants};
 pub use sheet::{DescriptionRow, ImportRow, PortRow, Sheet, Signed};
+pub(crate) use timing::rank;
 pub use timing::{Timing, time};

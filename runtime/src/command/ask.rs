@@ -15,6 +15,7 @@ use super::write_json;
 use crate::client::{Client, ORDER_TIME};
 use crate::daemon::{DaemonError, Described, Order};
 use crate::deployment::InputOf;
+use crate::module::rank;
 use crate::run::{InputMisfit, RunError, read};
 
 #[derive(Debug, Args)]
@@ -81,10 +82,10 @@ pub(super) fn ask(args: &AskArgs, out: &mut dyn Write) -> Result<(), RunError> {
             }
         }
         latencies.sort_unstable();
-        let at = |share: usize| latencies.get((latencies.len() * share / 100).min(latencies.len().saturating_sub(1)));
+        let at = |share| (!latencies.is_empty()).then(|| rank(&latencies, share).as_secs_f64() * 1e3);
         report.answered = latencies.len();
-        report.p50_ms = at(50).map(|time| time.as_secs_f64() * 1e3);
-        report.p99_ms = at(99).map(|time| time.as_secs_f64() * 1e3);
+        report.p50_ms = at(0.5);
+        report.p99_ms = at(0.99);
         Ok(report)
     })??;
     if args.json {

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use super::node::{Home, block_on};
 use super::prepare::{Priced, price};
 use super::{Target, write_json};
-use crate::client::{Client, ORDER_TIME, Spoken, json};
+use crate::calls::json;
+use crate::client::{Client, ORDER_TIME, Spoken};
 use crate::config::NodeFile;
 use crate::daemon::{DaemonError, LinkMeasured, Measured, NodeShown, Order, Prepared, Status};
 use crate::deployment::{DeployReport, NodeRow, Packed, PlanRow, RunsOf, Signed, alternatives, pack, whole};
@@ -67,6 +68,9 @@ pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), RunEr
         Ok(())
     }
 }
+
+/// Orders whose end the whole deployment's time decides have no nearer one of their own.
+const WITHIN_ALL: Duration = Duration::from_secs(24 * 3600);
 
 /// A deployment that is planned and packed.
 struct Deploying {
@@ -152,7 +156,7 @@ impl Deploying {
             let order = Order::Prepare { signed, holders: vec![self.home_id] };
             let (spoken, id, name) = (spoken.clone(), node.id, node.name.clone());
             preparing.spawn(async move {
-                let prepared = spoken.order::<Prepared>(&order, Duration::from_secs(24 * 3600)).await;
+                let prepared = spoken.order::<Prepared>(&order, WITHIN_ALL).await;
                 (id, prepared.map_err(|cause| DaemonError::OfNode { name, cause: Box::new(cause) }))
             });
         }
@@ -283,7 +287,7 @@ async fn measure_all(
         let order = Order::Measure { part: part.clone(), links, holders: vec![holder] };
         let (spoken, name) = (spoken.clone(), node.name.clone());
         measuring.spawn(async move {
-            let measured = spoken.order::<Measured>(&order, Duration::from_secs(24 * 3600)).await;
+            let measured = spoken.order::<Measured>(&order, WITHIN_ALL).await;
             (place, measured.map_err(|cause| DaemonError::OfNode { name, cause: Box::new(cause) }))
         });
     }
@@ -306,12 +310,7 @@ fn topology(nodes: &[(NodeShown, Spoken)], measured: &[Measured], slowdowns: &[f
     };
     let place = |id: NodeId| nodes.iter().position(|(node, _)| node.id == id);
     let link = |from: usize, link: &LinkMeasured| {
-        let direction = Direction {
-            bandwidth: Bandwidth(link.bandwidth.max(1)),
-            delay: Duration::from_nanos(link.delay_ns),
-            nanojoules_byte: 0.0,
-            price_gb: 0.0,
-        };
+        let direction = Direction::new(Bandwidth(link.bandwidth.max(1)), Duration::from_nanos(link.delay_ns));
         Some(Link { from, to: place(link.to).filter(|_| link.up)?, direction })
     };
     let links =

@@ -10,7 +10,7 @@ use super::node::{Home, block_on};
 use super::write_json;
 use crate::client::{Client, ORDER_TIME};
 use crate::config::NodeFile;
-use crate::daemon::{Measured, Order, Status};
+use crate::daemon::{Measured, Order, State, Status};
 use crate::emulate::buffers;
 use crate::link::Peer;
 use crate::memory::available;
@@ -78,14 +78,14 @@ fn clock() -> Finding {
 }
 
 fn key(config: &NodeFile) -> Finding {
-    match KeyFile::new(config.state.join("key")).read() {
+    match KeyFile::new(State::at(&config.state).key()).read() {
         Ok(identity) => good("key", identity.id().to_string()),
         Err(error) => wrong("key", "bad", error.to_string(), "start the node once, or join a cluster, to make it"),
     }
 }
 
 fn members(config: &NodeFile) -> Finding {
-    match Roster::load(&config.state.join("roster.json")) {
+    match Roster::load(&State::at(&config.state).roster()) {
         Ok(Some(roster)) => {
             good("cluster", format!("{} with {} members", roster.authority(), roster.members().count()))
         }

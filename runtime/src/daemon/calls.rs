@@ -13,7 +13,7 @@ use super::gossip;
 use super::orders::{Order, carry_out, fits};
 use super::serving;
 use super::start::Inner;
-use crate::calls::read;
+use crate::calls::{json, read};
 use crate::identity::Gate;
 use crate::link::Exchange;
 use crate::node::{Incoming, RequestError};
@@ -92,7 +92,7 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming) -> Result<Said, Failed
             let member: Member = serde_json::from_slice(&text).map_err(|_| DaemonError::Misunderstood)?;
             // It is let in under the key that it has shown, whatever it says.
             let told = inner.cluster.admit(*secret, Member { id: incoming.peer, ..member })?;
-            done(serde_json::to_vec(&told).map_err(|_| DaemonError::Misunderstood)?)
+            done(json(&told)?)
         }
         Call::Gossip(frame) => {
             allowed(Operation::Gossip)?;
@@ -104,7 +104,7 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming) -> Result<Said, Failed
         Call::Members { bytes } => {
             allowed(Operation::Gossip)?;
             gossip::hear(inner, &take(exchange, *bytes, MEMBERS_BYTES_MAX).await?)?;
-            done(serde_json::to_vec(&inner.cluster.told()).map_err(|_| DaemonError::Misunderstood)?)
+            done(json(&inner.cluster.told())?)
         }
         Call::Probe { bytes } => {
             allowed(Operation::Probe)?;

@@ -1,7 +1,7 @@
 //! Who is a member, by what this node has been told and has kept; the gate of its connections.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,20 @@ pub(crate) struct Told {
     pub(crate) rotations: Vec<Rotation>,
 }
 
+impl Told {
+    fn by(roster: &Roster) -> Self {
+        Self {
+            authority: roster.authority(),
+            records: roster.records().cloned().collect(),
+            rotations: roster.rotations().cloned().collect(),
+        }
+    }
+
+    fn digest(&self) -> String {
+        blake3::hash(&serde_json::to_vec(self).unwrap_or_default()).to_hex().to_string()
+    }
+}
+
 /// The cluster as a node knows it.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -32,6 +46,8 @@ pub(crate) struct Cluster {
     clock: Clock,
     identity: RwLock<Identity>,
     roster: RwLock<Roster>,
+    /// Of all that is known of members.
+    digest: Mutex<String>,
     invitations: Mutex<Invitations>,
 }
 
@@ -52,8 +68,9 @@ impl Cluster {
             }
         }
         let invitations = Invitations::open(&state.invitations(), clock.now())?;
-        let (identity, roster) = (RwLock::new(identity), RwLock::new(roster));
-        Ok(Self { state: state.clone(), clock, identity, roster, invitations: Mutex::new(invitations) })
+        let (state, digest) = (state.clone(), Mutex::new(Told::by(&roster).digest()));
+        let (identity, roster, invitations) = (RwLock::new(identity), RwLock::new(roster), Mutex::new(invitations));
+        Ok(Self { state, clock, identity, roster, digest, invitations })
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -69,8 +86,17 @@ impl Cluster {
         self.roster.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn roster_mut(&self) -> RwLockWriteGuard<'_, Roster> {
-        self.roster.write().unwrap_or_else(PoisonError::into_inner)
+    /// Changes what is known of members. Nothing of it counts, or is told, before it is on the disk.
+    fn change<T>(&self, change: impl FnOnce(&mut Roster) -> Result<T, DaemonError>) -> Result<T, DaemonError> {
+        let mut roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = roster.clone();
+        let came = change(&mut changed)?;
+        if changed != *roster {
+            changed.save(&self.state.roster())?;
+            *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = Told::by(&changed).digest();
+            *roster = changed;
+        }
+        Ok(came)
     }
 
     pub(crate) fn invitations(&self) -> MutexGuard<'_, Invitations> {
@@ -132,14 +158,14 @@ impl Cluster {
     ) -> Result<(), DaemonError> {
         let identity = self.identity();
         let member = Member { id: identity.id(), name: name.to_owned(), role, address, version: 0, revoked: false };
-        let mut roster = self.roster_mut();
-        let known =
-            roster.member(member.id).is_some_and(|known| (&known.name, known.address) == (&member.name, address));
-        if !known && roster.may_admit(member.id, role).is_ok() {
-            roster.admit(&identity, &member)?;
-            roster.save(&self.state.roster())?;
-        }
-        Ok(())
+        self.change(|roster| {
+            let known =
+                roster.member(member.id).is_some_and(|known| (&known.name, known.address) == (&member.name, address));
+            if !known && roster.may_admit(member.id, role).is_ok() {
+                roster.admit(&identity, &member)?;
+            }
+            Ok(())
+        })
     }
 
     /// Invites one node, for `by`: nobody has this node do what it could not do itself.
@@ -162,67 +188,52 @@ impl Cluster {
         if role != member.role {
             return Err(DaemonError::OtherRole { invited: role, asked: member.role });
         }
-        let mut roster = self.roster_mut();
-        roster.admit(&self.identity(), &member)?;
-        roster.save(&self.state.roster())?;
-        drop(roster);
+        self.change(|roster| Ok(roster.admit(&self.identity(), &member)?))?;
         Ok(self.told())
     }
 
     /// All that this node knows of members.
     pub(crate) fn told(&self) -> Told {
-        let roster = self.roster();
-        Told {
-            authority: roster.authority(),
-            records: roster.records().cloned().collect(),
-            rotations: roster.rotations().cloned().collect(),
-        }
+        Told::by(&self.roster())
     }
 
     /// A short name of all that this node knows of members: nodes with the same one need not talk of it.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        *blake3::hash(&serde_json::to_vec(&self.told()).unwrap_or_default()).as_bytes()
+    pub(crate) fn digest(&self) -> String {
+        self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes in what another node says; those whose keys count no more.
     pub(crate) fn hear(&self, told: Told) -> Result<Vec<NodeId>, DaemonError> {
-        let mut roster = self.roster_mut();
-        if told.authority != roster.authority() && !roster.rotations().any(|rotation| rotation.old == told.authority) {
-            // Nodes of another cluster are not let in, so this is one that has changed its mind.
-            return Err(DaemonError::Misunderstood);
-        }
-        let before: Vec<NodeId> = roster.members().map(|member| member.id).collect();
-        let (changed, refused) = roster.merge_all(told.records, told.rotations);
-        if let Some(error) = refused {
-            tracing::warn!(%error, "what a peer says of members is not all believed");
-        }
-        if changed {
-            roster.save(&self.state.roster())?;
-        }
-        Ok(before.into_iter().filter(|id| roster.role_of(*id).is_none()).collect())
+        self.change(|roster| {
+            if told.authority != roster.authority() {
+                // Nodes of another cluster are not let in, so this is one that has changed its mind.
+                return Err(DaemonError::Misunderstood);
+            }
+            let before: Vec<NodeId> = roster.members().map(|member| member.id).collect();
+            if let (_, Some(error)) = roster.merge_all(told.records, told.rotations) {
+                tracing::warn!(%error, "what a peer says of members is not all believed");
+            }
+            Ok(before.into_iter().filter(|id| roster.role_of(*id).is_none()).collect())
+        })
     }
 
     /// Revokes a key, for `by`: nobody has this node do what it could not do itself.
     pub(crate) fn revoke(&self, by: NodeId, id: NodeId) -> Result<(), DaemonError> {
-        let mut roster = self.roster_mut();
-        let role = roster.member(id).map_or(Role::Device, |member| member.role);
-        roster.may_admit(by, role)?;
-        roster.revoke(&self.identity(), id)?;
-        Ok(roster.save(&self.state.roster())?)
+        self.change(|roster| {
+            let role = roster.member(id).map_or(Role::Device, |member| member.role);
+            roster.may_admit(by, role)?;
+            roster.revoke(&self.identity(), id)?;
+            Ok(())
+        })
     }
 
     /// Makes a new key that is to take the place of this node's, and says so; both are accepted from then on, until the old
     /// one is retired. The old one, and the new one.
     pub(crate) fn announce_key(&self) -> Result<[Identity; 2], DaemonError> {
         self.state.drop_next_key()?;
-        let (old, new) = (self.identity(), KeyFile::new(self.state.next_key()).make()?);
-        let mut roster = self.roster_mut();
-        // Nothing of it is told before it is on the disk.
-        let mut changed = roster.clone();
-        changed.merge_rotation(Rotation::sign(&old, &new, false, roster.authority()))?;
-        changed.save(&self.state.roster())?;
-        *roster = changed;
-        Ok([old, new])
+        let keys = [self.identity(), KeyFile::new(self.state.next_key()).make()?];
+        self.hand_over(&keys, false)?;
+        Ok(keys)
     }
 
     /// From now on this node is the one of the new key.
@@ -233,11 +244,15 @@ impl Cluster {
     }
 
     /// Lets the old key of this node count no more.
-    pub(crate) fn retire(&self, [old, new]: &[Identity; 2]) -> Result<(), DaemonError> {
-        let mut roster = self.roster_mut();
-        let authority = roster.authority();
-        roster.merge_rotation(Rotation::sign(old, new, true, authority))?;
-        Ok(roster.save(&self.state.roster())?)
+    pub(crate) fn retire(&self, keys: &[Identity; 2]) -> Result<(), DaemonError> {
+        self.hand_over(keys, true)
+    }
+
+    fn hand_over(&self, [old, new]: &[Identity; 2], retires: bool) -> Result<(), DaemonError> {
+        self.change(|roster| {
+            roster.merge_rotation(Rotation::sign(old, new, retires, roster.authority()))?;
+            Ok(())
+        })
     }
 
     /// Writes down how long invitations still hold.

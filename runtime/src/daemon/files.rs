@@ -9,37 +9,27 @@ use tokio::task::JoinSet;
 
 use super::DaemonError;
 use super::start::Inner;
-use crate::calls::call;
+use crate::calls::{PIECE_TIME_MAX, call};
 use crate::identity::NodeId;
 use crate::link::Peer;
 use crate::store::{CHUNK_BYTES, FileEntry, Hash, StoreError};
 
 /// Pieces that are fetched at a time: with 256 KiB each, what a gigabit holds over 10 ms.
 const PIECES_MAX: usize = 6;
-/// A piece may take so long: at 50 kbit/s it takes 42 s.
-const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
-
 /// How often all nodes are asked for a piece.
 const ROUNDS: usize = 5;
 /// And how long it is waited until they are asked again.
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(500);
 
-/// What came of fetching.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Fetched {
-    /// Bytes that were not here before.
-    pub(crate) bytes: u64,
-}
-
 /// Brings all of these files here, from `holders` or any other node that has them. What was fetched stays, so another
-/// attempt goes on where this one ended.
-pub(crate) async fn fetch(inner: &Arc<Inner>, files: &[FileEntry], holders: &[NodeId]) -> Result<Fetched, DaemonError> {
+/// attempt goes on where this one ended. How many bytes were not here before.
+pub(crate) async fn fetch(inner: &Arc<Inner>, files: &[FileEntry], holders: &[NodeId]) -> Result<u64, DaemonError> {
     let mut missing = BTreeSet::new();
     for file in files {
         missing.extend(inner.store.missing_chunks(file)?);
     }
     let peers = Arc::new(nearest_first(inner, holders));
-    let (mut fetched, mut pieces) = (Fetched::default(), JoinSet::new());
+    let (mut fetched, mut pieces) = (0, JoinSet::new());
     let mut missing = missing.into_iter();
     loop {
         while pieces.len() < PIECES_MAX
@@ -48,7 +38,7 @@ pub(crate) async fn fetch(inner: &Arc<Inner>, files: &[FileEntry], holders: &[No
             pieces.spawn(fetch_piece(inner.clone(), peers.clone(), hash));
         }
         match pieces.join_next().await {
-            Some(piece) => fetched.bytes += piece.map_err(|_| DaemonError::Ended)??,
+            Some(piece) => fetched += piece.map_err(|_| DaemonError::Ended)??,
             None => return Ok(fetched),
         }
     }

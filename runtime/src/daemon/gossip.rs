@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::DaemonError;
 use super::cluster::Told;
 use super::start::Inner;
-use crate::calls::{JSON_BYTES_MAX, call};
+use crate::calls::{JSON_BYTES_MAX, call, json};
 use crate::identity::NodeId;
 use crate::trust::Role;
 
@@ -91,7 +91,7 @@ impl Talk {
     pub(crate) fn link(&self, from: NodeId, to: NodeId) -> Option<LinkEstimate> {
         let link = self.said(from)?.links.into_iter().find(|link| link.to == to && link.up)?;
         let (bandwidth, delay) = (Bandwidth(link.bandwidth.max(1)), Duration::from_micros(link.delay_us));
-        Some(LinkEstimate::new(&Direction { bandwidth, delay, nanojoules_byte: 0.0, price_gb: 0.0 }))
+        Some(LinkEstimate::new(&Direction::new(bandwidth, delay)))
     }
 
     /// What another node is told when it asks.
@@ -121,7 +121,7 @@ pub(crate) async fn keep_talking(inner: Arc<Inner>) {
     loop {
         every.tick().await;
         let (members, talks_to) = members(&inner);
-        let said = Said { members: data_encoding::HEXLOWER.encode(&inner.cluster.digest()), links: links(&inner) };
+        let said = Said { members: inner.cluster.digest(), links: links(&inner) };
         let (now, identity) = (inner.clock.now(), inner.cluster.identity());
         let tick = {
             let mut gossip = inner.gossip.gossip();
@@ -182,12 +182,9 @@ async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
             gossip.delta(&theirs)
         };
         call(&connection, Call::Gossip(GossipFrame::Rest(rest)), Vec::new(), 0, EXCHANGE_MAX).await.ok()?;
-        let differs = inner
-            .gossip
-            .said(id)
-            .is_some_and(|said| said.members != data_encoding::HEXLOWER.encode(&inner.cluster.digest()));
+        let differs = inner.gossip.said(id).is_some_and(|said| said.members != inner.cluster.digest());
         if differs {
-            let told = serde_json::to_vec(&inner.cluster.told()).ok()?;
+            let told = json(&inner.cluster.told()).ok()?;
             let members = Call::Members { bytes: told.len() as u64 };
             let (_, told) = call(&connection, members, told, JSON_BYTES_MAX, EXCHANGE_MAX).await.ok()?;
             hear(&inner, &told).ok()?;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use thalweg_devices::PartFile;
 use thalweg_planner::Bytes;
 
 use super::DaemonError;
@@ -18,9 +17,9 @@ use super::files::fetch;
 use super::held::{Kept, read_manifest};
 use super::source::Source;
 use super::start::Inner;
-use crate::deployment::{Manifest, PartOf, RunsOf, Signed, unpack};
+use crate::deployment::{Manifest, PartOf, RunsOf, Signed, read_files, unpack};
 use crate::identity::NodeId;
-use crate::store::{FileEntry, StoreError};
+use crate::store::FileEntry;
 use crate::trial::{self, Limits, Tried};
 use crate::trust::Operation;
 
@@ -49,7 +48,7 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
     if !signed.is_genuine() || !inner.cluster.may(signed.by, Operation::Deploy) {
         return Err(DaemonError::NotSigned);
     }
-    let mut fetched = fetch(inner, std::slice::from_ref(&signed.file), holders).await?.bytes;
+    let mut fetched = fetch(inner, std::slice::from_ref(&signed.file), holders).await?;
     let manifest = read_manifest(&inner.store, &signed)?;
     if let Some((newest, (known, _))) =
         inner.held().get(&manifest.name).and_then(|held| held.manifests.last_key_value())
@@ -67,10 +66,13 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
         return Err(DaemonError::Misunderstood);
     }
     let files = distinct(manifest.files());
-    fetched += fetch(inner, &files, holders).await?.bytes;
-    for share in &manifest.shares {
-        if let Some(part) = &share.part {
+    fetched += fetch(inner, &files, holders).await?;
+    // Plans share parts.
+    let mut tried: Vec<&PartOf> = Vec::new();
+    for part in manifest.shares.iter().filter_map(|share| share.part.as_ref()) {
+        if !tried.contains(&part) {
             try_part(inner, part).await?;
+            tried.push(part);
         }
     }
     let bytes = files.iter().map(|file| file.bytes).sum();
@@ -139,8 +141,8 @@ async fn install(inner: &Arc<Inner>, signed: Signed, manifest: Manifest, keep: b
 /// From now on requests go over this epoch; those before it are retired when their requests are over.
 pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(), DaemonError> {
     let mut all = inner.held();
-    let held = all.get_mut(name).ok_or_else(|| DaemonError::NotPrepared { name: name.to_owned(), epoch })?;
     let not_prepared = || DaemonError::NotPrepared { name: name.to_owned(), epoch };
+    let held = all.get_mut(name).ok_or_else(not_prepared)?;
     let (_, manifest) = held.manifests.get(&epoch).ok_or_else(not_prepared)?;
     let (manifest, before) = (manifest.clone(), held.active.replace(epoch));
     if let Err(error) = held.keep(&inner.state, name) {
@@ -207,19 +209,13 @@ pub(crate) async fn try_part(inner: &Arc<Inner>, part: &PartOf) -> Result<Vec<Tr
     let mut tried = Vec::new();
     for piece in &part.pieces {
         if let RunsOf::Model(files) = &piece.runs {
-            let files = read_files(inner, files)?;
+            let files = read_files(files, &inner.store)?;
             let bytes = files.iter().map(|file| file.bytes.len() as u64).sum::<u64>();
             let limits = Limits { memory: Bytes(TRIAL.memory.0 + TRIAL_COPIES * bytes), ..TRIAL };
             tried.push(trial::run(&inner.program, &files, &limits).await?);
         }
     }
     Ok(tried)
-}
-
-pub(crate) fn read_files(inner: &Inner, files: &BTreeMap<String, FileEntry>) -> Result<Vec<PartFile>, DaemonError> {
-    let read =
-        |(name, file): (&String, &FileEntry)| Ok(PartFile { name: name.clone(), bytes: inner.store.read(file)? });
-    files.iter().map(read).collect::<Result<_, StoreError>>().map_err(Into::into)
 }
 
 fn distinct<'a>(files: impl Iterator<Item = &'a FileEntry>) -> Vec<FileEntry> {

@@ -10,10 +10,10 @@ use thalweg_planner::Tensor;
 
 use super::DaemonError;
 use super::files::fetch;
-use super::install::{read_files, try_part};
+use super::install::try_part;
 use super::neighbours::{PROBE_EVERY, probe};
 use super::start::Inner;
-use crate::deployment::{PartOf, PieceOf, RunsOf, UnpackError};
+use crate::deployment::{PartOf, PieceOf, RunsOf, UnpackError, read_files};
 use crate::identity::NodeId;
 use crate::memory::available;
 use crate::store::FileEntry;
@@ -108,7 +108,7 @@ async fn time_part(inner: &Arc<Inner>, file: FileEntry, holders: &[NodeId]) -> R
 
 fn time(inner: &Inner, runs: &RunsOf) -> Result<Option<u64>, DaemonError> {
     let RunsOf::Model(files) = runs else { return Ok(None) };
-    let partition = Partition::from_files(&read_files(inner, files)?).map_err(UnpackError::from)?;
+    let partition = Partition::from_files(&read_files(files, &inner.store)?).map_err(UnpackError::from)?;
     let stage = partition.prepare().map_err(UnpackError::from)?;
     let zeros = |spec| random::zeros(spec).map_err(|_| DaemonError::Misunderstood);
     let inputs = stage.takes().map(zeros).collect::<Result<Vec<Tensor>, _>>()?;

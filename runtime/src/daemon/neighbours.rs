@@ -35,12 +35,7 @@ const FAILURES_MAX: u32 = 3;
 /// What was seen of a link that is of no interest any more is forgotten after this.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// What is believed of a link before it was probed: a home's Wi-Fi.
-const UNKNOWN: Direction = Direction {
-    bandwidth: Bandwidth(20_000_000),
-    delay: Duration::from_millis(10),
-    nanojoules_byte: 0.0,
-    price_gb: 0.0,
-};
+const UNKNOWN: Direction = Direction::new(Bandwidth(20_000_000), Duration::from_millis(10));
 
 /// The link to one node.
 #[derive(Debug)]
@@ -64,6 +59,12 @@ pub(crate) struct Believed {
     pub(crate) link: LinkEstimate,
     pub(crate) up: bool,
     pub(crate) known: bool,
+}
+
+impl Seen {
+    fn believed(&self) -> Believed {
+        Believed { link: self.link.clone(), up: self.up, known: self.known }
+    }
 }
 
 /// The links of this node.
@@ -93,14 +94,13 @@ impl Neighbours {
     /// What is believed of the link to a node; none where it was never of interest.
     pub(crate) fn believed(&self, id: NodeId) -> Option<Believed> {
         let seen = self.seen();
-        seen.get(&id).map(|seen| Believed { link: seen.link.clone(), up: seen.up, known: seen.known })
+        seen.get(&id).map(Seen::believed)
     }
 
     /// All links of which anything is believed.
     pub(crate) fn all(&self) -> Vec<(NodeId, Believed)> {
         let seen = self.seen();
-        let believed = |seen: &Seen| Believed { link: seen.link.clone(), up: seen.up, known: seen.known };
-        seen.iter().map(|(id, seen)| (*id, believed(seen))).collect()
+        seen.iter().map(|(id, seen)| (*id, seen.believed())).collect()
     }
 
     /// Only these links are of interest by now, and those that somebody has asked for lately.

@@ -8,9 +8,10 @@ use thalweg_planner::TensorSpec;
 
 use super::DaemonError;
 use super::install::{self, activate, prepare};
-use super::measure::{self, Measured};
+use super::measure;
 use super::start::Inner;
 use super::status;
+use crate::calls::json;
 use crate::deployment::{InputOf, OutputOf, Signed};
 use crate::identity::NodeId;
 use crate::store::FileEntry;
@@ -38,7 +39,7 @@ pub enum Order {
     /// To make itself a new key. Answered by its id.
     Rotate,
     /// To time a part, which lies in the store as JSON of a [`PartOf`](crate::deployment::PartOf), and the links to these
-    /// nodes. Answered by a [`Measured`].
+    /// nodes. Answered by a [`Measured`](measure::Measured).
     Measure { part: Option<FileEntry>, links: Vec<NodeId>, holders: Vec<NodeId> },
     /// To say which pieces of files it does not have. Answered by their hashes.
     Missing { files: Vec<FileEntry> },
@@ -112,7 +113,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
         }
         Order::Measure { part, links, holders } => {
             let _preparing = inner.begin_preparing();
-            json::<Measured>(&measure::measure(inner, part, &links, &holders).await?)
+            json(&measure::measure(inner, part, &links, &holders).await?)
         }
         Order::Missing { files } => {
             let missing = files.iter().map(|file| inner.store.missing_chunks(file)).collect::<Result<Vec<_>, _>>()?;
@@ -125,10 +126,6 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
         Order::Activate { name, epoch } => json(&activate(inner, &name, epoch)?),
         Order::Abort { name, epoch } => json(&install::abort(inner, &name, epoch)),
     }
-}
-
-fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, DaemonError> {
-    serde_json::to_vec(value).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })
 }
 
 /// The inputs of a request, if they are those of the deployment.

@@ -63,8 +63,7 @@ impl Source {
         let alternatives: Vec<Alternative> = of.alternatives.iter().map(alternative).collect();
         let link = |link: &crate::deployment::LinkOf| {
             let (bandwidth, delay) = (Bandwidth(link.bandwidth.max(1)), Duration::from_nanos(link.delay_ns));
-            let direction = Direction { bandwidth, delay, nanojoules_byte: 0.0, price_gb: 0.0 };
-            ((link.from, link.to), LinkEstimate::new(&direction))
+            ((link.from, link.to), LinkEstimate::new(&Direction::new(bandwidth, delay)))
         };
         let estimates = Estimates {
             tiers: vec![TierEstimate::default(); of.tiers.len()],

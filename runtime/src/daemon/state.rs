@@ -14,9 +14,14 @@ use crate::store::replace;
 pub(crate) struct State(PathBuf);
 
 impl State {
+    /// The folder, wherever it is.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
     /// The folder, made where it is not there.
     pub(crate) fn open(folder: &Path) -> Result<Self, DaemonError> {
-        let state = Self(folder.to_owned());
+        let state = Self::at(folder);
         for folder in [folder.to_owned(), state.deployments()] {
             fs::create_dir_all(&folder).map_err(|cause| DaemonError::State { path: folder, cause })?;
         }

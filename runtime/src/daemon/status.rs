@@ -9,6 +9,7 @@ use super::source::{Counts, Source};
 use super::start::Inner;
 use crate::identity::NodeId;
 use crate::memory::resident_bytes_max;
+use crate::module::rank;
 use crate::trust::{Member, Role};
 
 /// How a node is.
@@ -188,11 +189,11 @@ pub(crate) fn status(inner: &Inner) -> Status {
 fn requests(source: &Source, now: Duration) -> RequestsShown {
     let (explained, counts) = source.explain(now);
     let (latencies, times) = source.latest(explained.serving);
-    let at = |percent: usize| latencies.get((latencies.len() * percent / 100).min(latencies.len().saturating_sub(1)));
+    let at = |share| (!latencies.is_empty()).then(|| ms(rank(&latencies, share)));
     RequestsShown {
         counts,
-        p50_ms: at(50).copied().map(ms),
-        p99_ms: at(99).copied().map(ms),
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
         since_s: now.saturating_sub(explained.since).as_secs_f64(),
         why: why(source, &explained),
         alternatives: alternatives(source, &explained),

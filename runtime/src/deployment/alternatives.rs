@@ -92,12 +92,7 @@ mod tests {
             watts: 0.0,
             price_hour: 0.0,
         };
-        let direction = Direction {
-            bandwidth: Bandwidth(mbit * 1_000_000),
-            delay: Duration::from_millis(2),
-            nanojoules_byte: 0.0,
-            price_gb: 0.0,
-        };
+        let direction = Direction::new(Bandwidth(mbit * 1_000_000), Duration::from_millis(2));
         let links = vec![Link { from: 0, to: 1, direction }, Link { from: 1, to: 0, direction }];
         (graph, Topology { tiers: vec![tier("device", 10.0), tier("server", 1.0)], links })
     }

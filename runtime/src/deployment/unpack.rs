@@ -136,7 +136,7 @@ impl Unpacking<'_> {
 
 fn drawn(piece: &PieceOf, store: &Store, sandbox: Option<&Sandbox>) -> Result<DrawnPiece, UnpackError> {
     let body = match &piece.runs {
-        RunsOf::Model(files) => PieceBody::Model(Box::new(partition(files, store)?)),
+        RunsOf::Model(files) => PieceBody::Model(Box::new(Partition::from_files(&read_files(files, store)?)?)),
         RunsOf::Module(of) => PieceBody::Module(Arc::new(module(&piece.step, of, store, sandbox)?)),
     };
     let take = |take: &TakeOf| match take {
@@ -150,10 +150,10 @@ fn drawn(piece: &PieceOf, store: &Store, sandbox: Option<&Sandbox>) -> Result<Dr
     Ok(DrawnPiece { step: piece.step.clone(), body, takes, gives: piece.gives.clone() })
 }
 
-fn partition(files: &BTreeMap<String, FileEntry>, store: &Store) -> Result<Partition, UnpackError> {
+/// The files of a partition, from the store.
+pub fn read_files(files: &BTreeMap<String, FileEntry>, store: &Store) -> Result<Vec<PartFile>, StoreError> {
     let read = |(name, file): (&String, &FileEntry)| Ok(PartFile { name: name.clone(), bytes: store.read(file)? });
-    let files = files.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
-    Ok(Partition::from_files(&files)?)
+    files.iter().map(read).collect()
 }
 
 fn module(step: &str, of: &ModuleOf, store: &Store, sandbox: Option<&Sandbox>) -> Result<PreparedModule, UnpackError> {

@@ -118,7 +118,7 @@ fn timed<E>(
 }
 
 /// The smallest of sorted times that so large a share is not above; zero of none.
-fn rank(times: &[Duration], share: f64) -> Duration {
+pub(crate) fn rank(times: &[Duration], share: f64) -> Duration {
     let rank = (share * times.len() as f64).ceil() as usize;
     times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

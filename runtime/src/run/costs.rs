@@ -20,12 +20,7 @@ use crate::config::{self, Pipeline};
 use crate::steps::{Body, MODULE_OP, Step, StepTime};
 
 /// An unshaped loopback, as `cargo bench --bench round_trip` finds it on a small machine.
-const LOOPBACK: Direction = Direction {
-    bandwidth: Bandwidth(4_000_000_000),
-    delay: Duration::from_micros(30),
-    nanojoules_byte: 0.0,
-    price_gb: 0.0,
-};
+const LOOPBACK: Direction = Direction::new(Bandwidth(4_000_000_000), Duration::from_micros(30));
 /// How people send inputs today.
 const COMMON: [&str; 3] = ["f32", "jpeg/90", "webp/90"];
 /// What a codec that is not exact loses is known only where the pipeline says it: else it is no choice under a limit of

@@ -112,6 +112,11 @@ impl ComputeThreads {
         Ok(Place { room: self.room.clone(), ticket })
     }
 
+    /// The tiers above a share have answered so long after it was computed here.
+    pub(crate) fn answered(&self, share: ShareId, rest: Duration) {
+        self.room.lock().admission.answered(share, rest);
+    }
+
     /// Forgets how long a share takes that has been taken away.
     pub(crate) fn forget(&self, share: ShareId) {
         self.room.lock().admission.forget(share);

@@ -9,15 +9,13 @@
 //! requests of one caller are in the order of their deadlines. What will not be answered in time by prediction is
 //! refused at once, and again when its turn comes: computing it would make the next one late too.
 
-mod cost;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::ops::RangeTo;
 use std::time::Duration;
 
 use crate::PlanId;
-use cost::Cost;
+use crate::cost::Cost;
 
 /// Of so many requests that are refused only because their share is thought too slow for them, the last one is tried
 /// all the same: or a share that was slow once, with cold caches, would never be measured again.
@@ -75,6 +73,8 @@ pub struct Admission<C, T> {
     lines: BTreeMap<C, Line>,
     running: BTreeMap<Ticket, Running<C>>,
     costs: BTreeMap<ShareId, Cost>,
+    /// How long it took from when a share was computed until the answer of the tiers above was here.
+    rests: BTreeMap<ShareId, Cost>,
     /// The least computing time that any caller with something ready had been served when the last turn was given. Who
     /// comes back begins here: nobody saves up turns while away.
     served: Duration,
@@ -127,6 +127,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
             lines: BTreeMap::new(),
             running: BTreeMap::new(),
             costs: BTreeMap::new(),
+            rests: BTreeMap::new(),
             served: Duration::ZERO,
         }
     }
@@ -144,6 +145,13 @@ impl<C: Ord + Copy, T> Admission<C, T> {
     /// Forgets what was measured of a share that is not here any more.
     pub fn forget(&mut self, share: ShareId) {
         self.costs.remove(&share);
+        self.rests.remove(&share);
+    }
+
+    /// The answer of the tiers above a share came so long after it was computed: the next one is expected to be computed
+    /// so long before its deadline.
+    pub fn answered(&mut self, share: ShareId, rest: Duration) {
+        measure(&mut self.rests, share, rest);
     }
 
     /// Gives a place to a request whose bytes are still to come, unless it would not be answered by its `deadline` even
@@ -155,9 +163,12 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         if deadline <= now || !has_place {
             return Err(self.busy());
         }
+        let rest = self.rests.get(&share).map_or(Duration::ZERO, |rest| rest.typical);
+        let deadline = deadline.saturating_sub(rest);
         let expected = self.expected(caller, share, (deadline, ticket), now);
-        let trial = expected > deadline && self.is_tried(share, deadline - now);
-        if expected > deadline && !trial && !(own == 0 && self.is_idle()) {
+        let trial = expected > deadline && self.is_tried(share, deadline.saturating_sub(now));
+        let hopeless = expected > deadline && !trial && !(own == 0 && self.is_idle());
+        if hopeless || self.delays_others(caller, share, (deadline, ticket), now) {
             return Err(self.busy());
         }
         self.entered += 1;
@@ -228,7 +239,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
     pub fn done(&mut self, ticket: Ticket, now: Duration) {
         let Some(Running { caller, share, since, charged }) = self.running.remove(&ticket) else { return };
         let took = now.saturating_sub(since);
-        self.costs.entry(share).and_modify(|cost| cost.measure(took)).or_insert_with(|| Cost::first(took));
+        measure(&mut self.costs, share, took);
         if let Some(line) = self.lines.get_mut(&caller) {
             line.served = line.served.saturating_add(took).saturating_sub(charged);
         }
@@ -250,17 +261,35 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         now.saturating_add(self.ahead(caller, share, order, now) / self.threads.get()).saturating_add(plausible)
     }
 
+    /// What a share may well take: when it begins to take longer, this says so before the average does.
+    fn likely(&self, share: ShareId) -> Duration {
+        self.costs.get(&share).map_or(Duration::ZERO, Cost::likely)
+    }
+
+    /// Whether another request of this caller, which was taken before but has a later deadline, would be late because of
+    /// this one: what is tried again, or beside something else, takes no time that has been promised.
+    fn delays_others(&self, caller: C, share: ShareId, order: Order, now: Duration) -> bool {
+        let Some(line) = self.lines.get(&caller) else { return false };
+        let mut ahead = self.ahead(caller, share, order, now).saturating_add(self.likely(share));
+        line.all.range(order..).any(|(deadline, ticket)| {
+            let Some(one) = self.waiting.get(ticket) else { return false };
+            let end = now.saturating_add(ahead / self.threads.get()).saturating_add(self.typical(one.share));
+            ahead = ahead.saturating_add(self.likely(one.share));
+            end > *deadline && !one.trial
+        })
+    }
+
     /// Computing time of what comes before a request: what runs, what its caller wants earlier, and of other callers as
     /// much as they are served until then.
     fn ahead(&self, caller: C, share: ShareId, order: Order, now: Duration) -> Duration {
-        let typical = |ticket: &Ticket| self.waiting.get(ticket).map_or(Duration::ZERO, |one| self.typical(one.share));
+        let likely = |ticket: &Ticket| self.waiting.get(ticket).map_or(Duration::ZERO, |one| self.likely(one.share));
         let line = self.lines.get(&caller);
         let before = RangeTo { end: order };
-        let own = sum(line.into_iter().flat_map(|line| line.all.range(before)).map(|(_, ticket)| typical(ticket)));
+        let own = sum(line.into_iter().flat_map(|line| line.all.range(before)).map(|(_, ticket)| likely(ticket)));
         let served = line.map_or(self.served, |line| line.served.max(self.served));
-        let until = served.saturating_add(own).saturating_add(self.typical(share));
+        let until = served.saturating_add(own).saturating_add(self.likely(share));
         let others = self.lines.iter().filter(|(other, _)| **other != caller).map(|(_, line)| {
-            let work = line.ready_of.iter().map(|(share, count)| self.typical(*share).saturating_mul(*count));
+            let work = line.ready_of.iter().map(|(share, count)| self.likely(*share).saturating_mul(*count));
             sum(work).min(until.saturating_sub(line.served))
         });
         let left = |one: &Running<C>| one.since.saturating_add(one.charged).saturating_sub(now);
@@ -305,6 +334,10 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         }
         Some(waiting)
     }
+}
+
+fn measure(costs: &mut BTreeMap<ShareId, Cost>, share: ShareId, took: Duration) {
+    costs.entry(share).and_modify(|cost| cost.measure(took)).or_insert_with(|| Cost::first(took));
 }
 
 fn sum(durations: impl Iterator<Item = Duration>) -> Duration {

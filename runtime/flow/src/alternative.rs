@@ -104,6 +104,16 @@ impl Estimates {
         sum(computes.chain(crosses))
     }
 
+    /// What takes longest of what is done at the same time for several requests over this alternative.
+    pub(crate) fn slowest(&self, alternative: &Alternative, now: Duration) -> Duration {
+        let computes = alternative.hops.iter().map(|hop| self.on(hop.tier, hop.compute));
+        let sends = alternative.crossings.iter().map(|crossing| {
+            let link = self.links.get(&(crossing.from, crossing.to));
+            link.map_or(Duration::MAX, |link| link.bandwidth(now).time_for(message::bytes(crossing.bytes)))
+        });
+        computes.chain(sends).max().unwrap_or_default()
+    }
+
     fn on(&self, tier: usize, planned: Duration) -> Duration {
         let ratio = self.tiers.get(tier).map_or(1.0, TierEstimate::ratio);
         // A cast of what is too large gives the largest number.

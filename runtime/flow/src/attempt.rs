@@ -23,9 +23,9 @@ pub const WAYS_MAX: usize = 3;
 pub const LATE_MIN: Duration = Duration::from_millis(20);
 /// See [`LATE_MIN`].
 pub const LATE_MAX: Duration = Duration::from_millis(200);
-/// So much longer than predicted the local way may take and still make the deadline, in percent: it runs beside the
-/// other tries' coding, and a device is not alone on its cores.
-pub const LOCAL_MARGIN_PERCENT: u32 = 25;
+/// So much longer than predicted the local way may take and still make the deadline, in percent: it may find another
+/// request before it, runs beside the other tries' coding, and a device is not alone on its cores.
+pub const LOCAL_MARGIN_PERCENT: u32 = 100;
 
 /// All that can happen to a request at the node that makes it. Ways are named by their index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,22 +89,38 @@ pub struct Attempts {
     over: bool,
 }
 
+/// The refusal of a request that would not be answered in the time that is `left` over any of these ways, because of what
+/// is under way over them already. None where one may do, or where there are none.
+pub fn too_busy(ways: &[Way], left: Duration) -> Option<Refusal> {
+    let waiting = ways.iter().map(|way| way.under_way).sum();
+    let full = !ways.is_empty() && chosen(ways).all(|way| way.waits > left);
+    full.then_some(Refusal { hop: 0, reason: Reason::Busy { waiting } })
+}
+
+/// Those of the ways that one request may try.
+fn chosen(ways: &[Way]) -> impl Iterator<Item = &Way> {
+    let local = ways.iter().skip(WAYS_MAX - 1).find(|way| way.local);
+    ways.iter().take(if local.is_some() { WAYS_MAX - 1 } else { WAYS_MAX }).chain(local)
+}
+
 impl Attempts {
     /// A request that is made at `now`, and the first thing to do. The ways are in the order of
-    /// [`Switch::ways`](crate::Switch::ways); without any it is refused, and so where its deadline has passed.
+    /// [`Switch::ways`](crate::Switch::ways); without any it is refused, and so where its deadline has passed. A way on
+    /// which others hold it up until then is not tried.
     pub fn begin(ways: &[Way], deadline: Duration, budget: &mut RetryBudget, now: Duration) -> (Self, AttemptAction) {
         budget.request(now);
-        let local = ways.iter().skip(WAYS_MAX - 1).find(|way| way.local);
-        let first = ways.iter().take(if local.is_some() { WAYS_MAX - 1 } else { WAYS_MAX });
-        let ways = first.chain(local).map(|way| (*way, Try::Ahead)).collect();
-        let mut attempts = Self { ways, deadline, hedge: None, over: false };
-        let action = match attempts.ways.is_empty() {
-            _ if now >= deadline => attempts.refuse(Reason::DeadlinePassed),
-            true => {
+        let chosen = chosen(ways).map(|way| (*way, Try::Ahead)).collect();
+        let mut attempts = Self { ways: chosen, deadline, hedge: None, over: false };
+        let left = deadline.saturating_sub(now);
+        let first = attempts.ways.iter().position(|(way, _)| way.waits <= left);
+        let action = match (first, too_busy(ways, left)) {
+            _ if left.is_zero() => attempts.refuse(Reason::DeadlinePassed),
+            (Some(first), _) => attempts.start(first, now),
+            (None, Some(refusal)) => attempts.end(AttemptAction::Refuse(refusal)),
+            (None, None) => {
                 let text = "no alternative of the deployment can serve, and none of them is local".into();
                 attempts.refuse(Reason::UpstreamUnreachable { text })
             }
-            false => attempts.start(0, now),
         };
         (attempts, action)
     }
@@ -173,7 +189,7 @@ impl Attempts {
         let ahead = |way: &(Way, Try)| !hopeless && way.1 == Try::Ahead;
         let left = self.deadline.saturating_sub(now);
         let overdue = self.hedge.is_some_and(|hedge| now >= hedge);
-        let other = self.ways.iter().position(|way| ahead(way) && !way.0.local && way.0.predicted <= left);
+        let other = self.ways.iter().position(|way| ahead(way) && !way.0.local && way.0.expected() <= left);
         let other = other.filter(|_| !overdue && budget.take(now));
         // The local way multiplies nobody's load, and is tried whatever is predicted: it is the last.
         let next = other.or_else(|| self.ways.iter().position(|way| ahead(way) && way.0.local));
@@ -216,11 +232,12 @@ impl Attempts {
 /// then: it would begin in any case, and later it might have to wait for others. None where it could not make the
 /// deadline any more.
 fn hedge(way: &Way, local: &Way, deadline: Duration, now: Duration) -> Option<Duration> {
-    let late = way.predicted.saturating_add(way.predicted.clamp(LATE_MIN, LATE_MAX));
-    let spare = deadline.saturating_sub(now).checked_sub(local.predicted)?;
+    let expected = way.expected();
+    let late = expected.saturating_add(expected.clamp(LATE_MIN, LATE_MAX));
+    let spare = deadline.saturating_sub(now).checked_sub(local.expected())?;
     let margin = local.predicted.saturating_mul(LOCAL_MARGIN_PERCENT) / 100;
     let last = spare - margin.min(spare / 2);
-    Some(now.saturating_add(if way.predicted > last { Duration::ZERO } else { late.min(last) }))
+    Some(now.saturating_add(if expected > last { Duration::ZERO } else { late.min(last) }))
 }
 
 /// Whether another way may answer what was refused so. Nothing is ever done twice by that, since a model only computes;

@@ -18,6 +18,8 @@ const FALL_SAMPLES: usize = 2;
 const RISE_SAMPLES: usize = 3;
 /// Times of transfers are wrong by at least this much: a sleeping thread wakes so late on a busy machine.
 const NOISE_MIN: Duration = Duration::from_millis(1);
+/// A round trip that is so many times longer or shorter than usual tells of a change.
+const ROUND_TRIP_CHANGE: u32 = 4;
 /// Round trips whose least counts as the one without queues: BBR's minimum filter, over fewer, so that a longer way is
 /// believed within a second of samples each 200 ms.
 const LEAST_OF: usize = 4;
@@ -38,6 +40,8 @@ pub struct LinkEstimate {
     /// Packets lost and sent.
     losses: VecDeque<[u64; 2]>,
     under_way: Option<(Bytes, Duration)>,
+    /// The latest round trip was not like those before.
+    upset: bool,
     heard: Option<Duration>,
 }
 
@@ -54,6 +58,7 @@ impl LinkEstimate {
             round_trips: VecDeque::with_capacity(LEAST_OF),
             losses: VecDeque::with_capacity(LOSS_REPORTS),
             under_way: None,
+            upset: false,
             heard: None,
         }
     }
@@ -61,6 +66,8 @@ impl LinkEstimate {
     /// A small message and its echo took so long.
     pub fn round_trip(&mut self, took: Duration, now: Duration) {
         self.heard = Some(now);
+        let usual = self.round_trip_smoothed();
+        self.upset = took >= usual.saturating_mul(ROUND_TRIP_CHANGE) || took <= usual / ROUND_TRIP_CHANGE;
         // RFC 6298, section 2.3, with alpha = 1/8.
         self.smoothed = Some(self.smoothed.map_or(took, |old| (old.saturating_mul(7).saturating_add(took)) / 8));
         // RFC 3550, section 6.4.1, of round trips instead of transits.
@@ -73,8 +80,8 @@ impl LinkEstimate {
     /// A message with `bytes` of payload took so long from its first byte sent to its last byte received, beyond the
     /// delay, and had the link to itself.
     ///
-    /// That time is uncertain by the jitter, so a transfer says that the bandwidth lies between two values, and says
-    /// little if it took no longer than the jitter. What is believed changes where it lies outside in several
+    /// That time is uncertain by as much as round trips differ, so a transfer says that the bandwidth lies between two
+    /// values, and says little if it took no longer than that. What is believed changes where it lies outside in several
     /// transfers in a row.
     pub fn transfer(&mut self, bytes: Bytes, took: Duration, now: Duration) {
         self.heard = Some(now);
@@ -101,6 +108,11 @@ impl LinkEstimate {
             self.believed = *agreed;
             self.disagreeing.clear();
         }
+    }
+
+    /// Whether the link looks otherwise than is believed, and another sample soon would tell.
+    pub fn is_unsure(&self) -> bool {
+        self.upset || !self.disagreeing.is_empty()
     }
 
     /// So many packets were sent since the last report, and so many of them lost.
@@ -161,8 +173,13 @@ impl LinkEstimate {
         self.heard.map(|heard| now.saturating_sub(heard))
     }
 
+    /// The median by which the latest round trips differ, each from the one before: other than of the jitter, nothing is
+    /// left of a jam in it after two of them.
     fn noise(&self) -> Duration {
-        self.jitter.max(NOISE_MIN)
+        let pairs = self.round_trips.iter().zip(self.round_trips.iter().skip(1));
+        let mut differences: Vec<Duration> = pairs.map(|(one, next)| one.abs_diff(*next)).collect();
+        differences.sort_unstable();
+        differences.get(differences.len() / 2).map_or(NOISE_MIN, |median| NOISE_MIN.max(*median))
     }
 }
 

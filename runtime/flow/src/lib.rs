@@ -6,6 +6,7 @@
 mod wire;
 mod contract;
 mod installed;
+mod cost;
 mod admission;
 mod assemble;
 mod request;
@@ -14,6 +15,7 @@ mod message;
 mod estimate;
 mod alternative;
 mod hold;
+mod backlog;
 mod switch;
 mod budget;
 mod attempt;
@@ -22,7 +24,9 @@ mod gossip;
 pub use admission::{Admission, Busy, ShareId, Ticket, Turn};
 pub use alternative::{Alternative, CrossingCost, Estimates, HopCost};
 pub use assemble::{Assembly, Payload};
-pub use attempt::{AttemptAction, AttemptEvent, Attempts, LATE_MAX, LATE_MIN, LOCAL_MARGIN_PERCENT, WAYS_MAX};
+pub use attempt::{
+    AttemptAction, AttemptEvent, Attempts, LATE_MAX, LATE_MIN, LOCAL_MARGIN_PERCENT, WAYS_MAX, too_busy,
+};
 pub use budget::{RETRIES_MAX, RETRIES_SECOND, RETRY_PERCENT, RetryBudget};
 pub use contract::{Announced, Contract, Slot};
 pub use estimate::{LinkEstimate, TierEstimate};

@@ -4,12 +4,13 @@
 //! to avoid is to go back and forth:
 //! - another alternative takes over where it has been predicted better by enough for a while;
 //! - at once where the one that serves needs a tier or link that is down;
-//! - what came up is held for a time that doubles with each flap, and so is what was left for a better one, together
+//! - what came up is held for a time that doubles with each flap, and so is what was left, for a better one together
 //!   with all that would have been left with it: what is worse now and uses the same link. The local one never is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::backlog::Backlog;
 use crate::hold::{Hold, Holding};
 use crate::{Alternative, Estimates, PlanId};
 
@@ -89,15 +90,27 @@ pub struct Explanation {
 pub struct Way {
     /// Which.
     pub plan: PlanId,
-    /// Latency that is predicted for it.
+    /// Latency that is predicted for it, by itself.
     pub predicted: Duration,
+    /// How long requests that are under way over it hold up one more until it is answered.
+    pub waits: Duration,
+    /// How many these are.
+    pub under_way: u32,
     /// Whether it stays on this node.
     pub local: bool,
+}
+
+impl Way {
+    /// How long a request takes that goes this way now.
+    pub fn expected(&self) -> Duration {
+        self.predicted.max(self.waits)
+    }
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
     alternative: Alternative,
+    backlog: Backlog,
     better_since: Option<Duration>,
     failures: u32,
     silent: Hold,
@@ -119,7 +132,7 @@ impl Switch {
     /// Of these alternatives the one that is predicted best serves. All tiers and links count as up until it is said
     /// otherwise.
     pub fn new(alternatives: Vec<Alternative>, estimates: &Estimates, now: Duration) -> Self {
-        let entries = alternatives.into_iter().map(Entry::new).collect();
+        let entries = alternatives.into_iter().map(|one| Entry::new(one, estimates, now)).collect();
         let (tiers, links) = (BTreeMap::new(), BTreeMap::new());
         let mut switch = Self { entries, tiers, links, serving: None, since: now, why: None };
         switch.decide(estimates, now);
@@ -133,7 +146,7 @@ impl Switch {
         let mut old = std::mem::take(&mut self.entries);
         let keep = |alternative: Alternative| match old.iter().position(|entry| entry.alternative == alternative) {
             Some(at) => old.swap_remove(at),
-            None => Entry::new(alternative),
+            None => Entry::new(alternative, estimates, now),
         };
         self.entries = alternatives.into_iter().map(keep).collect();
         self.serving = self.entries.iter().position(|entry| Some(entry.alternative.plan) == before);
@@ -165,9 +178,25 @@ impl Switch {
         self.links.entry((from, to)).or_default().comes_up(now);
     }
 
+    /// A request goes over this plan: until [`Switch::came_back`] it is under way.
+    pub fn goes(&mut self, plan: PlanId) {
+        if let Some(entry) = self.entry(plan) {
+            entry.backlog.begin();
+        }
+    }
+
+    /// A request that [went](Switch::goes) over this plan at `began` has been answered, or is given up.
+    pub fn came_back(&mut self, plan: PlanId, answered: bool, began: Duration, now: Duration) {
+        match self.entry(plan) {
+            Some(entry) if answered => entry.backlog.answered(began, now),
+            Some(entry) => entry.backlog.end(),
+            None => {}
+        }
+    }
+
     /// A request was answered over this plan.
     pub fn answered(&mut self, plan: PlanId) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.alternative.plan == plan) {
+        if let Some(entry) = self.entry(plan) {
             entry.failures = 0;
         }
     }
@@ -175,7 +204,7 @@ impl Switch {
     /// A request was not answered over this plan, or too late, for reasons that are not the request's own. The local
     /// one has nothing that could come back, so it is never held down.
     pub fn failed(&mut self, plan: PlanId, now: Duration) {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.alternative.plan == plan) else { return };
+        let Some(entry) = self.entry(plan) else { return };
         // What began before it was held says nothing new.
         if entry.alternative.is_local() || entry.silent.state(now) != Holding::Up {
             return;
@@ -196,6 +225,8 @@ impl Switch {
             Some((at, None)) => self.take_better(at, &predicted, &bars, now),
             Some((at, Some(bar))) => {
                 let before = self.entries[at].alternative.plan;
+                // Whatever it was left for, now this and then that is going back and forth as well.
+                self.entries[at].left.flaps(now);
                 self.take_best(Why::Barred { before, by: *bar }, &predicted, &bars, now)
             }
             None => self.take_best(Why::Best, &predicted, &bars, now),
@@ -221,7 +252,9 @@ impl Switch {
     pub fn ways(&self, estimates: &Estimates, now: Duration) -> Vec<Way> {
         let way = |(at, entry): (usize, &Entry)| {
             let predicted = estimates.predict(&entry.alternative, now);
-            let way = Way { plan: entry.alternative.plan, predicted, local: entry.alternative.is_local() };
+            let Entry { alternative, backlog, .. } = entry;
+            let (waits, under_way) = (backlog.waits(), backlog.under_way());
+            let way = Way { plan: alternative.plan, predicted, waits, under_way, local: alternative.is_local() };
             let serves = self.serving == Some(at);
             (serves || way.local || self.bar(entry, now).is_none()).then_some(((!serves, way.local, predicted), way))
         };
@@ -282,6 +315,10 @@ impl Switch {
         self.entries.iter_mut().for_each(|entry| entry.better_since = None);
     }
 
+    fn entry(&mut self, plan: PlanId) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.alternative.plan == plan)
+    }
+
     fn bar(&self, entry: &Entry, now: Duration) -> Option<Bar> {
         let tiers = entry.alternative.hops.iter().filter_map(|hop| {
             let tier = hop.tier;
@@ -304,8 +341,9 @@ impl Switch {
 }
 
 impl Entry {
-    fn new(alternative: Alternative) -> Self {
-        Self { alternative, better_since: None, failures: 0, silent: Hold::default(), left: Hold::default() }
+    fn new(alternative: Alternative, estimates: &Estimates, now: Duration) -> Self {
+        let backlog = Backlog::new(estimates.slowest(&alternative, now));
+        Self { alternative, backlog, better_since: None, failures: 0, silent: Hold::default(), left: Hold::default() }
     }
 }
 

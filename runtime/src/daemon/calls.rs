@@ -195,13 +195,15 @@ async fn ask(
         let (announced, agreed) = (sizes.len() as u64, source.of.inputs.len() as u64);
         return Err(refuse(Reason::WrongCount { announced, agreed }));
     }
+    let time = if time.is_zero() { source.of.deadline() } else { time };
+    // What cannot be answered is not even read.
+    source.refuse_early(time, start).map_err(Failed::Refused)?;
     let mut inputs = Vec::new();
     for input in &source.of.inputs {
         let bytes = take(exchange, input.spec.bytes().0, u64::MAX).await?;
         inputs.push(Tensor::new(input.spec.clone(), bytes).map_err(|_| DaemonError::Misunderstood)?);
     }
     let received = inner.clock.now();
-    let time = if time.is_zero() { source.of.deadline() } else { time };
     let time = time.saturating_sub(received.saturating_sub(start));
     let answered = tokio::select! {
         answered = serving::answer(inner, &source, inputs, time) => answered,

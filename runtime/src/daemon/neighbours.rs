@@ -13,8 +13,13 @@ use crate::calls::call;
 use crate::identity::NodeId;
 use crate::link::Peer;
 
-/// Between two probes of a link. Three of them in a row tell of a change, so it is followed within a second.
+/// Between two probes of a link.
 pub(crate) const PROBE_EVERY: Duration = Duration::from_millis(200);
+/// A probe that shows a link otherwise than is believed is followed by others at once, at most so many: three in a row tell
+/// of a change.
+const FOLLOW_UPS_MAX: usize = 10;
+/// Between two decisions which plans serve.
+const DECIDE_EVERY: Duration = Duration::from_millis(50);
 /// A probe shows what a link carries by how far its packets are apart when they come. QUIC sends ten packets without
 /// pacing them (RFC 9002, section 7.7), so no more than these belong together.
 const PROBE_BYTES_MAX: u64 = 12_000;
@@ -121,13 +126,11 @@ impl Neighbours {
     /// The bytes that a probe takes along.
     fn padding(&self, id: NodeId, now: Duration) -> u64 {
         self.change(id, |seen| {
-            if seen.last_transfer.is_some_and(|last| now.saturating_sub(last) < FRESH) {
-                return 0;
-            }
             let bandwidth = seen.link.bandwidth(now);
             let bytes = (bandwidth.0 as f64 / 8.0 * PROBE_TIME.as_secs_f64()) as u64;
             let bytes = bytes.clamp(PROBE_BYTES_MIN, PROBE_BYTES_MAX);
-            if seen.padded_until > now {
+            let is_fresh = seen.last_transfer.is_some_and(|last| now.saturating_sub(last) < FRESH);
+            if !seen.link.is_unsure() && (is_fresh || seen.padded_until > now) {
                 return 0;
             }
             seen.padded_until = now + bandwidth.time_for(Bytes(bytes)).div_f64(PROBE_SHARE);
@@ -147,11 +150,30 @@ pub(crate) async fn keep_probing(inner: Arc<Inner>) {
         for peer in wanted {
             let idle = inner.neighbours.change(peer.id, |seen| !std::mem::replace(&mut seen.probing, true));
             if idle {
-                tokio::spawn(probe(inner.clone(), peer));
+                tokio::spawn(probe_until_sure(inner.clone(), peer));
             }
         }
+    }
+}
+
+/// Decides which plans serve, as long as the node lives.
+pub(crate) async fn keep_deciding(inner: Arc<Inner>) {
+    let mut every = tokio::time::interval(DECIDE_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
         inner.decide();
     }
+}
+
+async fn probe_until_sure(inner: Arc<Inner>, peer: Peer) {
+    for _ in 0..=FOLLOW_UPS_MAX {
+        let came = probe(inner.clone(), peer).await;
+        if !came || inner.neighbours.change(peer.id, |seen| !seen.link.is_unsure()) {
+            break;
+        }
+    }
+    inner.neighbours.change(peer.id, |seen| seen.probing = false);
 }
 
 /// Probes one link once; whether it answers.
@@ -165,7 +187,6 @@ pub(crate) async fn probe(inner: Arc<Inner>, peer: Peer) -> bool {
     let came = timeout(patience, measure(&inner, peer, bytes)).await.unwrap_or(false);
     let now = inner.clock.now();
     let went_down = neighbours.change(peer.id, |seen| {
-        seen.probing = false;
         seen.link.nothing_under_way();
         if came {
             (seen.up, seen.known, seen.failures) = (true, true, 0);

@@ -35,7 +35,8 @@ pub(crate) async fn answer(
         match action.take() {
             Some(AttemptAction::Start { way }) => {
                 if let Some(plan) = attempts.way(way).map(|way| way.plan) {
-                    tries.spawn(try_way(inner.clone(), source.clone(), (way, plan), inputs.clone(), deadline));
+                    let going = Going::over(inner.clone(), source.clone(), plan);
+                    tries.spawn(going.to_the_end(way, inputs.clone(), deadline));
                 }
             }
             Some(AttemptAction::Answer { way }) => {
@@ -75,15 +76,34 @@ pub(crate) async fn answer(
     }
 }
 
-async fn try_way(
+/// A request on its way over one plan. It counts as under way until this is dropped.
+struct Going {
     inner: Arc<Inner>,
     source: Arc<Source>,
-    (way, plan): (usize, PlanId),
-    inputs: Vec<Tensor>,
-    deadline: Duration,
-) -> Tried {
-    let time = deadline.saturating_sub(inner.clock.now());
-    (way, inner.node.request(plan, source.epoch, inputs, time).await)
+    plan: PlanId,
+    began: Duration,
+    answered: bool,
+}
+
+impl Going {
+    fn over(inner: Arc<Inner>, source: Arc<Source>, plan: PlanId) -> Self {
+        source.decided().switch.goes(plan);
+        Self { began: inner.clock.now(), inner, source, plan, answered: false }
+    }
+
+    async fn to_the_end(mut self, way: usize, inputs: Vec<Tensor>, deadline: Duration) -> Tried {
+        let time = deadline.saturating_sub(self.began);
+        let answered = self.inner.node.request(self.plan, self.source.epoch, inputs, time).await;
+        self.answered = answered.is_ok();
+        (way, answered)
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let now = self.inner.clock.now();
+        self.source.decided().switch.came_back(self.plan, self.answered, self.began, now);
+    }
 }
 
 fn refused(inner: &Arc<Inner>, source: &Source, attempts: &Attempts, refusal: Refusal) -> RequestError {

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thalweg_flow::{
-    Alternative, CrossingCost, Estimates, Explanation, HopCost, LinkEstimate, PlanId, RetryBudget, Span, SpanKind,
-    Switch, TierEstimate,
+    Alternative, CrossingCost, Estimates, Explanation, HopCost, LinkEstimate, PlanId, Refusal, RetryBudget, Span,
+    SpanKind, Switch, TierEstimate, too_busy,
 };
 use thalweg_planner::{Bandwidth, Bytes, Direction};
 
@@ -115,6 +115,16 @@ impl Source {
             let serving = switch.serving().map(|plan| self.decision(plan).to_owned());
             tracing::info!(deployment = self.name, serving, "another plan serves");
         }
+    }
+
+    /// The refusal of a request for which there is no place now, if that is so.
+    pub(crate) fn refuse_early(&self, left: Duration, now: Duration) -> Result<(), Refusal> {
+        let mut decided = self.decided();
+        let Decided { switch, estimates, counts, .. } = &mut *decided;
+        let Some(refusal) = too_busy(&switch.ways(estimates, now), left) else { return Ok(()) };
+        counts.requests += 1;
+        counts.refused += 1;
+        Err(refusal)
     }
 
     /// What an answer says of links and tiers, and of itself.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::cluster::Cluster;
 use super::gossip::Talk;
 use super::held::{Held, kept};
-use super::neighbours::{Neighbours, keep_probing};
+use super::neighbours::{Neighbours, keep_deciding, keep_probing};
 use super::source::Source;
 use super::state::State;
 use super::{DaemonError, calls, gossip, install};
@@ -206,6 +206,7 @@ impl Daemon {
         let mut loops = vec![tokio::spawn(calls::serve(inner.clone(), incoming))];
         install::restore(&inner, kept).await;
         loops.push(tokio::spawn(keep_probing(inner.clone())));
+        loops.push(tokio::spawn(keep_deciding(inner.clone())));
         loops.push(tokio::spawn(gossip::keep_talking(inner.clone())));
         loops.push(tokio::spawn(keep_house(inner.clone())));
         Ok(Self { inner, loops })

@@ -6,7 +6,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_flow::{Action, Busy, Coarse, Event, Payload, Refusal, Request, Span, SpanKind, Text, crossing_spans};
+use thalweg_flow::{
+    Action, Busy, Coarse, Contract, Event, Payload, Refusal, Request, ShareId, Span, SpanKind, Text, crossing_spans,
+};
 use thalweg_planner::Tensor;
 use tokio::select;
 use tokio::sync::watch;
@@ -146,6 +148,8 @@ impl Drive {
             Happened::Replied(Ok(reply)) => {
                 self.upstream = None;
                 let Reply { answer, payload, departure, arrived, clocks } = reply;
+                let Contract { plan, epoch, .. } = self.share.contract;
+                self.shared.compute.answered(ShareId { plan, epoch }, arrived.saturating_sub(departure.ready));
                 let spans = crossing_spans(self.share.contract.hop, departure, &answer, arrived, clocks);
                 self.finished.spans.extend(spans.into_iter().chain(answer.spans));
                 self.finished.coarse.extend(answer.coarse);

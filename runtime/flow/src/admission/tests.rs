@@ -92,6 +92,29 @@ fn what_will_not_be_done_in_time_is_refused_at_once_and_takes_no_place() {
 }
 
 #[test]
+fn what_comes_later_with_an_earlier_deadline_makes_nobody_late() {
+    let mut admission = busy(NOW);
+    submit(&mut admission, 1, NOW + ms(270), 1).unwrap();
+    assert_eq!(submit(&mut admission, 1, NOW + ms(260), 2), Err(Busy { waiting: 1 }));
+    // Who waits for another caller takes turns with it in any case.
+    submit(&mut admission, 2, NOW + ms(900), 3).unwrap();
+    submit(&mut admission, 2, NOW + ms(800), 4).unwrap();
+    assert_eq!(drain(&mut admission), [1, 4, 3]);
+}
+
+#[test]
+fn what_the_tiers_above_take_is_kept_free() {
+    let mut admission = busy(NOW);
+    admission.answered(share(0), ms(400));
+    assert_eq!(submit(&mut admission, 1, NOW + ms(599), 1), Err(Busy { waiting: 0 }));
+    submit(&mut admission, 1, NOW + ms(650), 2).unwrap();
+    // Though the tiers above are thought too slow, one is tried now and then, or they would be thought so for ever.
+    admission.answered(share(0), ms(40_000));
+    let tried = (0..TRIED_ONE_IN).filter(|_| submit(&mut admission, 2, NOW + ms(900), 3).is_ok()).count();
+    assert_eq!(tried, 1);
+}
+
+#[test]
 fn what_became_late_while_it_waited_is_refused_when_its_turn_comes() {
     let mut admission = busy(NOW);
     submit(&mut admission, 1, NOW + ms(250), 1).unwrap();

@@ -15,7 +15,12 @@ fn ms(millis: u64) -> Duration {
 }
 
 fn way(plan: PlanId, predicted: u64) -> Way {
-    Way { plan, predicted: ms(predicted), local: plan == LOCAL }
+    Way { plan, predicted: ms(predicted), waits: ms(0), under_way: 0, local: plan == LOCAL }
+}
+
+/// One that so many requests hold up so long.
+fn held_up(plan: PlanId, predicted: u64, under_way: u32, waits: u64) -> Way {
+    Way { waits: ms(waits), under_way, ..way(plan, predicted) }
 }
 
 /// Ways of 50 and 80 ms, and the local one of 200 ms.
@@ -115,9 +120,8 @@ fn the_local_way_begins_in_time_for_the_deadline() {
     assert_eq!(hedge(50, 200, 1000), Some(ms(100)));
     assert_eq!(hedge(5, 200, 1000), Some(ms(25)), "what is predicted for little varies by more");
     assert_eq!(hedge(600, 800, 9000), Some(ms(800)), "what takes long is late after LATE_MAX");
-    assert_eq!(hedge(600, 200, 1000), Some(ms(750)), "a quarter of its time to spare");
-    assert_eq!(hedge(750, 200, 1000), Some(ms(750)));
-    assert_eq!(hedge(751, 200, 1000), Some(ms(0)), "it is needed anyway");
+    assert_eq!(hedge(600, 200, 1000), Some(ms(600)), "its time once more to spare");
+    assert_eq!(hedge(601, 200, 1000), Some(ms(0)), "it is needed anyway");
     assert_eq!(hedge(10, 200, 220), Some(ms(10)), "half of what there is to spare");
     assert_eq!(hedge(50, 200, 200), Some(ms(0)));
     assert_eq!(hedge(50, 200, 199), None);
@@ -179,10 +183,32 @@ fn at_the_deadline_it_is_refused_and_what_ran_has_failed() {
     assert_eq!(attempts.wakes(), None);
 }
 
+#[test]
+fn a_way_on_which_others_hold_it_up_for_too_long_is_not_tried() {
+    let mut budget = RetryBudget::new(ms(0));
+    let mut first = |ways: &[Way]| Attempts::begin(ways, DEADLINE, &mut budget, ms(0)).1;
+    let full = |plan| held_up(plan, 50, 30, 1001);
+    let start = |way| AttemptAction::Start { way };
+    assert_eq!(first(&[held_up(FIRST, 50, 30, 1000), way(LOCAL, 200)]), start(0));
+    assert_eq!(first(&[full(FIRST), way(SECOND, 80), way(LOCAL, 200)]), start(1));
+    assert_eq!(first(&[full(FIRST), full(SECOND), way(LOCAL, 200)]), start(2));
+    let refusal = Refusal { hop: 0, reason: Reason::Busy { waiting: 60 } };
+    assert_eq!(first(&[full(FIRST), full(LOCAL)]), AttemptAction::Refuse(refusal));
+}
+
+#[test]
+fn what_waits_behind_others_is_late_when_these_are() {
+    let local = way(LOCAL, 100);
+    assert_eq!(hedge(&way(FIRST, 50), &local, DEADLINE, ms(0)), Some(ms(100)));
+    assert_eq!(hedge(&held_up(FIRST, 50, 4, 300), &local, DEADLINE, ms(0)), Some(ms(500)));
+    assert_eq!(hedge(&way(FIRST, 50), &held_up(LOCAL, 100, 9, 1001), DEADLINE, ms(0)), None);
+}
+
 fn ways() -> impl Strategy<Value = Vec<Way>> {
-    let far = prop::collection::vec((1_u8..9, 0_u64..900), 0..5);
+    let far = prop::collection::vec((1_u8..9, 0_u64..900, 0_u64..1500), 0..5);
     (far, prop::option::of(0_u64..900), any::<bool>()).prop_map(|(far, local, first)| {
-        let mut ways: Vec<Way> = far.into_iter().map(|(plan, predicted)| way(PlanId([plan; 32]), predicted)).collect();
+        let far = far.into_iter().map(|(plan, predicted, waits)| held_up(PlanId([plan; 32]), predicted, 3, waits));
+        let mut ways: Vec<Way> = far.collect();
         let local = local.map(|predicted| way(LOCAL, predicted));
         if first {
             ways.splice(0..0, local)

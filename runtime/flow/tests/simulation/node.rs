@@ -217,7 +217,10 @@ impl Run<'_> {
     pub(crate) fn computes_next(&mut self, tier: usize) {
         self.checks.waits("requests wait for a tier", self.nodes[tier].waiting.len(), WAITING_MAX, self.now);
         while self.nodes[tier].computing.is_none() {
-            let Some((about, hop)) = self.nodes[tier].waiting.pop_front() else { return };
+            // As [`Admission`](thalweg_flow::Admission) has it for the requests of one caller.
+            let deadline = |(_, (about, _)): &(usize, &(u64, usize))| self.tries.get(about).map(|it| it.deadline);
+            let Some((first, _)) = self.nodes[tier].waiting.iter().enumerate().min_by_key(deadline) else { return };
+            let Some((about, hop)) = self.nodes[tier].waiting.remove(first) else { return };
             let Some(attempt) = self.tries.get(&about).filter(|attempt| attempt.hops[hop].is_some()) else { continue };
             self.checks.computes(tier, attempt.epoch, attempt.made, self.now);
             let planned = self.prepared[attempt.plan].busy[hop];

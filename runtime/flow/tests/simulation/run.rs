@@ -76,6 +76,8 @@ pub(crate) struct Try {
     /// Those that a hop has accepted and that are not over.
     pub(crate) hops: Vec<Option<Request>>,
     pub(crate) dropped: bool,
+    /// When it began; none when it has come back to the source.
+    pub(crate) under_way: Option<Duration>,
 }
 
 /// A tier, as it is.

@@ -60,12 +60,22 @@ impl Run<'_> {
 
     pub(crate) fn try_answered(&mut self, about: u64) {
         let (request, way) = (self.tries[&about].request, self.tries[&about].way);
+        self.comes_back(about, true);
         self.attempts(request, AttemptEvent::Answered { way });
     }
 
     pub(crate) fn try_refused(&mut self, about: u64, refusal: Refusal) {
         let (request, way) = (self.tries[&about].request, self.tries[&about].way);
+        self.comes_back(about, false);
         self.attempts(request, AttemptEvent::Refused { way, refusal });
+    }
+
+    fn comes_back(&mut self, about: u64, answered: bool) {
+        let Some(attempt) = self.tries.get_mut(&about) else { return };
+        let plan = self.prepared[attempt.plan].alternative.plan;
+        if let Some(began) = attempt.under_way.take() {
+            self.switch.came_back(plan, answered, began, self.now);
+        }
     }
 
     fn attempts(&mut self, request: u64, event: AttemptEvent) {
@@ -108,7 +118,9 @@ impl Run<'_> {
         let mut requests: Vec<Option<Request>> = (0..hops).map(|_| None).collect();
         requests[0] = Some(Request::begin(&prepared.contract(0, epoch), hops == 1, deadline));
         let made = ask.made;
-        let attempt = Try { request, way: index, plan, epoch, made, deadline, hops: requests, dropped: false };
+        self.switch.goes(prepared.alternative.plan);
+        let (under_way, dropped) = (Some(self.now), false);
+        let attempt = Try { request, way: index, plan, epoch, made, deadline, hops: requests, dropped, under_way };
         ask.tries.push(about);
         let wakes = ask.attempts.wakes();
         self.tries.insert(about, attempt);
@@ -120,6 +132,7 @@ impl Run<'_> {
 
     /// Drops what is left of a try, here at once and above when they hear of it.
     fn drops(&mut self, about: u64) {
+        self.comes_back(about, false);
         let Some(attempt) = self.tries.get_mut(&about).filter(|attempt| !attempt.dropped) else { return };
         attempt.dropped = true;
         let prepared = &self.prepared[attempt.plan];

@@ -1,31 +1,41 @@
-//! How long a share takes to compute: an average that forgets, and how far from it single times are.
+//! How long something takes that is done again and again: an average that forgets, and how far from it single times are.
 
 use std::time::Duration;
 
-/// What was measured of one share. The gains and the factor of four are those of RFC 6298, section 2, for round trips.
+/// What was measured of it. The gains and the factor of four are those of RFC 6298, section 2, for round trips.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// The average.
-    pub(super) typical: Duration,
+    pub(crate) typical: Duration,
     deviation: Duration,
     /// Requests that were refused since the last measurement because they had less time than this.
-    pub(super) refused: u32,
+    pub(crate) refused: u32,
 }
 
 impl Cost {
-    pub(super) fn first(took: Duration) -> Self {
+    pub(crate) fn first(took: Duration) -> Self {
         Self { typical: took, deviation: took / 2, refused: 0 }
     }
 
-    pub(super) fn measure(&mut self, took: Duration) {
+    /// What is known without a measurement.
+    pub(crate) fn exact(takes: Duration) -> Self {
+        Self { typical: takes, deviation: Duration::ZERO, refused: 0 }
+    }
+
+    pub(crate) fn measure(&mut self, took: Duration) {
         let off = self.typical.abs_diff(took);
         self.deviation = self.deviation.saturating_mul(3).saturating_add(off) / 4;
         self.typical = self.typical.saturating_mul(7).saturating_add(took) / 8;
         self.refused = 0;
     }
 
+    /// What a computation takes, or a little more.
+    pub(crate) fn likely(&self) -> Duration {
+        self.typical.saturating_add(self.deviation)
+    }
+
     /// What a single computation takes at most, with few exceptions.
-    pub(super) fn plausible(&self) -> Duration {
+    pub(crate) fn plausible(&self) -> Duration {
         self.typical.saturating_add(self.deviation.saturating_mul(4))
     }
 }

@@ -88,9 +88,7 @@ pub(crate) fn sum(scene: Scene<'_>, placement: &Placement, answer_at: usize) -> 
 pub(crate) fn short(graph: &Graph, topology: &Topology, plan: &Plan) -> Option<Shortage> {
     plan.hops.iter().enumerate().find_map(|(place, hop)| {
         let tier = &topology.tiers[hop.tier];
-        let gives = plan.crossings.get(place).map_or(&[][..], |crossing| &crossing.sends);
-        let gives: Vec<TensorId> = gives.iter().map(|sent| sent.tensor).collect();
-        let needs = graph.memory_of(&hop.layers, &hop.takes, &gives);
+        let needs = graph.memory_of_hop(plan, place);
         (needs > usable(tier)).then(|| demand(graph, tier, &hop.layers, needs))
     })
 }

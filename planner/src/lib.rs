@@ -146,6 +146,7 @@ pub use explain::{Binding, Candidate, Constraint, Flip, bindings, candidates, fl
 pub use fleet::{Choice, Fleet, FleetError, Kind, LOAD_MAX, Placing, Shared, Source, Use, choices};
 pub use graph::{Coding, Exit, Graph, Layer, OpClass, Pin, Separator, TensorCost, TensorId};
 pub use manual::manual;
+pub use memory::usable;
 pub use objective::{Goal, LIVE_MAX, Limits, Measure, Miss, Mode, Objective, UNCODED};
 pub use plan::{Crossing, Hop, Plan, Sent, Totals};
 pub use quantity::{

@@ -7,14 +7,14 @@
 use std::ops::Range;
 
 use crate::graph::Lifetime;
-use crate::{Bytes, Graph, Layer, Shortage, TensorId, Tier};
+use crate::{Bytes, Graph, Hop, Layer, Plan, Shortage, TensorId, Tier};
 
 /// A plan uses at most 5/6 of a tier's memory: what it needs times 1.2, a headroom of 20 %, for the engine's own
 /// buffers, coded copies of tensors, and the rest of the system.
 const USABLE_SIXTHS: u128 = 5;
 
-/// What a plan may use of this tier's memory.
-pub(crate) fn usable(tier: &Tier) -> Bytes {
+/// What plans may use of this tier's memory.
+pub fn usable(tier: &Tier) -> Bytes {
     Bytes((u128::from(tier.memory.0) * USABLE_SIXTHS / 6) as u64)
 }
 
@@ -52,6 +52,16 @@ impl Graph {
         }
         let weights = self.weights(layers.iter().copied());
         Bytes(u64::try_from(peak).unwrap_or(u64::MAX).saturating_add(weights.0))
+    }
+}
+
+impl Graph {
+    /// The memory that a hop of a plan of this graph needs on its tier: see [`Graph::memory_of`].
+    pub fn memory_of_hop(&self, plan: &Plan, hop: usize) -> Bytes {
+        let Some(Hop { layers, takes, .. }) = plan.hops.get(hop) else { return Bytes(0) };
+        let gives = plan.crossings.get(hop).map_or(&[][..], |crossing| &crossing.sends);
+        let gives: Vec<TensorId> = gives.iter().map(|sent| sent.tensor).collect();
+        self.memory_of(layers, takes, &gives)
     }
 }
 

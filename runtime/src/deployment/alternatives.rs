@@ -1,6 +1,6 @@
 //! Which plans a deployment has: what is best as links are now, and what would be if they were otherwise.
 
-use thalweg_planner::{Bandwidth, Graph, Objective, Plan, Topology, plan};
+use thalweg_planner::{Bandwidth, Bytes, Graph, Objective, Plan, Topology, plan, usable};
 
 use crate::run::RunError;
 
@@ -12,7 +12,8 @@ const BANDWIDTHS: [f64; 5] = [0.3, 0.1, 3.0, 0.03, 0.01];
 
 /// The plan that is best now, first; then one for when all is lost but the node where requests are made, if it can run all
 /// of the pipeline; then what is best when another node cannot be reached, or when links carry less or more. At most
-/// [`ALTERNATIVES_MAX`], and no two that decide alike.
+/// [`ALTERNATIVES_MAX`], no two that decide alike, and as many as fit into the memory of all nodes beside each other: those
+/// before are worth more.
 ///
 /// Fails where not even the first can be had.
 pub fn alternatives(graph: &Graph, topology: &Topology, objective: &Objective) -> Result<Vec<Plan>, RunError> {
@@ -37,9 +38,29 @@ pub fn alternatives(graph: &Graph, topology: &Topology, objective: &Objective) -
             && !plans.iter().any(|known| known.decides_like(&other))
         {
             plans.push(other);
+            if !fit(graph, topology, &plans) {
+                plans.pop();
+            }
         }
     }
     Ok(plans)
+}
+
+/// Whether the parts of all plans fit into the memory of the nodes beside each other. Plans share parts, and one request
+/// runs on one part at a time.
+fn fit(graph: &Graph, topology: &Topology, plans: &[Plan]) -> bool {
+    topology.tiers.iter().enumerate().all(|(at, tier)| {
+        let hops = plans.iter().flat_map(|plan| plan.hops.iter().enumerate().map(move |(hop, of)| (plan, hop, of)));
+        let mut parts: Vec<(&[usize], u64, u64)> = Vec::new();
+        for (plan, hop, of) in hops.filter(|(_, _, of)| of.tier == at) {
+            if !parts.iter().any(|(layers, ..)| *layers == of.layers) {
+                parts.push((&of.layers, of.weights.0, graph.memory_of_hop(plan, hop).0 - of.weights.0));
+            }
+        }
+        let weights = parts.iter().fold(0_u64, |sum, (_, weights, _)| sum.saturating_add(*weights));
+        let tensors = parts.iter().map(|(.., tensors)| *tensors).max().unwrap_or(0);
+        Bytes(weights.saturating_add(tensors)) <= usable(tier)
+    })
 }
 
 #[cfg(test)]
@@ -107,6 +128,20 @@ mod tests {
             .map(|plan| plan.hops.iter().filter(|hop| hop.tier == 0).map(|hop| hop.layers.len()).sum())
             .collect();
         assert_eq!(on_device, [0, 2, 1]);
+    }
+
+    #[test]
+    fn where_memory_binds_there_are_fewer() {
+        let (graph, mut topology) = world(1_000);
+        let objective = Objective { codecs: vec!["f32".into()], ..Objective::default() };
+        // Both layers, or the first beside both, with the largest tensors that are there at a time.
+        let device = |weights: u64| Bytes((weights + 4 * 153_000) * 6 / 5 + 1);
+        let mut plans_with = |weights: u64| {
+            topology.tiers[0].memory = device(weights);
+            alternatives(&graph, &topology, &objective).unwrap().len()
+        };
+        let counts: Vec<usize> = [1999, 2000, 2999, 3000].into_iter().map(plans_with).collect();
+        assert_eq!(counts, [2, 2, 2, 3]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::link::LinkError;
 use crate::node::{NodeError, RequestError};
 use crate::store::StoreError;
 use crate::trial::TrialError;
-use crate::trust::{Role, TrustError};
+use crate::trust::TrustError;
 
 /// A node cannot start, or cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +44,6 @@ pub enum DaemonError {
         folder.display()
     )]
     AlreadyJoined { folder: PathBuf },
-    #[error(
-        "the invitation is for a node of role {invited}, and node.toml says {asked}: ask for another one, or change it"
-    )]
-    OtherRole { invited: Role, asked: Role },
     #[error("{} cannot be found: {cause}", address)]
     NoHost { address: String, cause: String },
     #[error("{address} does not answer within {}", print_duration(*time))]

@@ -59,6 +59,11 @@ pub enum TrustError {
     /// The time of the invitation is over.
     #[error("this invitation has expired: ask for a new one")]
     InvitationExpired,
+    /// The invitation is for another role, and stays open.
+    #[error(
+        "the invitation is for a node of role {invited}, and node.toml says {asked}: ask for another one, or change it"
+    )]
+    InvitedOtherwise { invited: Role, asked: Role },
     /// Too many are open.
     #[error("{INVITATIONS_MAX} invitations are open, which is the most: wait until some are used or expire")]
     TooManyInvitations,

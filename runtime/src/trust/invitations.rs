@@ -95,9 +95,10 @@ impl Invitations {
         Ok(invitation)
     }
 
-    /// What the holder of this secret is invited to be. Each opens once: it is gone from the disk before this returns.
-    /// A wrong secret is counted and takes nothing from the others.
-    pub fn accept(&mut self, secret: &Secret, now: Duration) -> Result<Role, TrustError> {
+    /// Whether the holder of this secret is invited to be this. Each opens once: it is gone from the disk before this
+    /// returns. A wrong secret is counted and takes nothing from the others; another role than the invited one leaves
+    /// the invitation open, for who corrects it.
+    pub fn accept(&mut self, secret: &Secret, asked: Role, now: Duration) -> Result<(), TrustError> {
         let hash = hash(secret);
         // Hashes compare in constant time, and all are compared: how long it takes tells nothing of any.
         let found = self
@@ -109,17 +110,20 @@ impl Invitations {
             self.wrong_guesses = self.wrong_guesses.saturating_add(1);
             return Err(TrustError::NotInvited);
         };
+        let invited = self.open[at].role;
+        if invited != asked && now < self.open[at].expires {
+            return Err(TrustError::InvitedOtherwise { invited, asked });
+        }
         let open = self.open.remove(at);
         if open.expires <= now {
             return Err(TrustError::InvitationExpired);
         }
-        let role = open.role;
         if let Err(error) = self.keep(now) {
             // Nobody was admitted by it, so it may be used when the disk can be written again.
             self.open.push(open);
             return Err(error);
         }
-        Ok(role)
+        Ok(())
     }
 
     /// Writes how much time each has left. To be done once a minute and before the node stops.
@@ -194,11 +198,11 @@ mod tests {
         let mut node = Node::new();
         let [edge, device] = [Role::Edge, Role::Device].map(|role| node.invite(role, MINUTE, START).unwrap());
         assert_ne!(edge, device);
-        assert_eq!(node.invitations.accept(&edge, START).unwrap(), Role::Edge);
-        assert!(matches!(node.invitations.accept(&edge, START), Err(TrustError::NotInvited)));
+        node.invitations.accept(&edge, Role::Edge, START).unwrap();
+        assert!(matches!(node.invitations.accept(&edge, Role::Edge, START), Err(TrustError::NotInvited)));
         node.restart();
-        assert!(matches!(node.invitations.accept(&edge, Duration::ZERO), Err(TrustError::NotInvited)));
-        assert_eq!(node.invitations.accept(&device, Duration::ZERO).unwrap(), Role::Device);
+        assert!(matches!(node.invitations.accept(&edge, Role::Edge, Duration::ZERO), Err(TrustError::NotInvited)));
+        node.invitations.accept(&device, Role::Device, Duration::ZERO).unwrap();
     }
 
     #[test]
@@ -206,11 +210,25 @@ mod tests {
         let mut node = Node::new();
         let secret = node.invite(Role::Edge, MINUTE, START).unwrap();
         for guess in 0..1000u128 {
-            let refused = node.invitations.accept(&Secret(guess.to_le_bytes()), START);
+            let refused = node.invitations.accept(&Secret(guess.to_le_bytes()), Role::Edge, START);
             assert!(matches!(refused, Err(TrustError::NotInvited)));
         }
         assert_eq!((node.invitations.wrong_guesses(), node.invitations.count(START)), (1000, 1));
-        assert_eq!(node.invitations.accept(&secret, START).unwrap(), Role::Edge);
+        node.invitations.accept(&secret, Role::Edge, START).unwrap();
+    }
+
+    #[test]
+    fn who_asks_for_another_role_may_ask_again_for_the_right_one() {
+        let mut node = Node::new();
+        let secret = node.invite(Role::Edge, MINUTE, START).unwrap();
+        for asked in [Role::Device, Role::Cloud, Role::Operator] {
+            let refused = node.invitations.accept(&secret, asked, START).unwrap_err();
+            assert!(matches!(refused, TrustError::InvitedOtherwise { invited: Role::Edge, .. }), "{refused}");
+        }
+        assert_eq!((node.invitations.wrong_guesses(), node.invitations.count(START)), (0, 1));
+        node.invitations.accept(&secret, Role::Edge, START).unwrap();
+        let over = node.invitations.accept(&secret, Role::Device, START);
+        assert!(matches!(over, Err(TrustError::NotInvited)));
     }
 
     #[test]
@@ -218,9 +236,9 @@ mod tests {
         let mut node = Node::new();
         let moment = Duration::from_nanos(1);
         let [last, late] = [(); 2].map(|()| node.invite(Role::Edge, MINUTE, START).unwrap());
-        assert_eq!(node.invitations.accept(&last, START + MINUTE - moment).unwrap(), Role::Edge);
-        assert!(matches!(node.invitations.accept(&late, START + MINUTE), Err(TrustError::InvitationExpired)));
-        assert!(matches!(node.invitations.accept(&late, START), Err(TrustError::NotInvited)), "it came back");
+        node.invitations.accept(&last, Role::Edge, START + MINUTE - moment).unwrap();
+        assert!(matches!(node.invitations.accept(&late, Role::Edge, START + MINUTE), Err(TrustError::InvitationExpired)));
+        assert!(matches!(node.invitations.accept(&late, Role::Edge, START), Err(TrustError::NotInvited)), "it came back");
         for span in [Duration::ZERO, INVITATION_SPAN_MAX + moment] {
             assert!(matches!(node.invite(Role::Edge, span, START), Err(TrustError::InvitationSpan { .. })));
         }
@@ -237,7 +255,7 @@ mod tests {
         let left = MINUTE + START - MINUTE / 6 * 5;
         assert_eq!(node.invitations.count(left - Duration::from_millis(1)), 1);
         assert_eq!(node.invitations.count(left), 0);
-        assert!(matches!(node.invitations.accept(&secret, left), Err(TrustError::InvitationExpired)));
+        assert!(matches!(node.invitations.accept(&secret, Role::Edge, left), Err(TrustError::InvitationExpired)));
     }
 
     #[test]
@@ -257,11 +275,11 @@ mod tests {
         let secret = node.invite(Role::Edge, MINUTE, START).unwrap();
         let gone = node.folder.path().join("gone");
         let file = std::mem::replace(&mut node.invitations.file, gone.join("invitations.json"));
-        assert!(matches!(node.invitations.accept(&secret, START), Err(TrustError::Unwritable { .. })));
+        assert!(matches!(node.invitations.accept(&secret, Role::Edge, START), Err(TrustError::Unwritable { .. })));
         assert!(matches!(node.invite(Role::Edge, MINUTE, START), Err(TrustError::Unwritable { .. })));
         node.invitations.file = file;
         assert_eq!(node.invitations.count(START), 1);
-        assert_eq!(node.invitations.accept(&secret, START).unwrap(), Role::Edge);
+        node.invitations.accept(&secret, Role::Edge, START).unwrap();
     }
 
     #[test]

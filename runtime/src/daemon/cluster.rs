@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::DaemonError;
-use super::state::State;
+use super::state::{State, read_json, write_json};
 use crate::clock::Clock;
 use crate::identity::{Gate, Identity, NodeId};
 use crate::link::Peer;
@@ -225,12 +225,16 @@ impl Cluster {
     }
 
     /// Makes a new key that is to take the place of this node's, and says so; both are accepted from then on, until the old
-    /// one is retired. The old one, and the new one.
-    pub(crate) fn announce_key(&self) -> Result<[Identity; 2], DaemonError> {
+    /// one is retired. The new one, and what retires the old one, which stands in a file by then: the old key will not be
+    /// there any more to sign it.
+    pub(crate) fn announce_key(&self) -> Result<(Identity, Rotation), DaemonError> {
         self.state.drop_next_key()?;
-        let keys = [self.identity(), KeyFile::new(self.state.next_key()).make()?];
-        self.hand_over(&keys, false)?;
-        Ok(keys)
+        let (old, new) = (self.identity(), KeyFile::new(self.state.next_key()).make()?);
+        let [hands_over, retires] =
+            [false, true].map(|retires| Rotation::sign(&old, &new, retires, self.roster().authority()));
+        self.keep_retirements(|all| all.push(retires.clone()))?;
+        self.change(|roster| Ok(roster.merge_rotation(hands_over).map(drop)?))?;
+        Ok((new, retires))
     }
 
     /// From now on this node is the one of the new key.
@@ -240,16 +244,25 @@ impl Cluster {
         Ok(())
     }
 
-    /// Lets the old key of this node count no more.
-    pub(crate) fn retire(&self, keys: &[Identity; 2]) -> Result<(), DaemonError> {
-        self.hand_over(keys, true)
+    /// What is to retire keys that this node had: those that handed over before it last ended.
+    pub(crate) fn retirements(&self) -> Result<Vec<Rotation>, DaemonError> {
+        let roster = self.roster();
+        let handed_over = |one: &Rotation| roster.rotations().any(|known| (known.old, known.new) == (one.old, one.new));
+        let all: Vec<Rotation> = read_json(&self.state.retirements())?.unwrap_or_default();
+        Ok(all.into_iter().filter(handed_over).collect())
     }
 
-    fn hand_over(&self, [old, new]: &[Identity; 2], retires: bool) -> Result<(), DaemonError> {
-        self.change(|roster| {
-            roster.merge_rotation(Rotation::sign(old, new, retires, roster.authority()))?;
-            Ok(())
-        })
+    /// Lets an old key of this node count no more.
+    pub(crate) fn retire(&self, old: &Rotation) -> Result<(), DaemonError> {
+        self.change(|roster| Ok(roster.merge_rotation(old.clone()).map(drop)?))?;
+        self.keep_retirements(|all| all.retain(|other| other != old))
+    }
+
+    /// Those of keys that never handed over are left out.
+    fn keep_retirements(&self, change: impl FnOnce(&mut Vec<Rotation>)) -> Result<(), DaemonError> {
+        let mut all = self.retirements()?;
+        change(&mut all);
+        write_json(&self.state.retirements(), &all)
     }
 
     /// Writes down how long invitations still hold.
@@ -271,3 +284,6 @@ impl Gate for Cluster {
         self.may(id, Operation::Infer)
     }
 }
+
+#[cfg(test)]
+mod tests;

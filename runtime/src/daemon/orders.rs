@@ -15,7 +15,7 @@ use crate::calls::json;
 use crate::deployment::{InputOf, OutputOf, Signed};
 use crate::identity::NodeId;
 use crate::store::FileEntry;
-use crate::trust::{Operation, Role};
+use crate::trust::{Operation, Role, Rotation};
 
 /// A key that has handed over counts for so long: by then all nodes that can be reached have heard of the new one.
 const RETIRES_AFTER: Duration = Duration::from_secs(120);
@@ -95,20 +95,14 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
             json(&())
         }
         Order::Rotate => {
-            let keys = inner.cluster.announce_key()?;
-            let id = keys[1].id();
+            let (new, retires) = inner.cluster.announce_key()?;
+            let id = new.id();
             // Who has a connection hears of it by gossip, and knows the new key when it is first shown.
             tokio::time::sleep(HEARD_AFTER).await;
-            inner.cluster.take_key(&keys[1])?;
-            inner.node.rotate(keys[1].clone())?;
+            inner.cluster.take_key(&new)?;
+            inner.node.rotate(new)?;
             inner.gossip.rename(id, inner.incarnation);
-            let inner = inner.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(RETIRES_AFTER).await;
-                if let Err(error) = inner.cluster.retire(&keys) {
-                    tracing::warn!(node = %inner.config.name, %error, "the old key was not retired");
-                }
-            });
+            tokio::spawn(retire(inner.clone(), retires));
             json(&id)
         }
         Order::Measure { part, links, holders } => {
@@ -125,6 +119,14 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
         }
         Order::Activate { name, epoch } => json(&activate(inner, &name, epoch)?),
         Order::Abort { name, epoch } => json(&install::abort(inner, &name, epoch)),
+    }
+}
+
+/// Retires a key of this node that has handed over, when others have had time to hear of the new one.
+pub(crate) async fn retire(inner: Arc<Inner>, old: Rotation) {
+    tokio::time::sleep(RETIRES_AFTER).await;
+    if let Err(error) = inner.cluster.retire(&old) {
+        tracing::warn!(node = %inner.config.name, %error, "the old key was not retired");
     }
 }
 

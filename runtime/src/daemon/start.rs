@@ -17,7 +17,7 @@ use super::held::{Held, kept};
 use super::neighbours::{Neighbours, keep_deciding, keep_probing};
 use super::source::Source;
 use super::state::State;
-use super::{DaemonError, calls, gossip, install};
+use super::{DaemonError, calls, gossip, install, orders};
 use crate::clock::Clock;
 use crate::config;
 use crate::emulate::{ShapedSocket, bind};
@@ -204,6 +204,8 @@ impl Daemon {
             config,
         });
         let mut loops = vec![tokio::spawn(calls::serve(inner.clone(), incoming))];
+        let retirements = inner.cluster.retirements()?;
+        retirements.into_iter().for_each(|old| drop(tokio::spawn(orders::retire(inner.clone(), old))));
         install::restore(&inner, kept).await;
         loops.push(tokio::spawn(keep_probing(inner.clone())));
         loops.push(tokio::spawn(keep_deciding(inner.clone())));

@@ -54,6 +54,11 @@ impl State {
         }
     }
 
+    /// What is to be said once keys that have handed over may retire.
+    pub(crate) fn retirements(&self) -> PathBuf {
+        self.0.join("retirements.json")
+    }
+
     pub(crate) fn roster(&self) -> PathBuf {
         self.0.join("roster.json")
     }

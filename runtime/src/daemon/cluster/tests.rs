@@ -1,0 +1,65 @@
+//! What a node knows of its cluster, across restarts.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// A node's state folder. It founds a cluster.
+struct Home {
+    _folder: tempfile::TempDir,
+    state: State,
+}
+
+impl Home {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path()).unwrap();
+        Self { _folder: folder, state }
+    }
+
+    /// As a node that starts finds it.
+    fn open(&self) -> Cluster {
+        Cluster::open(&self.state, Clock::start()).unwrap()
+    }
+}
+
+#[test]
+fn an_old_key_is_retired_though_the_node_restarts_before() {
+    let home = Home::new();
+    let (cluster, address) = (home.open(), "127.0.0.1:1".parse().unwrap());
+    cluster.tell_of_self("edge", Role::Edge, address).unwrap();
+    let mut keys = vec![cluster.id()];
+    for _ in 0..2 {
+        let (new, _) = cluster.announce_key().unwrap();
+        cluster.take_key(&new).unwrap();
+        keys.push(new.id());
+    }
+    drop(cluster);
+    let cluster = home.open();
+    let roles = |cluster: &Cluster| keys.iter().map(|id| cluster.roster().role_of(*id)).collect::<Vec<_>>();
+    assert_eq!((cluster.id(), roles(&cluster)), (keys[2], vec![Some(Role::Edge); 3]));
+    let retirements = cluster.retirements().unwrap();
+    assert_eq!(retirements.iter().map(|one| one.old).collect::<Vec<_>>(), keys[..2]);
+    cluster.retire(&retirements[0]).unwrap();
+    assert_eq!(home.open().retirements().unwrap(), retirements[1..]);
+    cluster.retire(&retirements[1]).unwrap();
+    assert_eq!(roles(&home.open()), [None, None, Some(Role::Edge)]);
+    assert_eq!(home.open().retirements().unwrap(), []);
+}
+
+#[test]
+fn a_node_that_ends_while_it_changes_its_key_has_one_key_and_retires_the_other() {
+    let home = Home::new();
+    let cluster = home.open();
+    cluster.tell_of_self("edge", Role::Edge, "127.0.0.1:1".parse().unwrap()).unwrap();
+    // It ends before others were told.
+    let old = cluster.id();
+    let never = KeyFile::new(home.state.next_key()).make().unwrap();
+    let retires = Rotation::sign(&cluster.identity(), &never, true, cluster.roster().authority());
+    write_json(&home.state.retirements(), &[retires]).unwrap();
+    let cluster = home.open();
+    assert_eq!((cluster.id(), cluster.retirements().unwrap()), (old, vec![]));
+    // And afterwards.
+    let (new, retires) = cluster.announce_key().unwrap();
+    let cluster = home.open();
+    assert_eq!((cluster.id(), cluster.retirements().unwrap()), (new.id(), vec![retires]));
+}

@@ -22,6 +22,7 @@ pub mod share;
 pub mod stage;
 pub mod link;
 pub mod emulate;
+mod quota;
 pub mod identity;
 pub mod clock;
 pub mod memory;

@@ -11,6 +11,7 @@ use thalweg_planner::{Bandwidth, Bytes};
 use crate::identity::NodeId;
 
 pub(crate) use quic::{Connection, Endpoint, Exchange, Piece};
+pub(crate) use settings::REQUESTS_MAX;
 
 /// A node to connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -23,11 +23,16 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::emulate::ShapedSocket;
 use crate::identity::{Gate, Identity, NodeId};
-use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer, Tuning};
+use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer, REQUESTS_MAX, Tuning};
+use crate::quota::{Held, Quota};
 use crate::share::{Share, Source};
 use crate::stage::{Caller, ComputeThreads, Place};
 use drive::{Drive, Ending, Finished};
 use upstream::Links;
+
+/// Requests and calls of all peers together that are under way. Each takes a few kilobytes beside its tensors, which
+/// admission bounds, and what follows a call.
+const STREAMS_MAX: u32 = 8192;
 
 /// What a node says before it goes has this long to arrive.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
@@ -63,7 +68,9 @@ pub struct Incoming {
     pub(crate) peer: NodeId,
     pub(crate) call: Call,
     pub(crate) exchange: Exchange,
-    /// Held until it is answered: the node does not end before.
+    /// Held until it is answered: what its peer may have under way.
+    _place: Held,
+    /// Held as long: the node does not end before.
     _open: watch::Receiver<Phase>,
 }
 
@@ -123,6 +130,8 @@ struct Shared {
     endpoint: Endpoint,
     gate: Arc<dyn Gate>,
     calls: Option<mpsc::Sender<Incoming>>,
+    /// Requests and calls that are under way, of each peer and in all.
+    streams: Quota,
     links: Links,
     compute: ComputeThreads,
     clock: Clock,
@@ -155,6 +164,7 @@ impl Node {
             endpoint,
             gate,
             calls,
+            streams: Quota::new(REQUESTS_MAX, STREAMS_MAX),
             links: Links::default(),
             compute,
             clock,

@@ -14,9 +14,10 @@ use super::orders::{Order, carry_out, fits};
 use super::serving;
 use super::start::Inner;
 use crate::calls::{json, read};
-use crate::identity::Gate;
+use crate::identity::{Gate, NodeId};
 use crate::link::Exchange;
 use crate::node::{Incoming, RequestError};
+use crate::quota::Quota;
 use crate::store::{CHUNK_BYTES, Hash};
 use crate::trust::{Member, Operation};
 
@@ -32,6 +33,28 @@ const JOIN_BYTES_MAX: u64 = 4 << 10;
 const PROBE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of all that a node knows of members at most.
 const MEMBERS_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of an answer in JSON, about.
+const JSON_BYTES: u64 = 1 << 20;
+/// KiB that calls of one peer hold at a time: four of the largest, and a hundred inputs of 224 × 224 pixels.
+const PEER_KIB_MAX: u32 = 64 << 10;
+/// And those of all peers.
+const ALL_KIB_MAX: u32 = 256 << 10;
+
+/// What calls may hold, in KiB.
+pub(super) fn quota() -> Quota {
+    Quota::new(PEER_KIB_MAX, ALL_KIB_MAX)
+}
+
+/// Bytes that are held while a call is answered: what follows it, or its answer, or both. What takes next to nothing never
+/// waits for what takes much, so probes and gossip go on whatever else is asked.
+fn holds(call: &Call) -> u64 {
+    match call {
+        Call::Gossip(_) | Call::Probe { .. } => 0,
+        Call::Join { bytes, .. } | Call::Members { bytes } | Call::Order { bytes } => bytes.saturating_add(JSON_BYTES),
+        Call::Fetch { .. } | Call::Put { .. } => CHUNK_BYTES as u64,
+        Call::Ask { tensors, .. } => tensors.iter().fold(0, |sum, tensor| sum.saturating_add(tensor.bytes)),
+    }
+}
 
 /// Takes calls until the node ends.
 pub(crate) async fn serve(inner: Arc<Inner>, mut calls: mpsc::Receiver<Incoming>) {
@@ -41,8 +64,13 @@ pub(crate) async fn serve(inner: Arc<Inner>, mut calls: mpsc::Receiver<Incoming>
 }
 
 async fn answer(inner: Arc<Inner>, mut incoming: Incoming) {
+    let came = inner.clock.now();
+    let _held = tokio::select! {
+        held = inner.calls.take(incoming.peer, holds(&incoming.call).div_ceil(1 << 10)) => held,
+        () = incoming.exchange.released() => return,
+    };
     let refuse = |reason| Frame::Refuse(Refusal { hop: 0, reason });
-    let (frame, bytes) = match act(&inner, &mut incoming).await {
+    let (frame, bytes) = match act(&inner, &mut incoming, came).await {
         Ok(said) => said,
         Err(Failed::NotAllowed(operation)) => {
             let operation = format!("to {operation:?}").to_lowercase();
@@ -80,11 +108,10 @@ impl<E: Into<DaemonError>> From<E> for Failed {
 
 type Said = (Frame, Vec<Vec<u8>>);
 
-async fn act(inner: &Arc<Inner>, incoming: &mut Incoming) -> Result<Said, Failed> {
-    let allowed = |operation| match inner.cluster.may(incoming.peer, operation) {
-        true => Ok(()),
-        false => Err(Failed::NotAllowed(operation)),
-    };
+/// Carries out a call that has come at `came`.
+async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Result<Said, Failed> {
+    let peer = incoming.peer;
+    let allowed = |operation| allowed(inner, peer, operation);
     let exchange = &mut incoming.exchange;
     match &incoming.call {
         Call::Join { secret, bytes } => {
@@ -125,27 +152,34 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming) -> Result<Said, Failed
             inner.store.put_chunk(Hash::from(*hash), &piece)?;
             done(Vec::new())
         }
-        Call::Order { bytes } => {
-            // Who may only ask for little says little.
-            let most =
-                if inner.cluster.may(incoming.peer, Operation::Install) { ORDER_BYTES_MAX } else { JOIN_BYTES_MAX };
-            if !inner.cluster.knows(incoming.peer) {
-                return Err(Failed::NotAllowed(Operation::Status));
-            }
-            let text = take(exchange, *bytes, most).await?;
-            let order: Order =
-                serde_json::from_slice(&text).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })?;
-            allowed(order.operation())?;
-            // Nothing comes about of what nobody waits for any more.
-            tokio::select! {
-                answer = carry_out(inner, incoming.peer, order) => done(answer?),
-                () = exchange.released() => Err(DaemonError::Ended.into()),
-            }
-        }
+        Call::Order { bytes } => ordered(inner, exchange, peer, *bytes).await,
         Call::Ask { deployment, remaining_us, tensors } => {
             allowed(Operation::Ask)?;
-            ask(inner, exchange, &deployment.to_string(), Duration::from_micros(*remaining_us), tensors).await
+            let time = Duration::from_micros(*remaining_us);
+            ask(inner, exchange, &deployment.to_string(), (came, time), tensors).await
         }
+    }
+}
+
+fn allowed(inner: &Inner, peer: NodeId, operation: Operation) -> Result<(), Failed> {
+    if inner.cluster.may(peer, operation) { Ok(()) } else { Err(Failed::NotAllowed(operation)) }
+}
+
+/// Carries out an order of `by`, of which so many bytes follow.
+async fn ordered(inner: &Arc<Inner>, exchange: &mut Exchange, by: NodeId, bytes: u64) -> Result<Said, Failed> {
+    // Who may only ask for little says little.
+    let most = if inner.cluster.may(by, Operation::Install) { ORDER_BYTES_MAX } else { JOIN_BYTES_MAX };
+    if !inner.cluster.knows(by) {
+        return Err(Failed::NotAllowed(Operation::Status));
+    }
+    let text = take(exchange, bytes, most).await?;
+    let order: Order =
+        serde_json::from_slice(&text).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })?;
+    allowed(inner, by, order.operation())?;
+    // Nothing comes about of what nobody waits for any more.
+    tokio::select! {
+        answer = carry_out(inner, by, order) => done(answer?),
+        () = exchange.released() => Err(DaemonError::Ended.into()),
     }
 }
 
@@ -179,15 +213,15 @@ async fn probed(inner: &Inner, exchange: &mut Exchange, bytes: u64) -> Result<Re
     Ok(Reply::Pong { first_us, last_us: last_us.max(first_us), sent_us: now(), counted })
 }
 
-/// Answers a request of somebody on this host, or of a member, as its source.
+/// Answers a request of somebody on this host, or of a member, as its source: when it came, and how long it may take from
+/// then on.
 async fn ask(
     inner: &Arc<Inner>,
     exchange: &mut Exchange,
     deployment: &str,
-    time: Duration,
+    (came, time): (Duration, Duration),
     tensors: &[Coded],
 ) -> Result<Said, Failed> {
-    let start = inner.clock.now();
     let source = inner.source(deployment)?;
     let sizes: Vec<u64> = tensors.iter().map(|coded| coded.bytes).collect();
     let refuse = |reason| Failed::Refused(Refusal { hop: 0, reason });
@@ -197,14 +231,15 @@ async fn ask(
     }
     let time = if time.is_zero() { source.of.deadline() } else { time };
     // What cannot be answered is not even read.
-    source.refuse_early(time, start).map_err(Failed::Refused)?;
+    let now = inner.clock.now();
+    source.refuse_early(time.saturating_sub(now.saturating_sub(came)), now).map_err(Failed::Refused)?;
     let mut inputs = Vec::new();
     for input in &source.of.inputs {
         let bytes = take(exchange, input.spec.bytes().0, u64::MAX).await?;
         inputs.push(Tensor::new(input.spec.clone(), bytes).map_err(|_| DaemonError::Misunderstood)?);
     }
     let received = inner.clock.now();
-    let time = time.saturating_sub(received.saturating_sub(start));
+    let time = time.saturating_sub(received.saturating_sub(came));
     let answered = tokio::select! {
         answered = serving::answer(inner, &source, inputs, time) => answered,
         () = exchange.released() => return Err(DaemonError::Ended.into()),
@@ -220,5 +255,27 @@ async fn ask(
         }
         Err(RequestError::Refused(refusal)) => Err(Failed::Refused(refusal)),
         Err(error) => Err(refuse(Reason::Malformed { text: Text::from(error.to_string()) })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_flow::{Digest, GossipFrame};
+
+    use super::*;
+
+    #[test]
+    fn what_a_call_holds_bounds_how_many_of_its_kind_are_answered_at_a_time() {
+        let coded = |bytes| Coded { codec: "f32".into(), bytes };
+        let ask = |tensors| Call::Ask { deployment: "eyes".into(), remaining_us: 1, tensors };
+        let at_a_time = |call: Call| u64::from(PEER_KIB_MAX << 10).checked_div(holds(&call));
+        assert_eq!(at_a_time(Call::Gossip(GossipFrame::Ask(Digest::default()))), None);
+        assert_eq!(at_a_time(Call::Probe { bytes: u64::MAX }), None);
+        assert_eq!(at_a_time(Call::Put { hash: [0; 32], bytes: 1 }), Some(256));
+        assert_eq!(at_a_time(Call::Fetch { hash: [0; 32] }), Some(256));
+        assert_eq!(at_a_time(Call::Order { bytes: 100 }), Some(63));
+        assert_eq!(at_a_time(Call::Members { bytes: MEMBERS_BYTES_MAX }), Some(3));
+        assert_eq!(at_a_time(ask(vec![coded(224 * 224 * 3 * 4)])), Some(111));
+        assert_eq!(at_a_time(ask(vec![coded(u64::MAX), coded(1)])), Some(0), "it waits for all that its peer may have");
     }
 }

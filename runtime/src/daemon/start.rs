@@ -24,6 +24,7 @@ use crate::emulate::{ShapedSocket, bind};
 use crate::identity::NodeId;
 use crate::link::{PayloadMax, Peer, Tuning};
 use crate::node::{Node, NodeConfig};
+use crate::quota::Quota;
 use crate::store::{Hash, Store};
 
 /// What was brought here is kept for so long, though nothing that is installed needs it.
@@ -48,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) neighbours: Neighbours,
     pub(crate) gossip: Talk,
+    /// What calls that are being answered hold, in KiB, of each peer and in all.
+    pub(crate) calls: Quota,
     held: Mutex<BTreeMap<String, Held>>,
     measured: Mutex<BTreeMap<Hash, Vec<u64>>>,
     preparing: AtomicU32,
@@ -188,6 +191,7 @@ impl Daemon {
         let kept = kept(&state)?;
         let inner = Arc::new(Inner {
             gossip: Talk::new(cluster.id(), incarnation),
+            calls: calls::quota(),
             state,
             clock,
             incarnation,

@@ -85,6 +85,12 @@ impl Endpoint {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whose it is.
+    #[cfg(test)]
+    pub(crate) fn id(&self) -> NodeId {
+        self.identity.read().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> Result<SocketAddr, LinkError> {
         self.endpoint.local_addr().map_err(setup)

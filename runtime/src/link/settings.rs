@@ -15,8 +15,10 @@ pub(super) const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Several of these fit into [`IDLE_MAX`], so that one lost packet does not end a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
-/// Requests of one peer that may be open at a time. More wait on the peer's side.
-const REQUESTS_MAX: u32 = 256;
+/// Requests and calls of one peer that may be open at a time. More wait on the peer's side: QUIC bounds the streams of each
+/// connection by it, whether they are read or not, and a stream makes room for another one only when both directions of
+/// it are over.
+pub(crate) const REQUESTS_MAX: u32 = 256;
 
 /// What a peer may send on a stream and in all before this node has read it: a gigabit over 60 ms, and four such streams.
 const STREAM_WINDOW: u32 = 8 << 20;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::drive::{Drive, Ending, Finished};
 use super::{Incoming, Shared};
 use crate::link::{Connection, Exchange};
+use crate::quota::Held;
 use crate::stage::Caller;
 
 /// A peer that opens a stream has this long to say what for.
@@ -37,12 +38,15 @@ pub(super) async fn accept_peers(shared: Arc<Shared>) {
 
 async fn accept_requests(shared: Arc<Shared>, connection: Connection) {
     while let Ok(exchange) = connection.accept().await {
-        tokio::spawn(serve(shared.clone(), connection.clone(), exchange));
+        // One that has enough of them under way is not heard until some are over, whatever connections it makes.
+        let Some(place) = shared.streams.take(connection.peer(), 1).await else { return };
+        let serving = serve(shared.clone(), connection.clone(), exchange, place);
+        tokio::spawn(serving);
     }
 }
 
 /// Serves one request, or passes on one call, of a peer.
-async fn serve(shared: Arc<Shared>, connection: Connection, mut exchange: Exchange) {
+async fn serve(shared: Arc<Shared>, connection: Connection, mut exchange: Exchange, place: Held) {
     let open = shared.phase.subscribe();
     let malformed = |text: &str| Refusal { hop: 0, reason: Reason::Malformed { text: text.into() } };
     let refusal = match timeout(OPEN_MAX, exchange.read_frame()).await {
@@ -51,7 +55,7 @@ async fn serve(shared: Arc<Shared>, connection: Connection, mut exchange: Exchan
             Some(calls) => {
                 let peer = connection.peer();
                 // One that is not taken belongs to a node that has ended.
-                let _ = calls.send(Incoming { peer, call, exchange, _open: open }).await;
+                let _ = calls.send(Incoming { peer, call, exchange, _place: place, _open: open }).await;
                 return;
             }
             None => malformed("this node takes no calls"),

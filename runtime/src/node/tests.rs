@@ -190,3 +190,33 @@ async fn what_would_be_late_is_refused_before_its_bytes_come() {
     assert_eq!(refused, Frame::Refuse(Refusal { hop: 1, reason: Reason::Busy { waiting: 0 } }));
     assert!(matches!(running.await.unwrap(), Frame::Answer(_)));
 }
+
+#[tokio::test]
+async fn a_peer_has_so_many_requests_under_way_over_all_its_connections_and_others_have_theirs() {
+    let (node, [(greedy, first), (_other, modest)]) = node_and_peers(Duration::ZERO).await;
+    let second = greedy.connect(node.peer()).await.unwrap();
+    let frame = Frame::Open(Open { remaining_us: 60_000_000, ..open() });
+    let mut unfinished = Vec::new();
+    for connection in [&first, &second] {
+        for _ in 0..REQUESTS_MAX / 2 {
+            let mut exchange = connection.open().await.unwrap();
+            exchange.begin(&frame).await.unwrap();
+            unfinished.push(exchange);
+        }
+    }
+    // One more of the same peer than may be under way.
+    let mut one_more = second.open().await.unwrap();
+    one_more.begin(&frame).await.unwrap();
+    let is_full = || async {
+        tokio::select! {
+            biased;
+            _ = node.shared.streams.take(greedy.id(), 1) => false,
+            () = std::future::ready(()) => true,
+        }
+    };
+    while !is_full().await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let replied = reply(&modest, &frame, vec![0; BYTES as usize]).await;
+    assert!(matches!(replied, Frame::Answer(_)), "{replied:?}");
+}

@@ -237,8 +237,14 @@ mod tests {
         let moment = Duration::from_nanos(1);
         let [last, late] = [(); 2].map(|()| node.invite(Role::Edge, MINUTE, START).unwrap());
         node.invitations.accept(&last, Role::Edge, START + MINUTE - moment).unwrap();
-        assert!(matches!(node.invitations.accept(&late, Role::Edge, START + MINUTE), Err(TrustError::InvitationExpired)));
-        assert!(matches!(node.invitations.accept(&late, Role::Edge, START), Err(TrustError::NotInvited)), "it came back");
+        assert!(matches!(
+            node.invitations.accept(&late, Role::Edge, START + MINUTE),
+            Err(TrustError::InvitationExpired)
+        ));
+        assert!(
+            matches!(node.invitations.accept(&late, Role::Edge, START), Err(TrustError::NotInvited)),
+            "it came back"
+        );
         for span in [Duration::ZERO, INVITATION_SPAN_MAX + moment] {
             assert!(matches!(node.invite(Role::Edge, span, START), Err(TrustError::InvitationSpan { .. })));
         }

@@ -22,6 +22,8 @@ mod source;
 mod serving;
 mod measure;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cluster::Told;
 pub use error::DaemonError;

@@ -15,7 +15,9 @@ mod unpack;
 mod report;
 
 pub use alternatives::{ALTERNATIVES_MAX, alternatives};
-pub use manifest::{AlternativeOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, PieceOf, RunsOf, Signed, SourceOf};
+pub use manifest::{
+    AlternativeOf, HopOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, PieceOf, RunsOf, ShareOf, Signed, SourceOf,
+};
 pub use pack::{Packed, PackedFile, pack, whole};
 pub use report::{DeployReport, NodeRow, PlanRow};
 pub use unpack::{UnpackError, prepare, read_files, unpack};

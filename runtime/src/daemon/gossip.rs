@@ -1,6 +1,6 @@
 //! Tells other nodes of this one, and hears of them: who is there, what their links carry, who is a member.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::DaemonError;
 use super::cluster::Told;
+use super::install;
 use super::start::Inner;
 use crate::calls::{JSON_BYTES_MAX, call, json};
 use crate::identity::NodeId;
@@ -31,6 +32,8 @@ struct Said {
     /// Name of all that it knows of members.
     members: String,
     links: Vec<LinkSaid>,
+    /// The epochs over which it sends the requests of its deployments, by their names.
+    serves: BTreeMap<String, u32>,
 }
 
 /// A link from the node that says it.
@@ -94,6 +97,11 @@ impl Talk {
         Some(LinkEstimate::new(&Direction::new(bandwidth, delay)))
     }
 
+    /// The epoch over which a node sends the requests of a deployment of its own, as it says.
+    pub(crate) fn serves(&self, source: NodeId, deployment: &str) -> Option<u32> {
+        self.said(source)?.serves.get(deployment).copied()
+    }
+
     /// What another node is told when it asks.
     pub(crate) fn answer(&self, inner: &Inner, frame: &GossipFrame, peer: NodeId) -> Option<GossipFrame> {
         let now = inner.clock.now();
@@ -121,7 +129,7 @@ pub(crate) async fn keep_talking(inner: Arc<Inner>) {
     loop {
         every.tick().await;
         let (members, talks_to) = members(&inner);
-        let said = Said { members: inner.cluster.digest(), links: links(&inner) };
+        let said = Said { members: inner.cluster.digest(), links: links(&inner), serves: serves(&inner) };
         let (now, identity) = (inner.clock.now(), inner.cluster.identity());
         let tick = {
             let mut gossip = inner.gossip.gossip();
@@ -135,16 +143,23 @@ pub(crate) async fn keep_talking(inner: Arc<Inner>) {
         for id in tick.ask {
             tokio::spawn(exchange(inner.clone(), id.into(), GossipFrame::Ask(tick.digest.clone())));
         }
+        install::follow(&inner);
     }
 }
 
-/// Of whom to hear, and whom to ask: devices hear of nodes that help them, and only those are asked.
+/// Of whom to hear, and whom to ask: devices hear of nodes that help them or that they help, and only those that help are
+/// asked.
 fn members(inner: &Inner) -> (BTreeSet<NodeKey>, BTreeSet<NodeKey>) {
+    let sources: BTreeSet<NodeId> = {
+        let held = inner.held();
+        let manifests = held.values().filter_map(|held| Some(&held.manifests.last_key_value()?.1.1));
+        manifests.map(|manifest| inner.cluster.current(manifest.source)).collect()
+    };
     let roster = inner.cluster.roster();
     let helps = |role: Role| matches!(role, Role::Edge | Role::Cloud);
     let (mut hears, mut talks_to) = (BTreeSet::new(), BTreeSet::new());
     for member in roster.members().filter(|member| member.role != Role::Operator) {
-        if helps(member.role) || inner.config.role != Role::Device {
+        if helps(member.role) || inner.config.role != Role::Device || sources.contains(&member.id) {
             hears.insert(*member.id.as_bytes());
         }
         if helps(member.role) && member.id != inner.cluster.id() {
@@ -164,6 +179,13 @@ fn links(inner: &Inner) -> Vec<LinkSaid> {
         delay_us: u64::try_from(believed.link.delay().as_micros()).unwrap_or(u64::MAX),
     });
     said.collect()
+}
+
+/// Which epochs serve, of the deployments whose requests are made here.
+fn serves(inner: &Inner) -> BTreeMap<String, u32> {
+    let held = inner.held();
+    let own = held.iter().filter(|(_, held)| held.source.is_some());
+    own.filter_map(|(name, held)| Some((name.clone(), held.active?))).collect()
 }
 
 /// Asks one node.

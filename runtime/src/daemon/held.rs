@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub(crate) struct Held {
     pub(crate) active: Option<u32>,
     /// Where requests are made; none on other nodes.
     pub(crate) source: Option<Arc<Source>>,
+    /// Since when it is known that the source sends requests over a later epoch, in which this node has no part.
+    pub(crate) left: Option<Duration>,
 }
 
 /// What is kept of a deployment: the manifests lie in the store.

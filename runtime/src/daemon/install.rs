@@ -3,10 +3,13 @@
 //! ```text
 //! prepare: signed? → manifest → files → trial → shares beside those that serve → written down
 //! activate: the source sends new requests over it; what came before goes on until its requests are over, and is retired
+//! follow: the source tells which epoch serves; nodes that were not told to activate it do, and those without a part in it
+//!         retire what came before
 //! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +166,39 @@ pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(),
     Ok(())
 }
 
+/// Goes along with what the sources of deployments say of themselves. A node that has prepared the epoch that serves, but was
+/// not reached when it was activated, activates it. One that has no part in it takes away what came before, when requests
+/// of then are over: nobody orders that, and so it does not matter when the node hears of it.
+pub(crate) fn follow(inner: &Arc<Inner>) {
+    let (mut serving, mut over) = (Vec::new(), Vec::new());
+    for (name, held) in inner.held().iter_mut() {
+        let Some((_, (_, manifest))) = held.manifests.last_key_value() else { continue };
+        let source = inner.cluster.current(manifest.source);
+        let Some(epoch) = inner.gossip.serves(source, name) else { continue };
+        if held.manifests.contains_key(&epoch) {
+            let is_behind = held.active.is_none_or(|active| active < epoch);
+            serving.extend(is_behind.then(|| (name.clone(), epoch)));
+        } else if held.manifests.keys().any(|before| *before < epoch) {
+            let (now, wait) = (inner.clock.now(), manifest.deadline() + RETIRE_SPARE);
+            let waited = now.saturating_sub(*held.left.get_or_insert(now));
+            over.extend((waited >= wait).then(|| (name.clone(), epoch)));
+        }
+    }
+    for (name, epoch) in serving {
+        if let Err(error) = activate(inner, &name, epoch) {
+            tracing::error!(node = %inner.config.name, deployment = name, %error, "a deployment does not serve");
+        }
+    }
+    for (name, epoch) in over {
+        tracing::info!(node = %inner.config.name, deployment = name, epoch, "this node has no part in a deployment any more");
+        if let Some(held) = inner.held().get_mut(&name) {
+            held.active = held.active.filter(|active| *active >= epoch);
+            held.left = None;
+        }
+        take_away(inner, &name, |before| before < epoch);
+    }
+}
+
 /// Takes away an epoch that does not serve; whether it does.
 pub(crate) fn abort(inner: &Arc<Inner>, name: &str, epoch: u32) -> bool {
     take_away(inner, name, |other| other == epoch);
@@ -189,17 +225,26 @@ fn take_away(inner: &Arc<Inner>, name: &str, is_over: impl Fn(u32) -> bool) {
     if held.manifests.is_empty() {
         all.remove(name);
     }
-    let needed: Vec<FileEntry> = all
+    drop(all);
+    sweep(inner);
+}
+
+/// Removes files that nothing needs. While something is being prepared, or brought for that, its files are needed as well,
+/// and nobody has noted which: then it is left for later.
+pub(crate) fn sweep(inner: &Inner) {
+    let later = inner.is_preparing();
+    inner.unswept.store(later, Ordering::SeqCst);
+    if later {
+        return;
+    }
+    let needed: Vec<FileEntry> = inner
+        .held()
         .values()
         .flat_map(|held| held.manifests.values())
         .flat_map(|(signed, manifest)| std::iter::once(&signed.file).chain(manifest.files()))
         .cloned()
         .collect();
-    drop(all);
-    // While something is being prepared, or brought for that, its files are needed as well, and nobody has noted which.
-    if !inner.is_preparing()
-        && let Err(error) = inner.store.sweep(&needed)
-    {
+    if let Err(error) = inner.store.sweep(&needed) {
         tracing::warn!(node = %inner.config.name, %error, "files that nothing needs were not removed");
     }
 }

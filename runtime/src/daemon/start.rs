@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const PUT_KEEPS: Duration = Duration::from_secs(600);
 const CALLS_MAX: usize = 256;
 /// What requests that are under way get before the node ends.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often it is written down how long invitations still hold.
+/// How often it is written down how long invitations still hold, and looked for files to be removed.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// All that a node is made of.
@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     preparing: AtomicU32,
     /// When a piece of a file was last brought here, in seconds; 0 for never.
     last_put_s: AtomicU64,
+    /// Files that nothing needs may lie in the store.
+    pub(crate) unswept: AtomicBool,
     /// Opened for the first module; none where this machine has no room for one.
     sandbox: OnceLock<Option<Sandbox>>,
 }
@@ -204,6 +206,7 @@ impl Daemon {
             measured: Mutex::default(),
             preparing: AtomicU32::new(0),
             last_put_s: AtomicU64::new(0),
+            unswept: AtomicBool::new(false),
             sandbox: OnceLock::new(),
             config,
         });
@@ -236,6 +239,9 @@ impl Daemon {
 async fn keep_house(inner: Arc<Inner>) {
     loop {
         tokio::time::sleep(KEEP_EVERY).await;
+        if inner.unswept.load(Ordering::SeqCst) {
+            install::sweep(&inner);
+        }
         if let Err(error) = inner.cluster.keep() {
             tracing::warn!(node = %inner.config.name, %error, "how long invitations still hold was not written down");
         }

@@ -1,0 +1,179 @@
+//! Nodes that are processes of their own, as two of them in one process.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tempfile::TempDir;
+use thalweg_flow::PlanId;
+
+use super::{Daemon, DeploymentShown, Order, Prepared, Status};
+use crate::client::{Client, ORDER_TIME, Spoken, join};
+use crate::config::NodeFile;
+use crate::deployment::{AlternativeOf, HopOf, Manifest, ShareOf, Signed, SourceOf};
+use crate::identity::NodeId;
+use crate::store::FileEntry;
+use crate::trust::Role;
+
+/// Longer than anything here takes that comes about at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+const NAME: &str = "eyes";
+
+/// A node, and what its file says.
+struct Post {
+    config: NodeFile,
+    daemon: Daemon,
+}
+
+impl Post {
+    async fn start(config: NodeFile) -> Self {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // Nothing here has models, which would be tried out by a program.
+            match Daemon::start(config.clone(), "none".into()).await {
+                Ok(daemon) => return Self { config, daemon },
+                // What a node that was stopped still had under way holds its store for some seconds.
+                Err(error) => assert!(Instant::now() < until, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn id(&self) -> NodeId {
+        self.daemon.peer().id
+    }
+
+    async fn spoken(&self) -> Spoken {
+        Client::of(&self.config).unwrap().home(&self.config).await.unwrap()
+    }
+
+    async fn order<T: serde::de::DeserializeOwned>(&self, order: Order) -> T {
+        self.spoken().await.order(&order, ORDER_TIME).await.unwrap()
+    }
+
+    /// How its deployment is, once that is as it should be.
+    async fn waits_for(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
+        let (until, spoken) = (Instant::now() + PATIENCE, self.spoken().await);
+        loop {
+            let status: Status = spoken.order(&Order::Status, ORDER_TIME).await.unwrap();
+            if is_so(&status) {
+                return status;
+            }
+            assert!(Instant::now() < until, "{what}: {status:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// An edge that has founded a cluster, and a device that has joined it.
+struct Site {
+    _folder: TempDir,
+    edge: Post,
+    device: Post,
+}
+
+impl Site {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [edge, device] = ["edge", "device"].map(|name| {
+            let folder = folder.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            let listen = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let text = format!("name = \"{name}\"\nrole = \"{name}\"\nlisten = \"{listen}\"\nthreads = 1\n");
+            fs::write(folder.join("node.toml"), text).unwrap();
+            NodeFile::read(&folder).unwrap()
+        });
+        let edge = Post::start(edge).await;
+        let address = edge.config.listen.to_string();
+        let invitation: String = edge.order(Order::Invite { role: Role::Device, valid_s: 60, address }).await;
+        join(&device, &invitation.parse().unwrap()).await.unwrap();
+        Self { _folder: folder, edge, device: Post::start(device).await }
+    }
+
+    /// Has a node prepare what a manifest says, with files that lie at the device.
+    async fn prepare(&self, post: &Post, manifest: &impl Serialize) {
+        let text = serde_json::to_vec(manifest).unwrap();
+        let file = FileEntry::of(&text);
+        self.device.spoken().await.put(&[(file.clone(), text)]).await.unwrap();
+        let signed = Signed::sign(file, Client::of(&self.edge.config).unwrap().identity());
+        // Only who may install may have it prepared.
+        let client = Client::of(&self.edge.config).unwrap();
+        let spoken = client.to(post.daemon.peer()).await.unwrap();
+        let order = Order::Prepare { signed, holders: vec![self.device.id()] };
+        let _: Prepared = spoken.order(&order, ORDER_TIME).await.unwrap();
+    }
+
+    /// A manifest of the device, where requests are made and answered.
+    fn of_source(&self, epoch: u32) -> Manifest {
+        let hops = vec![HopOf { tier: 0, compute_ns: 0 }];
+        let plan = AlternativeOf { plan: PlanId([1; 32]), decision: "here".into(), hops, crossings: vec![] };
+        let requests = SourceOf {
+            inputs: vec![],
+            outputs: vec![],
+            deadline_us: 1000,
+            tiers: vec![self.device.id(), self.edge.id()],
+            links: vec![],
+            alternatives: vec![plan],
+        };
+        Manifest { name: NAME.into(), epoch, source: self.device.id(), shares: vec![], requests: Some(requests) }
+    }
+
+    /// A manifest of the edge, which has a share of a plan.
+    fn of_helper(&self, epoch: u32) -> Manifest {
+        let share = ShareOf {
+            plan: PlanId([2; 32]),
+            hop: 1,
+            takes: vec![],
+            returns: vec![],
+            answers_in_us: 0,
+            planned_ns: [0; 3],
+            part: None,
+            answers: vec![],
+            onward: None,
+        };
+        Manifest { name: NAME.into(), epoch, source: self.device.id(), shares: vec![share], requests: None }
+    }
+
+    async fn activate(&self, post: &Post, epoch: u32) {
+        let spoken = Client::of(&self.edge.config).unwrap().to(post.daemon.peer()).await.unwrap();
+        spoken.order::<()>(&Order::Activate { name: NAME.into(), epoch }, ORDER_TIME).await.unwrap();
+    }
+}
+
+fn epochs(status: &Status) -> Option<(Option<u32>, &[u32])> {
+    let DeploymentShown { epoch, prepared, .. } = status.deployments.first()?;
+    Some((*epoch, prepared))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_a_part_in_a_new_epoch_retires_the_former_one() {
+    let site = Site::open().await;
+    site.prepare(&site.device, &site.of_source(1)).await;
+    site.prepare(&site.edge, &site.of_helper(1)).await;
+    site.activate(&site.device, 1).await;
+    site.activate(&site.edge, 1).await;
+    let kept = || fs::read_dir(site.edge.config.state.join("store")).unwrap().count();
+    assert_eq!(kept(), 2, "the manifest and the lock");
+    site.prepare(&site.device, &site.of_source(2)).await;
+    site.activate(&site.device, 2).await;
+    // Nothing was said to the edge.
+    site.edge.waits_for("the edge has nothing left", |status| status.deployments.is_empty()).await;
+    assert_eq!(kept(), 1, "the lock");
+    assert_eq!(fs::read_dir(site.edge.config.state.join("deployments")).unwrap().count(), 0);
+    let only_the_second = |status: &Status| epochs(status) == Some((Some(2), &[2]));
+    site.device.waits_for("the source has the second epoch", only_the_second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_not_reached_when_an_epoch_was_activated_activates_it() {
+    let site = Site::open().await;
+    for epoch in [1, 2] {
+        site.prepare(&site.device, &site.of_source(epoch)).await;
+        site.prepare(&site.edge, &site.of_helper(epoch)).await;
+        site.activate(&site.device, epoch).await;
+    }
+    let only_the_second = |status: &Status| epochs(status) == Some((Some(2), &[2]));
+    site.edge.waits_for("the edge serves the second epoch", only_the_second).await;
+}

@@ -8,7 +8,7 @@
 mod disk;
 mod error;
 mod hash;
-pub mod replace;
+pub(crate) mod replace;
 #[cfg(test)]
 mod power;
 #[cfg(test)]
@@ -255,6 +255,8 @@ impl Store {
     fn place(&self, hash: Hash, bytes: &[u8]) -> Result<(), StoreError> {
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.folder.join(format!("{hash}.{number}{UNFINISHED}"));
-        place(&*self.disk, &unfinished, &self.path(hash), bytes)
+        let file = self.path(hash);
+        let failed = |cause| StoreError::of_writing(&file, bytes.len() as u64, cause);
+        place(&*self.disk, &unfinished, &file, bytes).map_err(failed)
     }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DaemonError;
-use crate::store::replace;
+use crate::store::StoreError;
+use crate::store::replace::replace;
 
 /// A folder that belongs to one node.
 #[derive(Debug, Clone)]
@@ -112,5 +113,6 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, D
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DaemonError> {
     let text = serde_json::to_vec_pretty(value);
     let damaged = |cause: serde_json::Error| DaemonError::Damaged { path: path.to_owned(), cause: cause.to_string() };
-    Ok(replace::replace(path, &text.map_err(damaged)?)?)
+    let text = text.map_err(damaged)?;
+    Ok(replace(path, &text).map_err(|cause| StoreError::of_writing(path, text.len() as u64, cause))?)
 }

@@ -1,12 +1,13 @@
 //! The four things that are done to a disk. Tests let it crash, forget and fill up between them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
 /// What writes; reading needs no seam, because what is read is checked.
 pub(super) trait Disk: Send + Sync + std::fmt::Debug {
-    /// Makes or empties the file and writes all of it. Not yet safe from a loss of power.
+    /// Makes the file, which only its owner may read, in place of one of that name, and writes all of it. Not yet safe
+    /// from a loss of power.
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Waits until a file's content, or what is in a folder, is safe.
     fn sync(&self, path: &Path) -> io::Result<()>;
@@ -22,7 +23,16 @@ pub(super) struct System;
 
 impl Disk for System {
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
-        File::create(file)?.write_all(bytes)
+        // One that is there may be readable by others, and stay so.
+        match fs::remove_file(file) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(file)?.write_all(bytes)
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {

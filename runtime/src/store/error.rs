@@ -40,7 +40,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// The error of writing `needed` bytes into the folder of `file`.
-    pub(super) fn of_writing(file: &Path, needed: u64, cause: io::Error) -> Self {
+    pub(crate) fn of_writing(file: &Path, needed: u64, cause: io::Error) -> Self {
         let folder = file.parent().unwrap_or(file).to_owned();
         match cause.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { folder, needed },

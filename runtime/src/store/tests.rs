@@ -8,7 +8,7 @@ use rand_pcg::Pcg64;
 use tempfile::TempDir;
 
 use super::power::Failing;
-use super::replace::{replace, replace_on};
+use super::replace::{make, replace, replace_on};
 use super::*;
 
 /// Points at which the power is lost.
@@ -44,7 +44,9 @@ fn install(folder: &Path, disk: &Arc<Failing>, files: &[Vec<u8>]) -> Result<(), 
     let store = Store::open_on(&folder.join("store"), Arc::<Failing>::clone(disk))?;
     let entries = files.iter().map(|file| store.insert(file)).collect::<Result<Vec<_>, _>>()?;
     let record = serde_json::to_vec(&entries).expect("entries are serialised");
-    replace_on(&**disk, &folder.join(RECORD), &record)?;
+    let file = folder.join(RECORD);
+    let failed = |cause| StoreError::of_writing(&file, record.len() as u64, cause);
+    replace_on(&**disk, &file, &record).map_err(failed)?;
     store.sweep(&entries).map(drop)
 }
 
@@ -215,10 +217,32 @@ fn a_disk_that_is_really_full_is_told() {
         full(&store, &small);
         let record = folder.path().join(RECORD);
         replace(&record, b"old").expect("there is room");
-        assert!(matches!(replace(&record, &vec![1; 2 << 20]), Err(StoreError::Full { needed: 2097152, .. })));
+        let full = replace(&record, &vec![1; 2 << 20]).expect_err("there is no room");
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read(&record).expect("the record"), b"old");
     });
     let unmounted = Command::new("umount").arg(folder.path()).status();
     assert!(unmounted.is_ok_and(|status| status.success()), "{} stays mounted", folder.path().display());
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_read_what_is_replaced_or_made_whoever_could_before() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = |file: &Path| fs::metadata(file).expect("it is there").permissions().mode() & 0o777;
+    let file = folder.path().join("roster.json");
+    for left in [file.clone(), folder.path().join("roster.json.new")] {
+        fs::write(&left, "old").expect("written");
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    }
+    replace(&file, b"new").expect("there is room");
+    let key = folder.path().join("key");
+    make(&key, b"one").expect("there is none");
+    make(&key, b"other").expect_err("there is one");
+    assert_eq!((mode(&file), mode(&key)), (0o600, 0o600));
+    assert_eq!((fs::read(&file).expect("there"), fs::read(&key).expect("there")), (b"new".to_vec(), b"one".to_vec()));
+    assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 2, "nothing is left lying");
 }

@@ -1,11 +1,12 @@
 //! The file of a node's private key.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::{TrustError, kept};
 use crate::identity::Identity;
+use crate::store::replace::make;
 
 /// Largest file that may hold a key; one of Ed25519 in PKCS#8 has 83 bytes.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -30,11 +31,7 @@ impl KeyFile {
     pub fn make(&self) -> Result<Identity, TrustError> {
         let (identity, pkcs8) =
             Identity::generate().map_err(|cause| TrustError::Key { file: self.0.clone(), cause })?;
-        // The name is this process's own, and a link, unlike a rename, does not replace what is there.
-        let beside = kept::beside(&self.0.with_added_extension(std::process::id().to_string()));
-        let linked = kept::write_synced(&beside, &pkcs8).and_then(|()| fs::hard_link(&beside, &self.0));
-        let removed = fs::remove_file(&beside);
-        linked.and(removed).and_then(|()| kept::sync_folder(&self.0)).map_err(|cause| match cause.kind() {
+        make(&self.0, &pkcs8).map_err(|cause| match cause.kind() {
             ErrorKind::AlreadyExists => TrustError::KeyExists { file: self.0.clone() },
             _ => TrustError::Unwritable { file: self.0.clone(), cause },
         })?;
@@ -80,9 +77,11 @@ impl KeyFile {
 #[cfg(all(test, unix))]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::store::replace::replace;
 
     fn key_file() -> (tempfile::TempDir, KeyFile) {
         let folder = tempfile::tempdir().unwrap();
@@ -118,7 +117,7 @@ mod tests {
     fn what_is_no_key_is_refused_and_left_as_it_is() {
         let (folder, file) = key_file();
         for content in [vec![], b"no key".to_vec(), vec![0x30; 83], vec![0; 5000]] {
-            kept::write_synced(file.path(), &content).unwrap();
+            replace(file.path(), &content).unwrap();
             let error = file.read_or_make().unwrap_err();
             assert!(matches!(error, TrustError::Key { .. } | TrustError::Unreadable { .. }), "{error}");
             assert_eq!(fs::read(file.path()).unwrap(), content);

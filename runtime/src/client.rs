@@ -93,7 +93,7 @@ pub async fn join(node: &NodeFile, invitation: &Invitation) -> Result<Roster, Da
     let (_, told) = call(&spoken.0, Call::Join { secret, bytes }, record, JSON_BYTES_MAX, ORDER_TIME).await?;
     let told: Told = serde_json::from_slice(&told).map_err(|_| DaemonError::Misunderstood)?;
     let mut roster = Roster::join(told.authority);
-    let (_, refused) = roster.merge_all(told.records, told.rotations);
+    let (_, refused) = roster.merge_all(told.records, told.rotations, told.addresses);
     if let Some(error) = refused {
         return Err(error.into());
     }

@@ -1,6 +1,7 @@
 //! Who is a member, by what this node has been told and has kept; the gate of its connections.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::identity::{Gate, Identity, NodeId};
 use crate::link::Peer;
 use crate::trust::{
     Invitation, Invitations, KeyFile, Member, Operation, ROTATIONS_IN_A_ROW_MAX, Role, Roster, Rotation, Secret,
-    SignedMember,
+    SignedAddress, SignedMember,
 };
 
 /// What one node tells another of the members.
@@ -23,6 +24,7 @@ pub(crate) struct Told {
     pub(crate) authority: NodeId,
     pub(crate) records: Vec<SignedMember>,
     pub(crate) rotations: Vec<Rotation>,
+    pub(crate) addresses: Vec<SignedAddress>,
 }
 
 impl Told {
@@ -31,6 +33,7 @@ impl Told {
             authority: roster.authority(),
             records: roster.records().cloned().collect(),
             rotations: roster.rotations().cloned().collect(),
+            addresses: roster.addresses().cloned().collect(),
         }
     }
 
@@ -149,20 +152,18 @@ impl Cluster {
         known.unwrap_or_else(|| id.to_string().chars().take(8).collect())
     }
 
-    /// Says where this node is, where others do not know it yet. Only who may admit members does that by itself.
-    pub(crate) fn tell_of_self(
-        &self,
-        name: &str,
-        role: Role,
-        address: std::net::SocketAddr,
-    ) -> Result<(), DaemonError> {
+    /// Says who this node is and where, as far as others do not know it yet: where it is each member says of itself, its name
+    /// only who may admit members.
+    pub(crate) fn tell_of_self(&self, name: &str, role: Role, address: SocketAddr) -> Result<(), DaemonError> {
         let identity = self.identity();
         let member = Member { id: identity.id(), name: name.to_owned(), role, address, version: 0, revoked: false };
         self.change(|roster| {
-            let known =
-                roster.member(member.id).is_some_and(|known| (&known.name, known.address) == (&member.name, address));
-            if !known && roster.may_admit(member.id, role).is_ok() {
+            let named = roster.member(member.id).is_some_and(|known| known.name == member.name);
+            if !named && roster.may_admit(member.id, role).is_ok() {
                 roster.admit(&identity, &member)?;
+            }
+            if roster.member(member.id).is_some_and(|known| known.address != address) {
+                roster.moves(&identity, address)?;
             }
             Ok(())
         })
@@ -207,7 +208,7 @@ impl Cluster {
                 return Err(DaemonError::Misunderstood);
             }
             let before: Vec<NodeId> = roster.members().map(|member| member.id).collect();
-            if let (_, Some(error)) = roster.merge_all(told.records, told.rotations) {
+            if let (_, Some(error)) = roster.merge_all(told.records, told.rotations, told.addresses) {
                 tracing::warn!(%error, "what a peer says of members is not all believed");
             }
             Ok(before.into_iter().filter(|id| roster.role_of(*id).is_none()).collect())
@@ -233,7 +234,16 @@ impl Cluster {
         let [hands_over, retires] =
             [false, true].map(|retires| Rotation::sign(&old, &new, retires, self.roster().authority()));
         self.keep_retirements(|all| all.push(retires.clone()))?;
-        self.change(|roster| Ok(roster.merge_rotation(hands_over).map(drop)?))?;
+        self.change(|roster| {
+            let address = roster.member(old.id()).map(|member| member.address);
+            roster.merge_rotation(hands_over)?;
+            if let Some(address) =
+                address.filter(|known| roster.member(new.id()).is_some_and(|it| it.address != *known))
+            {
+                roster.moves(&new, address)?;
+            }
+            Ok(())
+        })?;
         Ok((new, retires))
     }
 

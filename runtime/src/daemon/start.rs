@@ -1,6 +1,7 @@
 //! Starts a node as its file says, and keeps it going until it is told to stop.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -217,7 +218,7 @@ impl Daemon {
         loops.push(tokio::spawn(keep_probing(inner.clone())));
         loops.push(tokio::spawn(keep_deciding(inner.clone())));
         loops.push(tokio::spawn(gossip::keep_talking(inner.clone())));
-        loops.push(tokio::spawn(keep_house(inner.clone())));
+        loops.push(tokio::spawn(keep_house(inner.clone(), address)));
         Ok(Self { inner, loops })
     }
 
@@ -236,7 +237,7 @@ impl Daemon {
     }
 }
 
-async fn keep_house(inner: Arc<Inner>) {
+async fn keep_house(inner: Arc<Inner>, address: SocketAddr) {
     loop {
         tokio::time::sleep(KEEP_EVERY).await;
         if inner.unswept.load(Ordering::SeqCst) {
@@ -244,6 +245,10 @@ async fn keep_house(inner: Arc<Inner>) {
         }
         if let Err(error) = inner.cluster.keep() {
             tracing::warn!(node = %inner.config.name, %error, "how long invitations still hold was not written down");
+        }
+        // A node whose state was put back to an earlier one hears its own later word of where it was.
+        if let Err(error) = inner.cluster.tell_of_self(&inner.config.name, inner.config.role, address) {
+            tracing::warn!(node = %inner.config.name, %error, "where this node is was not written down");
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 use thalweg_flow::PlanId;
 
-use super::{Daemon, DeploymentShown, Order, Prepared, Status};
+use super::{Daemon, DeploymentShown, Measured, Order, Prepared, Status};
 use crate::client::{Client, ORDER_TIME, Spoken, join};
 use crate::config::NodeFile;
 use crate::deployment::{AlternativeOf, HopOf, Manifest, ShareOf, Signed, SourceOf};
@@ -176,4 +176,23 @@ async fn a_node_that_was_not_reached_when_an_epoch_was_activated_activates_it() 
     }
     let only_the_second = |status: &Status| epochs(status) == Some((Some(2), &[2]));
     site.edge.waits_for("the edge serves the second epoch", only_the_second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_comes_back_under_another_address_is_found_again() {
+    let Site { _folder, edge, device } = Site::open().await;
+    let hears = |status: &Status| status.nodes.iter().any(|node| node.name == "device" && node.liveness == "alive");
+    edge.waits_for("the edge hears of the device", hears).await;
+    let Post { mut config, daemon } = device;
+    daemon.stop().await;
+    let before = config.listen;
+    config.listen = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_ne!(before, config.listen);
+    let device = Post::start(config).await;
+    let address = device.config.listen.to_string();
+    let knows = |status: &Status| status.nodes.iter().any(|node| node.name == "device" && node.address == address);
+    edge.waits_for("the edge knows where the device is", knows).await;
+    let links = vec![device.id()];
+    let measured: Measured = edge.order(Order::Measure { part: None, links, holders: vec![] }).await;
+    assert!(measured.links[0].up, "the edge reaches it there");
 }

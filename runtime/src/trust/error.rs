@@ -26,6 +26,9 @@ pub enum TrustError {
     /// Something newer is known.
     #[error("of {id} version {offered} was offered, but {held} is known: get the newer one")]
     Outdated { id: NodeId, offered: u32, held: u32 },
+    /// A later word of a member on where it is is known.
+    #[error("of where {id} is version {offered} was offered, but {held} is known: get the newer one")]
+    MovedOn { id: NodeId, offered: u64, held: u64 },
     /// There can be no newer record of this member by this signer.
     #[error("{id} has changed as often as it can: make a new key for it and join again")]
     NoMoreVersions { id: NodeId },

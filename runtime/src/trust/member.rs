@@ -49,16 +49,22 @@ impl Member {
         bytes.extend(self.version.to_le_bytes());
         bytes.extend((self.name.len() as u64).to_le_bytes());
         bytes.extend(self.name.as_bytes());
-        match self.address.ip() {
-            IpAddr::V4(ip) => bytes.extend([&[4], ip.octets().as_slice()].concat()),
-            IpAddr::V6(ip) => bytes.extend([&[6], ip.octets().as_slice()].concat()),
-        }
-        bytes.extend(self.address.port().to_le_bytes());
-        if let SocketAddr::V6(address) = self.address {
-            bytes.extend(address.scope_id().to_le_bytes());
-        }
+        bytes.extend(address_bytes(self.address));
         bytes
     }
+}
+
+/// An address as it is signed: its kind, its octets, its port, and of IPv6 its scope.
+pub(super) fn address_bytes(address: SocketAddr) -> Vec<u8> {
+    let mut bytes = match address.ip() {
+        IpAddr::V4(ip) => [&[4], ip.octets().as_slice()].concat(),
+        IpAddr::V6(ip) => [&[6], ip.octets().as_slice()].concat(),
+    };
+    bytes.extend(address.port().to_le_bytes());
+    if let SocketAddr::V6(address) = address {
+        bytes.extend(address.scope_id().to_le_bytes());
+    }
+    bytes
 }
 
 /// Control characters, and what makes text look like other text: invisible ones and those that turn its direction.

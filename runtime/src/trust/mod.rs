@@ -2,7 +2,8 @@
 //!
 //! A cluster is named by its *authority*: the key of the node that founded it, which every other node pins when it
 //! joins. The authority says who is a member, and so do operators whom the authority itself has signed. Each node keeps
-//! a [`Roster`] of what was said and checks every word of it, so it does not matter from whom it hears.
+//! a [`Roster`] of what was said and checks every word of it, so it does not matter from whom it hears. Of itself a member
+//! says only where it is.
 //!
 //! No clock of day is read here. Invitations expire by a monotonic clock that is an argument; members do not expire,
 //! they are revoked.
@@ -11,6 +12,7 @@ mod error;
 mod role;
 mod member;
 mod rotation;
+mod address;
 mod view;
 mod roster;
 mod invitation;
@@ -18,6 +20,7 @@ mod invitations;
 mod key_file;
 mod kept;
 
+pub use address::SignedAddress;
 pub use error::TrustError;
 pub use invitation::{Invitation, Secret};
 pub use invitations::{INVITATION_SPAN_MAX, INVITATIONS_MAX, Invitations};

@@ -5,13 +5,14 @@
 
 use std::iter;
 use std::mem;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::kept;
-use super::view::{Records, Rotations, View};
-use super::{Member, ROTATIONS_IN_A_ROW_MAX, Role, Rotation, SignedMember, TrustError};
+use super::view::{Addresses, Records, Rotations, View};
+use super::{Member, ROTATIONS_IN_A_ROW_MAX, Role, Rotation, SignedAddress, SignedMember, TrustError};
 use crate::identity::{Identity, NodeId};
 
 /// Most keys that one signer can speak of. So no operator takes the room of another, or of the authority.
@@ -40,6 +41,7 @@ pub struct Roster {
     authority: NodeId,
     records: Records,
     rotations: Rotations,
+    addresses: Addresses,
     view: View,
 }
 
@@ -50,6 +52,8 @@ struct Kept {
     authority: NodeId,
     records: Vec<SignedMember>,
     rotations: Vec<Rotation>,
+    #[serde(default)]
+    addresses: Vec<SignedAddress>,
 }
 
 impl Roster {
@@ -61,9 +65,9 @@ impl Roster {
 
     /// An empty roster of the cluster of this authority. The records of others fill it.
     pub fn join(authority: NodeId) -> Self {
-        let (records, rotations) = Default::default();
-        let view = View::derive(authority, &records, &rotations);
-        Self { authority, records, rotations, view }
+        let (records, rotations, addresses) = Default::default();
+        let view = View::derive(authority, &records, &rotations, &addresses);
+        Self { authority, records, rotations, addresses, view }
     }
 
     /// The key that founded the cluster, by which it is known.
@@ -102,6 +106,11 @@ impl Roster {
         self.rotations.values()
     }
 
+    /// All that members say of where they are, for another roster of this cluster.
+    pub fn addresses(&self) -> impl Iterator<Item = &SignedAddress> {
+        self.addresses.values()
+    }
+
     /// Whether a key may admit members of this role.
     pub fn may_admit(&self, by: NodeId, role: Role) -> Result<(), TrustError> {
         match role {
@@ -121,6 +130,16 @@ impl Roster {
             return Err(TrustError::OtherRole { id: member.id, held, offered: member.role });
         }
         self.say(by, Member { revoked: false, ..member.clone() })
+    }
+
+    /// Says where the member of this key is by now. Hand it on.
+    pub fn moves(&mut self, identity: &Identity, address: SocketAddr) -> Result<SignedAddress, TrustError> {
+        let id = identity.id();
+        let last = self.addresses.get(&id).map_or(0, |said| said.version);
+        let version = last.checked_add(1).ok_or(TrustError::NoMoreVersions { id })?;
+        let said = SignedAddress::sign(identity, address, version, self.authority);
+        self.merge_address(said.clone())?;
+        Ok(said)
     }
 
     /// Revokes a key, for good. Hand the record on. Of an operator only the authority can.
@@ -158,10 +177,23 @@ impl Roster {
         Ok(self.settled(changed, id, before))
     }
 
+    /// Takes in where a member says that it is, if its key is accepted and nothing later is known.
+    pub fn merge_address(&mut self, said: SignedAddress) -> Result<Change, TrustError> {
+        let id = said.id;
+        let before = self.member(id).cloned();
+        let changed = self.take_address(said)?;
+        Ok(self.settled(changed, id, before))
+    }
+
     /// Takes in all that another roster knows, in any order. What is refused is left out; the reason of one of these is
     /// told beside whether anyone's place has changed.
-    pub fn merge_all(&mut self, records: Vec<SignedMember>, rotations: Vec<Rotation>) -> (bool, Option<TrustError>) {
-        let (mut records, mut rotations, mut ever) = (records, rotations, false);
+    pub fn merge_all(
+        &mut self,
+        mut records: Vec<SignedMember>,
+        mut rotations: Vec<Rotation>,
+        mut addresses: Vec<SignedAddress>,
+    ) -> (bool, Option<TrustError>) {
+        let mut ever = false;
         loop {
             let (mut changed, mut refused) = (false, None);
             // What is refused now may count when all of this pass is known.
@@ -177,6 +209,7 @@ impl Roster {
             };
             records.retain(|record| stays(self.take(record.clone())));
             rotations.retain(|rotation| stays(self.take_rotation(rotation.clone())));
+            addresses.retain(|said| stays(self.take_address(said.clone())));
             if !changed {
                 return (ever, refused);
             }
@@ -248,6 +281,27 @@ impl Roster {
         Ok(true)
     }
 
+    /// Whether it was news. The view is that of before.
+    fn take_address(&mut self, said: SignedAddress) -> Result<bool, TrustError> {
+        let id = said.id;
+        let held = self.addresses.get(&id);
+        if held == Some(&said) {
+            return Ok(false);
+        }
+        if self.view.revoked.contains(&id) {
+            return Err(TrustError::Revoked { id });
+        }
+        if !self.view.knows(id) {
+            return Err(TrustError::NoMember { id });
+        }
+        said.verify(self.authority)?;
+        if let Some(held) = held.filter(|held| held.rank() > said.rank()) {
+            return Err(TrustError::MovedOn { id, offered: said.version, held: held.version });
+        }
+        self.addresses.insert(id, said);
+        Ok(true)
+    }
+
     /// How many keys have followed each other up to this one, since one that was admitted itself.
     fn row(&self, id: NodeId) -> usize {
         let admitted = |id: NodeId| self.records.keys().any(|(of, _, revoked)| *of == id && !revoked);
@@ -270,27 +324,29 @@ impl Roster {
 
     /// Looks at all that is known and forgets what has no weight any more: whether anyone's place has changed.
     fn settle(&mut self) -> bool {
-        let view = View::derive(self.authority, &self.records, &self.rotations);
+        let view = View::derive(self.authority, &self.records, &self.rotations, &self.addresses);
         let before = mem::replace(&mut self.view, view);
         self.records.retain(|_, record| self.view.counts(record));
         self.rotations.retain(|old, _| self.view.knows(*old));
+        self.addresses.retain(|id, _| self.view.knows(*id));
         self.view != before
     }
 
     /// Writes it to a file: the former one is there until the new one is whole.
     pub fn save(&self, file: &Path) -> Result<(), TrustError> {
         let (records, rotations) = (self.records().cloned().collect(), self.rotations().cloned().collect());
-        kept::write(file, &Kept { authority: self.authority, records, rotations })
+        let addresses = self.addresses().cloned().collect();
+        kept::write(file, &Kept { authority: self.authority, records, rotations, addresses })
     }
 
     /// Reads it from a file, checking each signature as if it came from a stranger; none if there is no file.
     pub fn load(file: &Path) -> Result<Option<Self>, TrustError> {
         const REMEDY: &str = "and join again";
-        let Some(Kept { authority, records, rotations }) = kept::read(file, FILE_BYTES_MAX, REMEDY)? else {
+        let Some(Kept { authority, records, rotations, addresses }) = kept::read(file, FILE_BYTES_MAX, REMEDY)? else {
             return Ok(None);
         };
         let mut roster = Self::join(authority);
-        match roster.merge_all(records, rotations) {
+        match roster.merge_all(records, rotations, addresses) {
             (_, None) => Ok(Some(roster)),
             (_, Some(error)) => {
                 Err(TrustError::Damaged { file: file.to_owned(), reason: error.to_string(), remedy: REMEDY })
@@ -303,3 +359,5 @@ impl Roster {
 mod tests;
 #[cfg(test)]
 mod order;
+#[cfg(test)]
+mod moving;

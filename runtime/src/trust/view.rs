@@ -1,4 +1,5 @@
-//! Who is a member, by all that is known: a function of records and rotations, so nodes that know the same agree.
+//! Who is a member, by all that is known: a function of records, rotations and addresses, so nodes that know the same
+//! agree.
 //!
 //! What does not count at one time for a reason that is for good (a revoked key) is forgotten, see [`View::counts`]; it
 //! would be refused if it came again.
@@ -6,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
-use super::{Member, ROTATIONS_IN_A_ROW_MAX, Role, Rotation, SignedMember};
+use super::{Member, ROTATIONS_IN_A_ROW_MAX, Role, Rotation, SignedAddress, SignedMember};
 use crate::identity::NodeId;
 
 /// Records by whom they are about, whose they are, and whether they revoke: of each the greatest in
@@ -15,6 +16,9 @@ pub(super) type Records = BTreeMap<(NodeId, NodeId, bool), SignedMember>;
 
 /// Rotations by the key that hands over.
 pub(super) type Rotations = BTreeMap<NodeId, Rotation>;
+
+/// Where members say that they are, by their keys: of each the greatest in [`SignedAddress::rank`].
+pub(super) type Addresses = BTreeMap<NodeId, SignedAddress>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct View {
@@ -33,7 +37,7 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn derive(authority: NodeId, records: &Records, rotations: &Rotations) -> Self {
+    pub(super) fn derive(authority: NodeId, records: &Records, rotations: &Rotations, addresses: &Addresses) -> Self {
         let mut view = Self::default();
         view.authorities.insert(authority);
         view.authorities.extend(successors(rotations, authority).map(|rotation| rotation.new));
@@ -46,6 +50,10 @@ impl View {
         view.revoked = revocations.map(|record| record.member.id).collect();
         view.signers = view.operators.difference(&view.revoked).copied().collect();
         view.members = view.accepted(records, rotations);
+        for (id, member) in &mut view.members {
+            // A key that follows another one says for itself where it is.
+            member.address = addresses.get(id).map_or(member.address, |said| said.address);
+        }
         let retiring = rotations.values().filter(|rotation| rotation.retires && view.knows(rotation.old));
         view.retired = retiring.map(|rotation| rotation.old).collect();
         view

@@ -63,3 +63,31 @@ fn a_node_that_ends_while_it_changes_its_key_has_one_key_and_retires_the_other()
     let cluster = home.open();
     assert_eq!((cluster.id(), cluster.retirements().unwrap()), (new.id(), vec![retires]));
 }
+
+#[test]
+fn a_member_that_is_not_the_authority_says_where_it_is_by_now_also_under_its_next_key() {
+    let (founder, home) = (Home::new(), Home::new());
+    let (edge, identity) = (founder.open(), KeyFile::new(home.state.key()).make().unwrap());
+    edge.tell_of_self("edge", Role::Edge, "127.0.0.1:1".parse().unwrap()).unwrap();
+    let address = "127.0.0.1:2".parse().unwrap();
+    let member =
+        Member { id: identity.id(), name: "device".into(), role: Role::Device, address, version: 0, revoked: false };
+    let invitation = edge.invite(edge.id(), Role::Device, Duration::from_secs(60), "edge:1").unwrap();
+    let told = edge.admit(*invitation.secret().as_bytes(), member).unwrap();
+    let mut roster = Roster::join(told.authority);
+    roster.merge_all(told.records, told.rotations, told.addresses);
+    roster.save(&home.state.roster()).unwrap();
+
+    let device = home.open();
+    device.tell_of_self("device", Role::Device, address).unwrap();
+    assert_eq!(device.roster().addresses().count(), 0, "nothing is new");
+    let moved = "127.0.0.1:3".parse().unwrap();
+    device.tell_of_self("device", Role::Device, moved).unwrap();
+    assert_ne!(device.digest(), edge.digest());
+    edge.hear(device.told()).unwrap();
+    assert_eq!(edge.peer(device.id()).unwrap().address, moved);
+    let (new, _) = device.announce_key().unwrap();
+    edge.hear(device.told()).unwrap();
+    assert_eq!(edge.peer(new.id()).unwrap().address, moved);
+    assert_eq!(edge.digest(), device.digest());
+}

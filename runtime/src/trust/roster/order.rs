@@ -8,9 +8,10 @@ use super::*;
 
 /// Something that one of the keys 1 to 8 says; key 1 is the authority. Much of it is not theirs to say.
 #[derive(Debug, Clone)]
-enum Saying {
+pub(super) enum Saying {
     Member { by: u8, of: u8, role: Role, version: u32, revoked: bool },
     Rotation { old: u8, new: u8, retires: bool },
+    Address { of: u8, port: u16, version: u64 },
 }
 
 impl Saying {
@@ -23,21 +24,29 @@ impl Saying {
             Self::Rotation { old, new, retires } => {
                 roster.merge_rotation(Rotation::sign(&key(old), &key(new), retires, key(1).id()))
             }
+            Self::Address { of, port, version } => roster.merge_address(moved(of, port, version)),
         }
     }
 }
 
-fn saying() -> impl Strategy<Value = Saying> {
+/// Where a key says that it is.
+pub(super) fn moved(of: u8, port: u16, version: u64) -> SignedAddress {
+    SignedAddress::sign(&key(of), ([10, 0, 0, 1], port).into(), version, key(1).id())
+}
+
+pub(super) fn saying() -> impl Strategy<Value = Saying> {
     let by = prop_oneof![Just(1u8), 1u8..=6];
     let role = (0usize..4).prop_map(|role| Role::ALL[role]);
     let member = (by, 1u8..=6, role, 1u32..4, proptest::bool::weighted(0.25));
     let member = member.prop_map(|(by, of, role, version, revoked)| Saying::Member { by, of, role, version, revoked });
     let rotation = (1u8..=8, 1u8..=8, any::<bool>());
-    prop_oneof![3 => member, 1 => rotation.prop_map(|(old, new, retires)| Saying::Rotation { old, new, retires })]
+    let rotation = rotation.prop_map(|(old, new, retires)| Saying::Rotation { old, new, retires });
+    let address = (1u8..=8, 1u16..3, 1u64..4).prop_map(|(of, port, version)| Saying::Address { of, port, version });
+    prop_oneof![3 => member, 1 => rotation, 1 => address]
 }
 
 /// The roster of a node that is offered all of this, in this order, until nothing changes.
-fn offered(sayings: &[Saying]) -> Roster {
+pub(super) fn offered(sayings: &[Saying]) -> Roster {
     let mut roster = Roster::join(key(1).id());
     for _ in 0..20 {
         let before = roster.clone();
@@ -61,7 +70,8 @@ proptest! {
         prop_assert!(roster == offered(&shuffled));
 
         let mut at_once = Roster::join(key(1).id());
-        at_once.merge_all(roster.records().cloned().collect(), roster.rotations().cloned().collect());
+        let (records, rotations) = (roster.records().cloned().collect(), roster.rotations().cloned().collect());
+        at_once.merge_all(records, rotations, roster.addresses().cloned().collect());
         prop_assert!(roster == at_once, "what is kept is not all that it takes");
     }
 }

@@ -112,7 +112,7 @@ fn another_cluster_does_not_count() {
     let record = SignedMember::sign(member(&cluster.stranger, Role::Device), other.id(), &other);
     assert!(matches!(cluster.refuses(record), TrustError::NoOperator { .. }));
     let mut joined = Roster::join(other.id());
-    let (changed, refused) = joined.merge_all(cluster.roster.records().cloned().collect(), vec![]);
+    let (changed, refused) = joined.merge_all(cluster.roster.records().cloned().collect(), vec![], vec![]);
     assert!(!changed && matches!(refused, Some(TrustError::NoOperator { .. })));
 }
 
@@ -214,7 +214,7 @@ fn no_signer_fills_the_roster() {
     let records: Vec<_> = (1..MEMBERS_MAX).map(|at| cluster.signed(&cluster.operator, &named(at), 1)).collect();
     let one_more = cluster.signed(&cluster.operator, &named(MEMBERS_MAX), 1);
     let by_authority = cluster.signed(&cluster.authority, &named(MEMBERS_MAX), 1);
-    assert!(matches!(cluster.roster.merge_all(records, vec![]), (true, None)));
+    assert!(matches!(cluster.roster.merge_all(records, vec![], vec![]), (true, None)));
     assert!(matches!(cluster.refuses(one_more), TrustError::TooManyMembers { by } if by == cluster.operator.id()));
     assert_eq!(cluster.roster.merge(by_authority).unwrap(), Change::Added);
     cluster.roster.revoke(&cluster.operator, id(1)).unwrap();
@@ -281,7 +281,7 @@ fn keys_do_not_follow_each_other_for_ever() {
     let keys: Vec<_> = [3].into_iter().chain(20..).take(ROTATIONS_IN_A_ROW_MAX + 2).map(key).collect();
     let rotations: Vec<_> = keys.windows(2).map(|keys| Rotation::sign(&keys[0], &keys[1], true, authority)).collect();
     let (last, fit) = rotations.split_last().unwrap();
-    assert!(matches!(cluster.roster.merge_all(vec![], fit.iter().rev().cloned().collect()), (true, None)));
+    assert!(matches!(cluster.roster.merge_all(vec![], fit.iter().rev().cloned().collect(), vec![]), (true, None)));
     assert_eq!(cluster.roster.members().filter(|member| member.role == Role::Edge).count(), 1);
     assert!(matches!(cluster.roster.merge_rotation(last.clone()), Err(TrustError::TooManyRotations { .. })));
     let newest = member(&keys[ROTATIONS_IN_A_ROW_MAX], Role::Edge);
@@ -312,6 +312,7 @@ fn a_roster_is_kept_and_checked_when_it_is_read() {
     cluster.roster.merge_rotation(Rotation::sign(&cluster.edge, &key(5), true, cluster.authority.id())).unwrap();
     cluster.roster.admit(&cluster.operator, &member(&cluster.stranger, Role::Device)).unwrap();
     cluster.roster.revoke(&cluster.operator, cluster.stranger.id()).unwrap();
+    cluster.roster.moves(&key(5), "10.0.0.9:7".parse().unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("roster.json");
     assert_eq!(Roster::load(&file).unwrap(), None);
@@ -330,6 +331,7 @@ fn a_roster_is_kept_and_checked_when_it_is_read() {
         text.replacen("\"version\": 1", "\"version\": -1", 1),
         text.replacen("\"retires\": true", "\"retires\": false", 1),
         text.replacen("\"role\"", "\"rule\"", 1),
+        text.replacen("10.0.0.9:7", "10.0.0.8:7", 1),
         text.replacen(&authority, &key(9).id().to_string(), 1),
         String::new(),
     ];

@@ -148,8 +148,8 @@ pub struct Identity {
     id: NodeId,
     signing: Arc<SigningKey>,
     key: Arc<CertifiedKey>,
-    /// Of the private key: other secrets are derived from it.
-    seed: [u8; 32],
+    /// What stateless resets are made with.
+    resets: [u8; 32],
 }
 
 impl fmt::Debug for Identity {
@@ -173,12 +173,23 @@ impl Identity {
             .map_err(|cause| IdentityError::NotAKey { cause: cause.to_string() })?;
         let key = CertifiedKey::new(vec![CertificateDer::from(id.to_spki())], shown);
         let seed = blake3::derive_key("thalweg 2026 secrets of a node", pkcs8);
-        Ok(Self { id, signing: Arc::new(signing), key: Arc::new(key), seed })
+        let resets = blake3::derive_key("thalweg 2026 stateless resets", &seed);
+        Ok(Self { id, signing: Arc::new(signing), key: Arc::new(key), resets })
     }
 
     /// The key of stateless resets (RFC 9000, section 10.3), the same whenever this node starts.
     pub(crate) fn reset_key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &blake3::derive_key("thalweg 2026 stateless resets", &self.seed))
+        hmac::Key::new(hmac::HMAC_SHA256, &self.resets)
+    }
+
+    /// What that is made of: derived from the private key, until a key follows it.
+    pub(crate) fn resets(&self) -> [u8; 32] {
+        self.resets
+    }
+
+    /// The same key, of a node whose resets are those of a key that it had before.
+    pub(crate) fn with_resets(self, resets: [u8; 32]) -> Self {
+        Self { resets, ..self }
     }
 
     /// The public half.

@@ -12,6 +12,7 @@ use super::state::{State, read_json, write_json};
 use crate::clock::Clock;
 use crate::identity::{Gate, Identity, NodeId};
 use crate::link::Peer;
+use crate::store::Hash;
 use crate::trust::{
     Invitation, Invitations, KeyFile, Member, Operation, ROTATIONS_IN_A_ROW_MAX, Role, Roster, Rotation, Secret,
     SignedAddress, SignedMember,
@@ -69,6 +70,10 @@ impl Cluster {
             } else {
                 state.drop_next_key()?;
             }
+        }
+        // Peers that were connected when it ended know its resets by the key of then.
+        if let Some(resets) = read_json::<Hash>(&state.resets())? {
+            identity = identity.with_resets(*resets.as_bytes());
         }
         let invitations = Invitations::open(&state.invitations(), clock.now())?;
         let (state, digest) = (state.clone(), Mutex::new(Told::by(&roster).digest()));
@@ -230,6 +235,9 @@ impl Cluster {
     /// there any more to sign it.
     pub(crate) fn announce_key(&self) -> Result<(Identity, Rotation), DaemonError> {
         self.state.drop_next_key()?;
+        if !self.state.resets().exists() {
+            write_json(&self.state.resets(), &Hash::from(self.identity().resets()))?;
+        }
         let (old, new) = (self.identity(), KeyFile::new(self.state.next_key()).make()?);
         let [hands_over, retires] =
             [false, true].map(|retires| Rotation::sign(&old, &new, retires, self.roster().authority()));

@@ -55,6 +55,11 @@ impl State {
         }
     }
 
+    /// What stateless resets are made with, once that does not follow from the key any more.
+    pub(crate) fn resets(&self) -> PathBuf {
+        self.0.join("resets.json")
+    }
+
     /// What is to be said once keys that have handed over may retire.
     pub(crate) fn retirements(&self) -> PathBuf {
         self.0.join("retirements.json")

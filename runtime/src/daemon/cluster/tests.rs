@@ -91,3 +91,20 @@ fn a_member_that_is_not_the_authority_says_where_it_is_by_now_also_under_its_nex
     assert_eq!(edge.peer(new.id()).unwrap().address, moved);
     assert_eq!(edge.digest(), device.digest());
 }
+
+#[test]
+fn stateless_resets_are_the_same_whichever_key_a_node_has() {
+    let home = Home::new();
+    let cluster = home.open();
+    cluster.tell_of_self("edge", Role::Edge, "127.0.0.1:1".parse().unwrap()).unwrap();
+    let (id, resets) = (cluster.id(), cluster.identity().resets());
+    assert_eq!(home.open().identity().resets(), resets);
+    for _ in 0..2 {
+        let (new, _) = cluster.announce_key().unwrap();
+        assert_ne!(new.resets(), resets);
+        cluster.take_key(&new).unwrap();
+        let again = home.open().identity();
+        assert_eq!((again.id(), again.resets()), (new.id(), resets));
+        assert_ne!(again.id(), id);
+    }
+}

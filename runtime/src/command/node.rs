@@ -34,12 +34,19 @@ pub(super) struct NodeArgs {
     home: Home,
 }
 
+/// Threads that wait for the disk, or load parts: more of them make no disk faster, and each takes memory.
+const BLOCKING_MAX: usize = 16;
+
 /// Runs a node until the process is told to end.
 pub(super) fn node(args: &NodeArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let config = args.home.read()?;
     let program = std::env::current_exe().map_err(RunError::Runtime)?;
     let (name, role) = (config.name.clone(), config.role);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_MAX)
+        .enable_all()
+        .build();
     let ready = |peer: crate::link::Peer| {
         // Whoever started the node may have gone.
         let _ = writeln!(out, "{name}: {role} {} listens on {}", peer.id, peer.address);

@@ -118,8 +118,8 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
             let text = take(exchange, *bytes, JOIN_BYTES_MAX).await?;
             let member: Member = serde_json::from_slice(&text).map_err(|_| DaemonError::Misunderstood)?;
             // It is let in under the key that it has shown, whatever it says.
-            let told = inner.cluster.admit(*secret, Member { id: incoming.peer, ..member })?;
-            done(json(&told)?)
+            let (secret, member) = (*secret, Member { id: incoming.peer, ..member });
+            done(inner.blocking(move |inner| json(&inner.cluster.admit(secret, member)?)).await?)
         }
         Call::Gossip(frame) => {
             allowed(Operation::Gossip)?;
@@ -130,8 +130,12 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
         }
         Call::Members { bytes } => {
             allowed(Operation::Gossip)?;
-            gossip::hear(inner, &take(exchange, *bytes, MEMBERS_BYTES_MAX).await?)?;
-            done(json(&inner.cluster.told())?)
+            let told = take(exchange, *bytes, MEMBERS_BYTES_MAX).await?;
+            let heard = inner.blocking(move |inner| {
+                gossip::hear(inner, &told)?;
+                json(&inner.cluster.told())
+            });
+            done(heard.await?)
         }
         Call::Probe { bytes } => {
             allowed(Operation::Probe)?;
@@ -140,7 +144,8 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
         }
         Call::Fetch { hash } => {
             allowed(Operation::Fetch)?;
-            match inner.store.chunk(Hash::from(*hash)) {
+            let hash = Hash::from(*hash);
+            match inner.blocking(move |inner| inner.store.chunk(hash)).await {
                 Ok(bytes) => done(bytes),
                 Err(_) => Ok((Frame::Reply(Reply::NotHere), Vec::new())),
             }
@@ -149,7 +154,8 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
             allowed(Operation::Install)?;
             let piece = take(exchange, *bytes, CHUNK_BYTES as u64).await?;
             inner.note_put();
-            inner.store.put_chunk(Hash::from(*hash), &piece)?;
+            let hash = Hash::from(*hash);
+            inner.blocking(move |inner| inner.store.put_chunk(hash, &piece)).await?;
             done(Vec::new())
         }
         Call::Order { bytes } => ordered(inner, exchange, peer, *bytes).await,

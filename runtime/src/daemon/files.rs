@@ -24,10 +24,7 @@ const BETWEEN_ROUNDS: Duration = Duration::from_millis(500);
 /// Brings all of these files here, from `holders` or any other node that has them. What was fetched stays, so another
 /// attempt goes on where this one ended. How many bytes were not here before.
 pub(crate) async fn fetch(inner: &Arc<Inner>, files: &[FileEntry], holders: &[NodeId]) -> Result<u64, DaemonError> {
-    let mut missing = BTreeSet::new();
-    for file in files {
-        missing.extend(inner.store.missing_chunks(file)?);
-    }
+    let missing: BTreeSet<Hash> = missing(inner, files.to_vec()).await?.into_iter().collect();
     let peers = Arc::new(nearest_first(inner, holders));
     let (mut fetched, mut pieces) = (0, JoinSet::new());
     let mut missing = missing.into_iter();
@@ -42,6 +39,15 @@ pub(crate) async fn fetch(inner: &Arc<Inner>, files: &[FileEntry], holders: &[No
             None => return Ok(fetched),
         }
     }
+}
+
+/// The pieces of these files that are not here.
+pub(crate) async fn missing(inner: &Arc<Inner>, files: Vec<FileEntry>) -> Result<Vec<Hash>, DaemonError> {
+    let missing = move |inner: &Arc<Inner>| {
+        let missing = files.iter().map(|file| inner.store.missing_chunks(file));
+        missing.collect::<Result<Vec<_>, _>>().map(|missing| missing.concat())
+    };
+    inner.blocking(missing).await
 }
 
 /// Nodes that may have a file: those that were named, then all other members; the nearest of each first, those that are
@@ -82,17 +88,13 @@ async fn fetch_from(inner: &Arc<Inner>, peers: &[Peer], hash: Hash) -> Result<u6
         match asked.await {
             Ok((Reply::Done { .. }, bytes)) => {
                 let length = bytes.len() as u64;
-                let kept = {
-                    let inner = inner.clone();
-                    tokio::task::spawn_blocking(move || inner.store.put_chunk(hash, &bytes)).await
-                };
-                match kept.map_err(|_| DaemonError::Ended)? {
+                match inner.blocking(move |inner| inner.store.put_chunk(hash, &bytes)).await {
                     Ok(()) => return Ok(length),
                     // Another node may give what it says it is; a full disk stays full.
-                    Err(error @ (StoreError::OtherChunk { .. } | StoreError::NotAFile { .. })) => {
-                        refused = Some(error.into());
+                    Err(error @ DaemonError::Store(StoreError::OtherChunk { .. } | StoreError::NotAFile { .. })) => {
+                        refused = Some(error);
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(error),
                 }
             }
             Ok(_) => {}

@@ -143,7 +143,7 @@ pub(crate) async fn keep_talking(inner: Arc<Inner>) {
         for id in tick.ask {
             tokio::spawn(exchange(inner.clone(), id.into(), GossipFrame::Ask(tick.digest.clone())));
         }
-        install::follow(&inner);
+        install::follow(&inner).await;
     }
 }
 
@@ -209,7 +209,7 @@ async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
             let told = json(&inner.cluster.told()).ok()?;
             let members = Call::Members { bytes: told.len() as u64 };
             let (_, told) = call(&connection, members, told, JSON_BYTES_MAX, EXCHANGE_MAX).await.ok()?;
-            hear(&inner, &told).ok()?;
+            inner.blocking(move |inner| hear(inner, &told)).await.ok()?;
         }
         Some(())
     };

@@ -14,7 +14,7 @@ use crate::deployment::{Manifest, Signed};
 use crate::store::Store;
 
 /// A deployment as far as this node has a part in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Held {
     /// By epoch: what was prepared.
     pub(crate) manifests: BTreeMap<u32, (Signed, Arc<Manifest>)>,

@@ -17,7 +17,7 @@ use thalweg_planner::Bytes;
 
 use super::DaemonError;
 use super::files::fetch;
-use super::held::{Kept, read_manifest};
+use super::held::{Held, Kept, read_manifest};
 use super::source::Source;
 use super::start::Inner;
 use crate::deployment::{Manifest, PartOf, RunsOf, Signed, read_files, unpack};
@@ -52,7 +52,10 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
         return Err(DaemonError::NotSigned);
     }
     let mut fetched = fetch(inner, std::slice::from_ref(&signed.file), holders).await?;
-    let manifest = read_manifest(&inner.store, &signed)?;
+    let manifest = {
+        let signed = signed.clone();
+        inner.blocking(move |inner| read_manifest(&inner.store, &signed)).await?
+    };
     if let Some((newest, (known, _))) =
         inner.held().get(&manifest.name).and_then(|held| held.manifests.last_key_value())
         && *newest >= manifest.epoch
@@ -79,7 +82,7 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
         }
     }
     let bytes = files.iter().map(|file| file.bytes).sum();
-    install(inner, signed, manifest, true).await?;
+    inner.blocking(move |inner| install(inner, signed, manifest, true)).await?;
     let took_ms = u64::try_from((inner.clock.now() - start).as_millis()).unwrap_or(u64::MAX);
     Ok(Prepared { fetched_bytes: fetched, bytes, took_ms })
 }
@@ -89,53 +92,76 @@ pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
     let _preparing = inner.begin_preparing();
     for Kept { name, active, manifests } in kept {
         for signed in manifests {
-            let restored = async {
-                fetch(inner, std::slice::from_ref(&signed.file), &[]).await?;
-                let manifest = read_manifest(&inner.store, &signed)?;
-                let files = distinct(manifest.files());
-                fetch(inner, &files, &[]).await?;
-                match install(inner, signed.clone(), manifest.clone(), false).await {
-                    // What was damaged is removed when it is read: once more, with what others have.
-                    Err(DaemonError::Unpack(_)) => {
-                        fetch(inner, &files, &[]).await?;
-                        install(inner, signed.clone(), manifest, false).await
-                    }
-                    other => other,
-                }
-            };
-            if let Err(error) = restored.await {
+            if let Err(error) = restore_one(inner, signed).await {
                 tracing::error!(node = %inner.config.name, deployment = name, %error, "a part of a deployment is gone");
             }
         }
         let newer = inner.held().get(&name).and_then(|held| held.active);
-        if let Some(epoch) = active.filter(|epoch| newer.is_none_or(|newer| newer < *epoch))
-            && let Err(error) = activate(inner, &name, epoch)
-        {
-            tracing::error!(node = %inner.config.name, deployment = name, %error, "a deployment does not serve");
+        if let Some(epoch) = active.filter(|epoch| newer.is_none_or(|newer| newer < *epoch)) {
+            activate_or_say(inner, &name, epoch).await;
         }
     }
 }
 
+async fn restore_one(inner: &Arc<Inner>, signed: Signed) -> Result<(), DaemonError> {
+    fetch(inner, std::slice::from_ref(&signed.file), &[]).await?;
+    let read = signed.clone();
+    let manifest = inner.blocking(move |inner| read_manifest(&inner.store, &read)).await?;
+    let files = distinct(manifest.files());
+    fetch(inner, &files, &[]).await?;
+    let again = (signed.clone(), manifest.clone());
+    match inner.blocking(move |inner| install(inner, signed, manifest, false)).await {
+        // What was damaged is removed when it is read: once more, with what others have.
+        Err(DaemonError::Unpack(_)) => {
+            fetch(inner, &files, &[]).await?;
+            inner.blocking(move |inner| install(inner, again.0, again.1, false)).await
+        }
+        other => other,
+    }
+}
+
+/// Activates an epoch of which nobody has asked to hear.
+async fn activate_or_say(inner: &Arc<Inner>, name: &str, epoch: u32) {
+    let deployment = name.to_owned();
+    if let Err(error) = inner.blocking(move |inner| activate(inner, &deployment, epoch)).await {
+        tracing::error!(node = %inner.config.name, deployment = name, %error, "a deployment does not serve");
+    }
+}
+
+/// Changes what is deployed under a name. Nothing of it counts before it is on the disk.
+fn change<T>(
+    inner: &Inner,
+    name: &str,
+    change: impl FnOnce(&mut Held) -> Result<T, DaemonError>,
+) -> Result<T, DaemonError> {
+    let _one_at_a_time = inner.changing();
+    let mut held = inner.held().get(name).cloned().unwrap_or_default();
+    let came = change(&mut held)?;
+    held.keep(&inner.state, name)?;
+    let mut all = inner.held();
+    if held.manifests.is_empty() {
+        all.remove(name)
+    } else {
+        all.insert(name.to_owned(), held)
+    };
+    Ok(came)
+}
+
 /// Loads the shares of a manifest whose files are here, beside those that serve, and writes down that they are, unless
 /// that is why they are loaded.
-async fn install(inner: &Arc<Inner>, signed: Signed, manifest: Manifest, keep: bool) -> Result<(), DaemonError> {
-    let manifest = Arc::new(manifest);
-    let unpacking = {
-        let (inner, manifest) = (inner.clone(), manifest.clone());
-        tokio::task::spawn_blocking(move || {
-            let sandbox = if manifest.has_modules() { inner.sandbox() } else { None };
-            let emulates = inner.config.slowdown > 1.0;
-            unpack(&manifest, &inner.store, emulates, sandbox.as_ref(), |id| inner.cluster.peer(id))
-        })
-    };
-    let shares = unpacking.await.map_err(|_| DaemonError::Ended)??;
-    let mut all = inner.held();
-    let held = all.entry(manifest.name.clone()).or_default();
-    let before = held.manifests.insert(manifest.epoch, (signed, manifest.clone()));
-    if keep && let Err(error) = held.keep(&inner.state, &manifest.name) {
-        held.manifests.remove(&manifest.epoch);
-        held.manifests.extend(before.map(|before| (manifest.epoch, before)));
-        return Err(error);
+fn install(inner: &Inner, signed: Signed, manifest: Manifest, keep: bool) -> Result<(), DaemonError> {
+    let sandbox = if manifest.has_modules() { inner.sandbox() } else { None };
+    let emulates = inner.config.slowdown > 1.0;
+    let shares = unpack(&manifest, &inner.store, emulates, sandbox.as_ref(), |id| inner.cluster.peer(id))?;
+    let (name, epoch) = (manifest.name.clone(), manifest.epoch);
+    let prepared = (signed, Arc::new(manifest));
+    if keep {
+        change(inner, &name, |held| {
+            held.manifests.insert(epoch, prepared);
+            Ok(())
+        })?;
+    } else {
+        inner.held().entry(name).or_default().manifests.insert(epoch, prepared);
     }
     shares.into_iter().for_each(|share| inner.node.install(share));
     Ok(())
@@ -143,25 +169,23 @@ async fn install(inner: &Arc<Inner>, signed: Signed, manifest: Manifest, keep: b
 
 /// From now on requests go over this epoch; those before it are retired when their requests are over.
 pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(), DaemonError> {
-    let mut all = inner.held();
-    let not_prepared = || DaemonError::NotPrepared { name: name.to_owned(), epoch };
-    let held = all.get_mut(name).ok_or_else(not_prepared)?;
-    let (_, manifest) = held.manifests.get(&epoch).ok_or_else(not_prepared)?;
-    let (manifest, before) = (manifest.clone(), held.active.replace(epoch));
-    if let Err(error) = held.keep(&inner.state, name) {
-        held.active = before;
-        return Err(error);
-    }
-    if manifest.requests.is_some() && before != Some(epoch) || held.source.is_none() {
-        held.source = Source::new(&manifest, inner.clock.now()).map(Arc::new);
-    }
-    drop(all);
+    let wait = change(inner, name, |held| {
+        let not_prepared = || DaemonError::NotPrepared { name: name.to_owned(), epoch };
+        let manifest = held.manifests.get(&epoch).ok_or_else(not_prepared)?.1.clone();
+        let before = held.active.replace(epoch);
+        held.left = None;
+        if manifest.requests.is_some() && before != Some(epoch) || held.source.is_none() {
+            held.source = Source::new(&manifest, inner.clock.now()).map(Arc::new);
+        }
+        Ok(manifest.deadline() + RETIRE_SPARE)
+    })?;
     tracing::info!(node = %inner.config.name, deployment = name, epoch, "a deployment serves");
-    let wait = manifest.deadline() + RETIRE_SPARE;
     let (inner, name) = (inner.clone(), name.to_owned());
     tokio::spawn(async move {
         tokio::time::sleep(wait).await;
-        take_away(&inner, &name, |other| other < epoch);
+        inner
+            .blocking(move |inner| take_away(inner, &name, |held, other| other < epoch && held.active != Some(other)))
+            .await
     });
     Ok(())
 }
@@ -169,7 +193,7 @@ pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(),
 /// Goes along with what the sources of deployments say of themselves. A node that has prepared the epoch that serves, but was
 /// not reached when it was activated, activates it. One that has no part in it takes away what came before, when requests
 /// of then are over: nobody orders that, and so it does not matter when the node hears of it.
-pub(crate) fn follow(inner: &Arc<Inner>) {
+pub(crate) async fn follow(inner: &Arc<Inner>) {
     let (mut serving, mut over) = (Vec::new(), Vec::new());
     for (name, held) in inner.held().iter_mut() {
         let Some((_, (_, manifest))) = held.manifests.last_key_value() else { continue };
@@ -185,48 +209,38 @@ pub(crate) fn follow(inner: &Arc<Inner>) {
         }
     }
     for (name, epoch) in serving {
-        if let Err(error) = activate(inner, &name, epoch) {
-            tracing::error!(node = %inner.config.name, deployment = name, %error, "a deployment does not serve");
-        }
+        activate_or_say(inner, &name, epoch).await;
     }
     for (name, epoch) in over {
-        tracing::info!(node = %inner.config.name, deployment = name, epoch, "this node has no part in a deployment any more");
-        if let Some(held) = inner.held().get_mut(&name) {
-            held.active = held.active.filter(|active| *active >= epoch);
-            held.left = None;
-        }
-        take_away(inner, &name, |before| before < epoch);
+        tracing::info!(node = %inner.config.name, deployment = name, epoch, "a deployment has no part here any more");
+        // It says itself what does not come about.
+        let _ = inner.blocking(move |inner| take_away(inner, &name, |_, before| before < epoch)).await;
     }
 }
 
 /// Takes away an epoch that does not serve; whether it does.
-pub(crate) fn abort(inner: &Arc<Inner>, name: &str, epoch: u32) -> bool {
-    take_away(inner, name, |other| other == epoch);
+pub(crate) fn abort(inner: &Inner, name: &str, epoch: u32) -> bool {
+    let _ = take_away(inner, name, |held, other| other == epoch && held.active != Some(epoch));
     inner.held().get(name).is_some_and(|held| held.active == Some(epoch))
 }
 
-/// Takes away what `is_over` names of what does not serve, and files that nothing needs any more.
-fn take_away(inner: &Arc<Inner>, name: &str, is_over: impl Fn(u32) -> bool) {
-    let mut all = inner.held();
-    let Some(held) = all.get_mut(name) else { return };
-    let active = held.active;
-    let over: Vec<u32> =
-        held.manifests.keys().copied().filter(|epoch| is_over(*epoch) && Some(*epoch) != active).collect();
-    for epoch in over {
-        if let Some((_, manifest)) = held.manifests.remove(&epoch) {
-            for share in &manifest.shares {
-                inner.node.remove(share.plan, epoch);
-            }
+/// Takes away the epochs that are over, and files that nothing needs any more. What does not come about is logged.
+fn take_away(inner: &Inner, name: &str, is_over: impl Fn(&Held, u32) -> bool) -> Result<(), DaemonError> {
+    let taken = change(inner, name, |held| {
+        let over: Vec<u32> = held.manifests.keys().copied().filter(|epoch| is_over(held, *epoch)).collect();
+        held.active = held.active.filter(|epoch| !over.contains(epoch));
+        Ok(over.into_iter().filter_map(|epoch| held.manifests.remove(&epoch)).collect::<Vec<_>>())
+    });
+    let taken = taken.inspect_err(|error| {
+        tracing::error!(node = %inner.config.name, deployment = name, %error, "what is deployed was not written down");
+    })?;
+    for (_, manifest) in taken {
+        for share in &manifest.shares {
+            inner.node.remove(share.plan, manifest.epoch);
         }
     }
-    if let Err(error) = held.keep(&inner.state, name) {
-        tracing::error!(node = %inner.config.name, deployment = name, %error, "what is deployed was not written down");
-    }
-    if held.manifests.is_empty() {
-        all.remove(name);
-    }
-    drop(all);
     sweep(inner);
+    Ok(())
 }
 
 /// Removes files that nothing needs. While something is being prepared, or brought for that, its files are needed as well,
@@ -254,7 +268,8 @@ pub(crate) async fn try_part(inner: &Arc<Inner>, part: &PartOf) -> Result<Vec<Tr
     let mut tried = Vec::new();
     for piece in &part.pieces {
         if let RunsOf::Model(files) = &piece.runs {
-            let files = read_files(files, &inner.store)?;
+            let files = files.clone();
+            let files = inner.blocking(move |inner| read_files(&files, &inner.store)).await?;
             let bytes = files.iter().map(|file| file.bytes.len() as u64).sum::<u64>();
             let limits = Limits { memory: Bytes(TRIAL.memory.0 + TRIAL_COPIES * bytes), ..TRIAL };
             tried.push(trial::run(&inner.program, &files, &limits).await?);

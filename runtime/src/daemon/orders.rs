@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use thalweg_planner::TensorSpec;
 
 use super::DaemonError;
-use super::install::{self, activate, prepare};
+use super::files;
+use super::install::{self, prepare};
 use super::measure;
 use super::start::Inner;
 use super::status;
@@ -87,15 +88,17 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
             json(&Described { inputs: of.inputs.clone(), outputs: of.outputs.clone(), deadline_ms })
         }
         Order::Invite { role, valid_s, address } => {
-            json(&inner.cluster.invite(by, role, Duration::from_secs(valid_s), &address)?.to_string())
+            let valid_for = Duration::from_secs(valid_s);
+            let invited = inner.blocking(move |inner| inner.cluster.invite(by, role, valid_for, &address)).await?;
+            json(&invited.to_string())
         }
         Order::Revoke { id } => {
-            inner.cluster.revoke(by, id)?;
+            inner.blocking(move |inner| inner.cluster.revoke(by, id)).await?;
             inner.node.hang_up(id);
             json(&())
         }
         Order::Rotate => {
-            let (new, retires) = inner.cluster.announce_key()?;
+            let (new, retires) = inner.blocking(|inner| inner.cluster.announce_key()).await?;
             let id = new.id();
             // Who has a connection hears of it by gossip, and knows the new key when it is first shown.
             tokio::time::sleep(HEARD_AFTER).await;
@@ -109,23 +112,22 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
             let _preparing = inner.begin_preparing();
             json(&measure::measure(inner, part, &links, &holders).await?)
         }
-        Order::Missing { files } => {
-            let missing = files.iter().map(|file| inner.store.missing_chunks(file)).collect::<Result<Vec<_>, _>>()?;
-            json(&missing.concat())
-        }
+        Order::Missing { files } => json(&files::missing(inner, files).await?),
         Order::Prepare { signed, holders } => {
             let _preparing = inner.begin_preparing();
             json(&prepare(inner, signed, &holders).await?)
         }
-        Order::Activate { name, epoch } => json(&activate(inner, &name, epoch)?),
-        Order::Abort { name, epoch } => json(&install::abort(inner, &name, epoch)),
+        Order::Activate { name, epoch } => {
+            inner.blocking(move |inner| json(&install::activate(inner, &name, epoch)?)).await
+        }
+        Order::Abort { name, epoch } => inner.blocking(move |inner| json(&install::abort(inner, &name, epoch))).await,
     }
 }
 
 /// Retires a key of this node that has handed over, when others have had time to hear of the new one.
 pub(crate) async fn retire(inner: Arc<Inner>, old: Rotation) {
     tokio::time::sleep(RETIRES_AFTER).await;
-    if let Err(error) = inner.cluster.retire(&old) {
+    if let Err(error) = inner.blocking(move |inner| inner.cluster.retire(&old)).await {
         tracing::warn!(node = %inner.config.name, %error, "the old key was not retired");
     }
 }

@@ -53,6 +53,7 @@ pub(crate) struct Inner {
     /// What calls that are being answered hold, in KiB, of each peer and in all.
     pub(crate) calls: Quota,
     held: Mutex<BTreeMap<String, Held>>,
+    changing: Mutex<()>,
     measured: Mutex<BTreeMap<Hash, Vec<u64>>>,
     preparing: AtomicU32,
     /// When a piece of a file was last brought here, in seconds; 0 for never.
@@ -75,6 +76,21 @@ impl Drop for Preparing {
 impl Inner {
     pub(crate) fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while what is deployed changes, until that is on the disk: who looks at it does not wait for that.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what waits for a disk, or computes for more than a moment, on a thread on which nobody else waits.
+    pub(crate) async fn blocking<T: Send + 'static, E: Into<DaemonError> + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, DaemonError> {
+        let inner = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.map_err(|_| DaemonError::Ended)?.map_err(Into::into)
     }
 
     pub(crate) fn measured(&self) -> MutexGuard<'_, BTreeMap<Hash, Vec<u64>>> {
@@ -159,7 +175,7 @@ impl Inner {
 
 /// A node that runs.
 pub struct Daemon {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     loops: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -204,6 +220,7 @@ impl Daemon {
             store,
             neighbours: Neighbours::default(),
             held: Mutex::default(),
+            changing: Mutex::default(),
             measured: Mutex::default(),
             preparing: AtomicU32::new(0),
             last_put_s: AtomicU64::new(0),
@@ -240,15 +257,16 @@ impl Daemon {
 async fn keep_house(inner: Arc<Inner>, address: SocketAddr) {
     loop {
         tokio::time::sleep(KEEP_EVERY).await;
-        if inner.unswept.load(Ordering::SeqCst) {
-            install::sweep(&inner);
-        }
-        if let Err(error) = inner.cluster.keep() {
-            tracing::warn!(node = %inner.config.name, %error, "how long invitations still hold was not written down");
-        }
-        // A node whose state was put back to an earlier one hears its own later word of where it was.
-        if let Err(error) = inner.cluster.tell_of_self(&inner.config.name, inner.config.role, address) {
-            tracing::warn!(node = %inner.config.name, %error, "where this node is was not written down");
+        let kept = inner.blocking(move |inner| {
+            if inner.unswept.load(Ordering::SeqCst) {
+                install::sweep(inner);
+            }
+            inner.cluster.keep()?;
+            // A node whose state was put back to an earlier one hears its own later word of where it was.
+            inner.cluster.tell_of_self(&inner.config.name, inner.config.role, address)
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(node = %inner.config.name, %error, "invitations or where this node is were not written down");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::UdpSocket;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -195,4 +196,29 @@ async fn a_device_that_comes_back_under_another_address_is_found_again() {
     let links = vec![device.id()];
     let measured: Measured = edge.order(Order::Measure { part: None, links, holders: vec![] }).await;
     assert!(measured.links[0].up, "the edge reaches it there");
+}
+
+/// On one thread, which nothing may keep waiting.
+#[tokio::test]
+async fn a_node_answers_while_its_disk_takes_its_time() {
+    let site = Site::open().await;
+    site.prepare(&site.device, &site.of_source(1)).await;
+    let (inner, (waits, is_waiting), (ends, ended)) = (site.device.daemon.inner.clone(), channel(), channel::<()>());
+    let slow_disk = std::thread::spawn(move || {
+        let _changing = inner.changing();
+        waits.send(()).unwrap();
+        // The other end is dropped.
+        let _ = ended.recv();
+    });
+    is_waiting.recv().unwrap();
+    let asked = async {
+        for _ in 0..10 {
+            let status: Status = site.device.order(Order::Status).await;
+            assert_eq!(epochs(&status), Some((None, [1].as_slice())), "it does not serve yet");
+        }
+        drop(ends);
+    };
+    tokio::join!(site.activate(&site.device, 1), asked);
+    slow_disk.join().unwrap();
+    site.device.waits_for("it serves", |status| epochs(status) == Some((Some(1), &[1]))).await;
 }

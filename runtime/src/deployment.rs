@@ -16,7 +16,8 @@ mod report;
 
 pub use alternatives::{ALTERNATIVES_MAX, alternatives};
 pub use manifest::{
-    AlternativeOf, HopOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, PieceOf, RunsOf, ShareOf, Signed, SourceOf,
+    AlternativeOf, HopOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, PhotoOf, PieceOf, RunsOf, ShareOf, Signed,
+    SourceOf,
 };
 pub use pack::{Packed, PackedFile, pack, whole};
 pub use report::{DeployReport, NodeRow, PlanRow};

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
-use thalweg_modules::{Layout, Normalise, Photo, numpy, random};
+use thalweg_modules::{Normalise, Photo, numpy, random};
 use thalweg_planner::{Tensor, parse_duration};
 
 use super::node::{Home, block_on};
 use super::write_json;
 use crate::client::{Client, ORDER_TIME};
 use crate::daemon::{DaemonError, Described, Order};
-use crate::deployment::InputOf;
+use crate::deployment::{InputOf, PhotoOf};
 use crate::module::rank;
 use crate::run::{InputMisfit, RunError, read};
 
@@ -137,8 +137,8 @@ fn from_file(input: &InputOf, file: &Path) -> Result<Tensor, RunError> {
     let bytes = read(file)?;
     let name = file.display().to_string();
     let tensor = match input.photo {
-        Some((mean, scale)) => {
-            let normalise = Normalise { mean, scale, layout: Layout::Nchw };
+        Some(PhotoOf { mean, scale, layout }) => {
+            let normalise = Normalise { mean, scale, layout };
             normalise.tensor(&Photo::decode(&bytes, &name)?, &input.spec)?
         }
         None if file.extension().is_some_and(|extension| extension == "npy") => {
@@ -162,4 +162,29 @@ fn rows(described: &Described, outputs: Vec<Vec<u8>>) -> Vec<OutputRow> {
         OutputRow { name: of.name.clone(), spec: of.spec.to_string(), largest }
     };
     described.outputs.iter().zip(outputs).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_modules::Layout;
+    use thalweg_planner::{DType, TensorSpec};
+
+    use super::*;
+
+    #[test]
+    fn a_photo_fills_inputs_whichever_way_their_pixels_stand() {
+        let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/classify/photo.jpg");
+        let filled = |shape: [usize; 4], layout| {
+            let photo_of = PhotoOf { mean: [127.0; 3], scale: [128.0, 64.0, 32.0], layout };
+            let spec = TensorSpec::new(DType::F32, shape);
+            let tensor = from_file(&InputOf { name: "x".into(), spec, photo: Some(photo_of) }, &photo).expect("filled");
+            tensor.to_f32().expect("numbers")
+        };
+        let (height, width) = (20, 30);
+        let planes = filled([1, 3, height, width], Layout::Nchw);
+        let pixels = filled([1, height, width, 3], Layout::Nhwc);
+        let turned = (0..planes.len()).map(|at| planes[at % 3 * height * width + at / 3]);
+        assert!(pixels.iter().copied().eq(turned));
+        assert!(pixels.iter().any(|number| *number != pixels[0]), "it is a photo of something");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thalweg_flow::PlanId;
+use thalweg_modules::Layout;
 use thalweg_planner::{TensorId, TensorSpec};
 
 use crate::identity::{Identity, NodeId};
@@ -167,8 +168,17 @@ pub struct LinkOf {
 pub struct InputOf {
     pub name: String,
     pub spec: TensorSpec,
-    /// Where it is a photo whose channels come first: what is subtracted from its pixels, and what they are divided by.
-    pub photo: Option<([f32; 3], [f32; 3])>,
+    /// How the pixels of a photo become its numbers; none where it is no photo.
+    pub photo: Option<PhotoOf>,
+}
+
+/// How pixels become numbers, as [`thalweg_modules::Normalise`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhotoOf {
+    pub mean: [f32; 3],
+    pub scale: [f32; 3],
+    pub layout: Layout,
 }
 
 /// An answer of the pipeline.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thalweg_codec::Codec;
+use thalweg_modules::Normalise;
 use thalweg_modules::sandbox::Limits;
 use thalweg_planner::{Direction, Graph, Link, Plan, TensorSpec, Topology};
 
 use super::manifest::{
     AlternativeOf, CodingOf, CrossingOf, HopOf, InputOf, LinkOf, Manifest, ModuleOf, OnwardOf, OutputOf, PartOf,
-    PickOf, PieceOf, RunsOf, ShareOf, SourceOf, TakeOf, TakenOf,
+    PhotoOf, PickOf, PieceOf, RunsOf, ShareOf, SourceOf, TakeOf, TakenOf,
 };
+use crate::config::{Input, Origin};
 use crate::identity::NodeId;
 use crate::run::study::decision;
 use crate::run::{Draft, Drafts, PartKey, RunError, Subject};
@@ -205,11 +207,20 @@ fn pick_of(pick: Pick) -> PickOf {
 fn inputs(subject: &Subject) -> Vec<InputOf> {
     let ports = subject.steps.inputs().iter().zip(&subject.inputs);
     let input = |(port, value): (&thalweg_devices::Port, &thalweg_planner::Tensor)| {
-        let photo = subject.photos.iter().find(|(tensor, _)| *tensor == port.tensor);
-        let photo = photo.map(|(_, pixels)| (pixels.mean, pixels.scale));
+        let said = subject.pipeline.as_ref().map_or(&[][..], |pipeline| &pipeline.inputs);
+        let photo = photo(said, &port.name);
         InputOf { name: port.name.clone(), spec: value.spec().clone(), photo }
     };
     ports.map(input).collect()
+}
+
+/// How photos become the input of this name, by what a pipeline's file says of its inputs: an only one needs no name.
+fn photo(said: &[Input], name: &str) -> Option<PhotoOf> {
+    let of_name = |input: &&Input| input.name.as_ref().map_or(said.len() == 1, |said| said == name);
+    match said.iter().find(of_name)?.origin {
+        Origin::Photo { normalise: Normalise { mean, scale, layout }, .. } => Some(PhotoOf { mean, scale, layout }),
+        _ => None,
+    }
 }
 
 fn outputs(subject: &Subject) -> Vec<OutputOf> {
@@ -243,4 +254,27 @@ fn links(topology: &Topology) -> Vec<LinkOf> {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_modules::Layout;
+
+    use super::*;
+
+    #[test]
+    fn sources_are_told_of_photos_whichever_way_their_pixels_stand() {
+        let named = |name: Option<&str>, origin| Input { name: name.map(str::to_owned), shape: None, origin };
+        let of = |layout| PhotoOf { mean: [127.0; 3], scale: [128.0; 3], layout };
+        let camera = |layout| {
+            let PhotoOf { mean, scale, layout } = of(layout);
+            Origin::Photo { file: "photo.jpg".into(), normalise: Normalise { mean, scale, layout } }
+        };
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            assert_eq!(photo(&[named(None, camera(layout))], "images"), Some(of(layout)));
+            let said = [named(Some("x"), Origin::Zeros), named(Some("images"), camera(layout))];
+            assert_eq!((photo(&said, "images"), photo(&said, "x")), (Some(of(layout)), None));
+        }
+        assert_eq!(photo(&[], "images"), None);
+    }
 }

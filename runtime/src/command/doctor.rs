@@ -1,6 +1,7 @@
 //! `thalweg doctor`: looks at a node and its surroundings, and says what to do where something is wrong.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -137,7 +138,14 @@ async fn network(config: &NodeFile) -> Vec<Finding> {
     let others: Vec<_> = status.nodes.iter().filter(|node| node.id != status.id).collect();
     let order = Order::Measure { part: None, links: others.iter().map(|node| node.id).collect(), holders: Vec::new() };
     let there = home.order::<Measured>(&order, ORDER_TIME * 4).await.map(|measured| measured.links).unwrap_or_default();
-    for node in others {
+    // A node that does not answer keeps no other one waiting.
+    let (client, config, status) = (Arc::new(client), Arc::new(config.clone()), Arc::new(status.clone()));
+    let hears = others.iter().map(|node| {
+        let (client, config, status, node) = (client.clone(), config.clone(), status.clone(), (*node).clone());
+        async move { back(&client, &config, &status, &node).await }
+    });
+    let hears = side_by_side(hears).await;
+    for (node, hears) in others.into_iter().zip(hears) {
         let what = format!("link to {}", node.name);
         match there.iter().find(|link| link.to == node.id).filter(|link| link.up) {
             Some(link) => {
@@ -150,9 +158,21 @@ async fn network(config: &NodeFile) -> Vec<Finding> {
                 continue;
             }
         }
-        findings.extend(back(&client, config, &status, node).await);
+        findings.extend(hears);
     }
     findings
+}
+
+/// Does all of these at once; what came of each, in their order, and nothing of one that has panicked.
+async fn side_by_side<T: Send + 'static>(
+    all: impl Iterator<Item = impl Future<Output = Option<T>> + Send + 'static>,
+) -> Vec<Option<T>> {
+    let begun: Vec<_> = all.map(tokio::spawn).collect();
+    let mut came = Vec::new();
+    for one in begun {
+        came.push(one.await.ok().flatten());
+    }
+    came
 }
 
 /// Whether another node reaches this one, as far as it tells.
@@ -172,4 +192,25 @@ async fn back(client: &Client, config: &NodeFile, status: &Status, node: &crate:
             wrong(&what, "odd", other.to_owned(), &advice)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Barrier;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn none_waits_for_another_one_and_their_order_stays() {
+        // Each goes on when all three have begun.
+        let all_begun = Arc::new(Barrier::new(3));
+        let asked = (0..3).map(|number| {
+            let all_begun = all_begun.clone();
+            async move {
+                all_begun.wait().await;
+                (number != 1).then_some(number)
+            }
+        });
+        assert_eq!(side_by_side(asked).await, [Some(0), None, Some(2)]);
+    }
 }

@@ -49,11 +49,22 @@ struct LinkSaid {
 #[derive(Debug)]
 pub(crate) struct Talk {
     gossip: Mutex<Gossip>,
+    said: Mutex<BTreeMap<NodeId, Read>>,
+}
+
+/// What a node said last, read once: it is looked at for each link several times a second.
+#[derive(Debug)]
+struct Read {
+    incarnation: u64,
+    version: u64,
+    /// None where it is not understood.
+    said: Option<Arc<Said>>,
 }
 
 impl Talk {
     pub(crate) fn new(id: NodeId, incarnation: u64) -> Self {
-        Self { gossip: Mutex::new(Gossip::new(*id.as_bytes(), incarnation, Pace::within_twice(IDLE))) }
+        let gossip = Mutex::new(Gossip::new(*id.as_bytes(), incarnation, Pace::within_twice(IDLE)));
+        Self { gossip, said: Mutex::default() }
     }
 
     /// From now on this node tells of itself under another key.
@@ -84,15 +95,26 @@ impl Talk {
         }
     }
 
-    fn said(&self, id: NodeId) -> Option<Said> {
+    fn read(&self) -> MutexGuard<'_, BTreeMap<NodeId, Read>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn said(&self, id: NodeId) -> Option<Arc<Said>> {
         let gossip = self.gossip();
-        let (_, body) = gossip.body(id.as_bytes())?;
-        serde_json::from_slice(&body.bytes).ok()
+        let (incarnation, body) = gossip.body(id.as_bytes())?;
+        let (version, mut read) = (body.version, self.read());
+        if let Some(known) = read.get(&id).filter(|known| (known.incarnation, known.version) == (incarnation, version))
+        {
+            return known.said.clone();
+        }
+        let said: Option<Arc<Said>> = serde_json::from_slice(&body.bytes).ok().map(Arc::new);
+        read.insert(id, Read { incarnation, version, said: said.clone() });
+        said
     }
 
     /// What a node says of its link to another one.
     pub(crate) fn link(&self, from: NodeId, to: NodeId) -> Option<LinkEstimate> {
-        let link = self.said(from)?.links.into_iter().find(|link| link.to == to && link.up)?;
+        let link = self.said(from)?.links.iter().find(|link| link.to == to && link.up).cloned()?;
         let (bandwidth, delay) = (Bandwidth(link.bandwidth.max(1)), Duration::from_micros(link.delay_us));
         Some(LinkEstimate::new(&Direction::new(bandwidth, delay)))
     }
@@ -131,6 +153,7 @@ pub(crate) async fn keep_talking(inner: Arc<Inner>) {
         let (members, talks_to) = members(&inner);
         let said = Said { members: inner.cluster.digest(), links: links(&inner), serves: serves(&inner) };
         let (now, identity) = (inner.clock.now(), inner.cluster.identity());
+        inner.gossip.read().retain(|id, _| members.contains(id.as_bytes()));
         let tick = {
             let mut gossip = inner.gossip.gossip();
             gossip.set_members(&members, &talks_to);
@@ -227,4 +250,39 @@ pub(crate) fn hear(inner: &Inner, told: &[u8]) -> Result<(), DaemonError> {
         inner.node.hang_up(gone);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::identity::Identity;
+
+    #[test]
+    fn what_a_node_says_is_read_when_it_changes() {
+        let (teller, now) = (Identity::generate().unwrap().0, Duration::ZERO);
+        let [tells, hears] = [teller.id(), [1; 32].into()].map(|id| Talk::new(id, 1));
+        hears.gossip().set_members(&BTreeSet::from([*teller.id().as_bytes()]), &BTreeSet::new());
+        let tell = |body: Vec<u8>| {
+            tells.gossip().set_own(body).unwrap();
+            tells.gossip().tick(now, 1, |bytes| teller.sign(CONTEXT, bytes));
+            let news = tells.gossip().delta(&hears.gossip().digest());
+            assert_eq!(hears.gossip().merge(news, now, verified).refused, 0);
+        };
+        let body = |epoch| {
+            let serves = BTreeMap::from([("eyes".to_owned(), epoch)]);
+            serde_json::to_vec(&Said { members: String::new(), links: vec![], serves }).unwrap()
+        };
+        assert!(hears.said(teller.id()).is_none());
+        tell(body(1));
+        let first = hears.said(teller.id()).unwrap();
+        assert_eq!(hears.serves(teller.id(), "eyes"), Some(1));
+        // It lives on and says the same.
+        tell(body(1));
+        assert!(Arc::ptr_eq(&first, &hears.said(teller.id()).unwrap()));
+        tell(body(2));
+        assert_eq!(hears.serves(teller.id(), "eyes"), Some(2));
+        tell(b"gibberish".to_vec());
+        assert_eq!(hears.serves(teller.id(), "eyes"), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! Nodes that end, stop, or have too little.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -139,12 +140,17 @@ pub(crate) async fn exhausted(_: Settings, outcome: &mut Outcome) -> Result<(), 
     sleep(Duration::from_secs(1)).await;
     let sent = load.stop().await;
     outcome.requests("without file descriptors", Seen::of(sent.iter()));
-    let failed = match &deployed {
-        Ok(report) => report["state"] == "failed",
-        Err(_) => true,
+    let said = match deployed {
+        Ok(report) if report["state"] != "failed" => format!("it is {}", report["state"]),
+        Ok(report) => report["remarks"].to_string(),
+        Err(error) => error.to_string(),
     };
-    let said = deployed.map_or_else(|error| error.to_string(), |report| report["remarks"].to_string());
-    outcome.check("a clear refusal", failed, said);
+    outcome.check("a clear refusal", is_about_descriptors(&said, &site.posts[helper].folder), said);
     outcome.check("the process lives", site.lives(helper), "it does");
     Ok(())
+}
+
+/// Whether a text says what there are too few of, and where.
+fn is_about_descriptors(said: &str, folder: &Path) -> bool {
+    said.contains("Too many open files") && said.contains(&folder.display().to_string())
 }

@@ -6,6 +6,7 @@ mod upstream;
 mod drive;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use thalweg_flow::{
     Busy, Call, Coarse, Contract, Hello, Installed, PlanId, Reason, Refusal, Request, ShareId, Span, Text, VERSION,
 };
@@ -137,7 +139,8 @@ struct Shared {
     clock: Clock,
     clocks_apart: bool,
     installed: RwLock<Installed<Arc<Share>>>,
-    requests: AtomicU64,
+    /// The next trace id. The first one is random, so that nodes do not give the same ones.
+    traces: AtomicU64,
     /// Each request holds a receiver until it is over, so that [`Node::stop`] can wait for all of them.
     phase: watch::Sender<Phase>,
 }
@@ -170,7 +173,7 @@ impl Node {
             clock,
             clocks_apart,
             installed: RwLock::default(),
-            requests: AtomicU64::new(0),
+            traces: AtomicU64::new(random_trace()),
             phase: watch::Sender::new(Phase::Serving),
         });
         tokio::spawn(serve::accept_peers(shared.clone()));
@@ -246,15 +249,31 @@ impl Node {
         inputs: Vec<Tensor>,
         time: Duration,
     ) -> Result<Answered, RequestError> {
+        self.request_as(self.trace(), plan, epoch, inputs, time).await
+    }
+
+    /// A trace id: no other request has it, here or elsewhere.
+    pub(crate) fn trace(&self) -> u64 {
+        self.shared.traces.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// As [`Node::request`], for one of several tries of a request: all tiers log it by this trace id.
+    pub(crate) async fn request_as(
+        &self,
+        trace: u64,
+        plan: PlanId,
+        epoch: u32,
+        inputs: Vec<Tensor>,
+        time: Duration,
+    ) -> Result<Answered, RequestError> {
         let shared = &self.shared;
         let start = shared.clock.now();
         let share = shared.find(plan, epoch).map_err(|reason| Refusal { hop: 0, reason })?;
         check(&share, &inputs)?;
         let request = Request::begin(&share.contract, share.onward.is_none(), start.saturating_add(time));
         let place = shared.place(Caller::Here, &share, request.deadline())?;
-        let number = shared.requests.fetch_add(1, Ordering::Relaxed);
         let returns = share.contract.returns.clone();
-        let drive = Drive::new(shared.clone(), share, request, number, Some(place));
+        let drive = Drive::new(shared.clone(), share, request, trace, Some(place));
         match drive.run(None, Some(Source::Given(inputs))).await {
             Ending::Answer(finished) => Ok(answered(finished, &returns, start, shared.clock)?),
             Ending::Refuse(refusal) => Err(refusal.into()),
@@ -284,6 +303,24 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.shared.endpoint.close();
     }
+}
+
+/// A trace id, as logs and people have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trace(pub(crate) u64);
+
+impl fmt::Display for Trace {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0)
+    }
+}
+
+/// Where trace ids begin. Without a source of random numbers there could be no keys either.
+fn random_trace() -> u64 {
+    let mut bytes = [0; 8];
+    // Trace ids that do not differ between nodes are less useful, but no reason to stop.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 impl Shared {

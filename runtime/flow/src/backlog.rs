@@ -24,6 +24,11 @@ impl Backlog {
         Self { interval: Cost::exact(interval), under_way: 0, answered: Duration::ZERO }
     }
 
+    /// The same pace, with nothing under way.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { under_way: 0, ..self.clone() }
+    }
+
     /// Requests that are under way.
     pub(crate) fn under_way(&self) -> u32 {
         self.under_way

@@ -136,7 +136,7 @@ mod tests {
     fn open(hop: u8, tensors: &[(&str, u64)]) -> Open {
         let coded = |(codec, bytes): &(&str, u64)| Coded { codec: (*codec).to_owned(), bytes: *bytes };
         let tensors = tensors.iter().map(coded).collect();
-        Open { request: 1, plan: PlanId([1; 32]), epoch: 1, hop, remaining_us: 1, tensors }
+        Open { trace: 1, plan: PlanId([1; 32]), epoch: 1, hop, remaining_us: 1, tensors }
     }
 
     #[test]

@@ -140,12 +140,12 @@ impl Switch {
     }
 
     /// Another deployment takes over, all of which is prepared. What is known of tiers and links stays, and so does an
-    /// alternative that serves and is in both.
+    /// alternative that serves and is in both. What is under way belongs to the deployment before, and is not counted.
     pub fn replace(&mut self, alternatives: Vec<Alternative>, estimates: &Estimates, now: Duration) {
         let before = self.serving();
         let mut old = std::mem::take(&mut self.entries);
         let keep = |alternative: Alternative| match old.iter().position(|entry| entry.alternative == alternative) {
-            Some(at) => old.swap_remove(at),
+            Some(at) => Entry { backlog: old[at].backlog.emptied(), ..old.swap_remove(at) },
             None => Entry::new(alternative, estimates, now),
         };
         self.entries = alternatives.into_iter().map(keep).collect();
@@ -236,15 +236,6 @@ impl Switch {
     /// The plan that serves. None where none can.
     pub fn serving(&self) -> Option<PlanId> {
         self.serving.map(|at| self.entries[at].alternative.plan)
-    }
-
-    /// When [`Switch::decide`] may decide otherwise though nothing is heard until then.
-    pub fn due(&self, now: Duration) -> Option<Duration> {
-        let dwells = self.entries.iter().filter_map(|entry| Some(entry.better_since?.saturating_add(DWELL)));
-        let entries = self.entries.iter().flat_map(|entry| [&entry.silent, &entry.left]);
-        let holds = self.tiers.values().chain(self.links.values()).chain(entries);
-        let held = holds.filter_map(|hold| hold.until(now));
-        dwells.chain(held).filter(|due| *due > now).min()
     }
 
     /// The alternatives that a request may take, in the order in which it tries them: what serves, then what could

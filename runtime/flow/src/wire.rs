@@ -69,8 +69,8 @@ pub struct Hello {
 /// What comes, and what it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Open {
-    /// Number of the request on the node that made it.
-    pub request: u64,
+    /// The trace id of the request: the same on all tiers, and for all tries of it.
+    pub trace: u64,
     /// The plan it belongs to.
     pub plan: PlanId,
     /// The epoch of that plan.

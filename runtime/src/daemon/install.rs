@@ -175,7 +175,7 @@ pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(),
         let before = held.active.replace(epoch);
         held.left = None;
         if manifest.requests.is_some() && before != Some(epoch) || held.source.is_none() {
-            held.source = Source::new(&manifest, inner.clock.now()).map(Arc::new);
+            held.source = Source::new(&manifest, held.source.as_deref(), inner.clock.now()).map(Arc::new);
         }
         Ok(manifest.deadline() + RETIRE_SPARE)
     })?;

@@ -10,7 +10,7 @@ use tokio::time::sleep_until;
 
 use super::source::Source;
 use super::start::Inner;
-use crate::node::{Answered, RequestError};
+use crate::node::{Answered, RequestError, Trace};
 
 /// What came of trying one way.
 type Tried = (usize, Result<Answered, RequestError>);
@@ -19,6 +19,23 @@ type Tried = (usize, Result<Answered, RequestError>);
 pub(crate) async fn answer(
     inner: &Arc<Inner>,
     source: &Arc<Source>,
+    inputs: Vec<Tensor>,
+    time: Duration,
+) -> Result<Answered, RequestError> {
+    let trace = inner.node.trace();
+    let answered = try_ways(inner, source, trace, inputs, time).await;
+    let (node, deployment, trace) = (&inner.config.name, &source.name, Trace(trace));
+    match &answered {
+        Ok(Answered { length, .. }) => tracing::debug!(node, deployment, %trace, took = ?length, "answered"),
+        Err(error) => tracing::debug!(node, deployment, %trace, %error, "refused"),
+    }
+    answered
+}
+
+async fn try_ways(
+    inner: &Arc<Inner>,
+    source: &Arc<Source>,
+    trace: u64,
     inputs: Vec<Tensor>,
     time: Duration,
 ) -> Result<Answered, RequestError> {
@@ -36,7 +53,7 @@ pub(crate) async fn answer(
             Some(AttemptAction::Start { way }) => {
                 if let Some(plan) = attempts.way(way).map(|way| way.plan) {
                     let going = Going::over(inner.clone(), source.clone(), plan);
-                    tries.spawn(going.to_the_end(way, inputs.clone(), deadline));
+                    tries.spawn(going.to_the_end(trace, way, inputs.clone(), deadline));
                 }
             }
             Some(AttemptAction::Answer { way }) => {
@@ -91,9 +108,9 @@ impl Going {
         Self { began: inner.clock.now(), inner, source, plan, answered: false }
     }
 
-    async fn to_the_end(mut self, way: usize, inputs: Vec<Tensor>, deadline: Duration) -> Tried {
+    async fn to_the_end(mut self, trace: u64, way: usize, inputs: Vec<Tensor>, deadline: Duration) -> Tried {
         let time = deadline.saturating_sub(self.began);
-        let answered = self.inner.node.request(self.plan, self.source.epoch, inputs, time).await;
+        let answered = self.inner.node.request_as(trace, self.plan, self.source.epoch, inputs, time).await;
         self.answered = answered.is_ok();
         (way, answered)
     }

@@ -57,8 +57,8 @@ pub(super) struct Decided {
 }
 
 impl Source {
-    /// None where requests of the manifest's deployment are made elsewhere.
-    pub(crate) fn new(manifest: &Manifest, now: Duration) -> Option<Self> {
+    /// None where requests of the manifest's deployment are made elsewhere. What is known from the epoch `before` stays known.
+    pub(crate) fn new(manifest: &Manifest, before: Option<&Self>, now: Duration) -> Option<Self> {
         let of = manifest.requests.clone()?;
         let alternatives: Vec<Alternative> = of.alternatives.iter().map(alternative).collect();
         let link = |link: &crate::deployment::LinkOf| {
@@ -69,13 +69,19 @@ impl Source {
             tiers: vec![TierEstimate::default(); of.tiers.len()],
             links: of.links.iter().map(link).collect(),
         };
-        let decided = Decided {
-            switch: Switch::new(alternatives.clone(), &estimates, now),
-            estimates,
-            budget: RetryBudget::new(now),
-            counts: Counts::default(),
-            latest: VecDeque::new(),
+        let switch = match before.filter(|before| before.of.tiers == of.tiers) {
+            Some(before) => {
+                let mut switch = before.decided().switch.clone();
+                switch.replace(alternatives.clone(), &estimates, now);
+                switch
+            }
+            None => Switch::new(alternatives.clone(), &estimates, now),
         };
+        let (counts, budget) = before.map(|before| before.decided()).map_or_else(
+            || (Counts::default(), RetryBudget::new(now)),
+            |before| (before.counts, before.budget.clone()),
+        );
+        let decided = Decided { switch, estimates, budget, counts, latest: VecDeque::new() };
         let (name, epoch) = (manifest.name.clone(), manifest.epoch);
         Some(Self { name, epoch, of, alternatives, decided: Mutex::new(decided) })
     }

@@ -136,7 +136,7 @@ mod tests {
         let objective = Objective { codecs: vec!["f32".into()], ..Objective::default() };
         // Both layers, or the first beside both, with the largest tensors that are there at a time.
         let device = |weights: u64| Bytes((weights + 4 * 153_000) * 6 / 5 + 1);
-        let mut plans_with = |weights: u64| {
+        let plans_with = |weights: u64| {
             topology.tiers[0].memory = device(weights);
             alternatives(&graph, &topology, &objective).unwrap().len()
         };

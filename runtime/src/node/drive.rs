@@ -1,5 +1,6 @@
 //! Drives one request on one node: waits for what happens to it, asks what to do, and does it.
 
+use std::fmt;
 use std::future::{Future, pending};
 use std::mem;
 use std::pin::{Pin, pin};
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::upstream::{Failure, Question, Reply, ask};
-use super::{Phase, Shared};
+use super::{Phase, Shared, Trace};
 use crate::link::{Exchange, LinkError, Piece};
 use crate::share::{Made, Share, Source};
 use crate::stage::{Place, Ran, Undone};
@@ -26,6 +27,16 @@ pub(super) enum Ending {
     Refuse(Refusal),
     /// Nobody waits for it.
     Abandon,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(_) => out.write_str("answered"),
+            Self::Refuse(refusal) => write!(out, "refused: {refusal}"),
+            Self::Abandon => out.write_str("nobody waits for it"),
+        }
+    }
 }
 
 /// What an answer is made of.
@@ -62,7 +73,7 @@ pub(super) struct Drive {
     shared: Arc<Shared>,
     share: Arc<Share>,
     request: Request,
-    number: u64,
+    trace: u64,
     /// Its place among those who wait to be computed, until they are; a relay needs none.
     place: Option<Place>,
     computing: Option<Ran<Result<Made, Text>>>,
@@ -79,17 +90,26 @@ impl Drive {
         shared: Arc<Shared>,
         share: Arc<Share>,
         request: Request,
-        number: u64,
+        trace: u64,
         place: Option<Place>,
     ) -> Self {
         let spans = Vec::with_capacity(2 * SpanKind::ALL.len());
         let finished = Finished { received: shared.clock.now(), spans, ..Finished::default() };
         let (computing, upstream, leaving) = (None, None, None);
-        Self { shared, share, request, number, place, computing, upstream, finished, leaving, unwanted: false }
+        Self { shared, share, request, trace, place, computing, upstream, finished, leaving, unwanted: false }
     }
 
     /// Runs the request to its end: from the bytes that `caller` sends, or from `source` where the caller is on this node.
-    pub(super) async fn run(mut self, mut caller: Option<&mut Exchange>, source: Option<Source>) -> Ending {
+    pub(super) async fn run(self, caller: Option<&mut Exchange>, source: Option<Source>) -> Ending {
+        let (shared, trace, start) = (self.shared.clone(), self.trace, self.shared.clock.now());
+        let Contract { plan, hop, .. } = self.share.contract;
+        let ending = self.to_its_end(caller, source).await;
+        let took = shared.clock.now().saturating_sub(start);
+        tracing::debug!(node = %shared.name, trace = %Trace(trace), %plan, hop, ?took, %ending, "a request is over");
+        ending
+    }
+
+    async fn to_its_end(mut self, mut caller: Option<&mut Exchange>, source: Option<Source>) -> Ending {
         let mut phase = self.shared.phase.subscribe();
         let mut alarm = pin!(sleep_until(self.shared.clock.instant(self.request.deadline())));
         let mut hurry = pin!(sleep_until(self.shared.clock.instant(self.request.hurries())));
@@ -201,7 +221,7 @@ impl Drive {
 
     fn forward(&mut self) {
         if let Some((payload, ready)) = self.leaving.take() {
-            let question = Question { number: self.number, deadline: self.request.deadline(), payload, ready };
+            let question = Question { trace: self.trace, deadline: self.request.deadline(), payload, ready };
             self.upstream = Some(Box::pin(ask(self.shared.clone(), self.share.clone(), question)));
         }
     }

@@ -111,7 +111,7 @@ fn begin(shared: &Arc<Shared>, connection: &Connection, open: &Open) -> Result<D
     let computed_by = request.deadline().saturating_sub(on_the_way);
     let computes = course != Course::Relay;
     let place = computes.then(|| shared.place(Caller::Peer(connection.peer()), &share, computed_by)).transpose()?;
-    Ok(Drive::new(shared.clone(), share, request, open.request, place))
+    Ok(Drive::new(shared.clone(), share, request, open.trace, place))
 }
 
 /// The outputs that were made here, and those from above as they came.

@@ -77,7 +77,7 @@ async fn node_and_peers<const N: usize>(takes: Duration) -> (Node, [(Endpoint, C
 }
 
 fn open() -> Open {
-    Open { request: 1, plan: PLAN, epoch: 1, hop: 1, remaining_us: 5_000_000, tensors: vec![coded("f32", BYTES)] }
+    Open { trace: 1, plan: PLAN, epoch: 1, hop: 1, remaining_us: 5_000_000, tensors: vec![coded("f32", BYTES)] }
 }
 
 fn coded(codec: &str, bytes: u64) -> Coded {

@@ -67,7 +67,7 @@ impl Links {
 
 /// What is asked of the hop above.
 pub(super) struct Question {
-    pub(super) number: u64,
+    pub(super) trace: u64,
     pub(super) deadline: Duration,
     pub(super) payload: Payload,
     /// When the payload was complete.
@@ -104,11 +104,11 @@ pub(super) async fn ask(shared: Arc<Shared>, share: Arc<Share>, question: Questi
     let connection = shared.links.to(&shared.endpoint, onward.peer).await.map_err(unreachable)?;
     let mut exchange = connection.open().await.map_err(unreachable)?;
 
-    let Question { number, deadline, payload, ready } = question;
+    let Question { trace, deadline, payload, ready } = question;
     let sent = shared.clock.now();
     let departure = Departure { ready, sent, bytes: payload.total() };
     let open = Open {
-        request: number,
+        trace,
         plan: share.contract.plan,
         epoch: share.contract.epoch,
         hop: share.contract.hop.saturating_add(1),

@@ -28,7 +28,7 @@ pub(crate) async fn switch(settings: Settings, outcome: &mut Outcome) -> Result<
         sleep(Duration::from_secs(1)).await;
     }
     let sent = load.stop().await;
-    let near = |sent: &&crate::load::Sent| {
+    let near = |sent: &&Sent| {
         let end = sent.at + sent.took;
         changes.iter().any(|change| sent.at <= *change + EVERY && *change <= end + EVERY)
     };

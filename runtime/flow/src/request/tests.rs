@@ -29,7 +29,7 @@ fn request_with(course: Course, early: bool) -> Request {
     };
     let remaining_us = DEADLINE.as_micros() as u64;
     let open = Open {
-        request: 1,
+        trace: 1,
         plan: contract.plan,
         epoch: 1,
         hop: 1,

@@ -17,11 +17,11 @@ fn frames() -> Vec<Frame> {
     let state = NodeState { id: [1; 32], incarnation: 2, version: u64::MAX, signature: [6; 64], body };
     let known = Known { id: [1; 32], incarnation: 2, version: 300, body: 0 };
     let coarse = vec![Coarse { hop: 2, tensor: 300, share_ppm: 250_000 }];
-    let (request, epoch, hop) = (u64::MAX, 3, 1);
+    let (trace, epoch, hop) = (u64::MAX, 3, 1);
     let tensors = [("int8", 0), ("jpeg/90", 1 << 40)].map(|(codec, bytes)| Coded { codec: codec.into(), bytes });
     vec![
         Frame::Hello(Hello { version: VERSION, name: "edge".into() }),
-        Frame::Open(Open { request, plan, epoch, hop, remaining_us: 250_000, tensors: tensors.to_vec() }),
+        Frame::Open(Open { trace, plan, epoch, hop, remaining_us: 250_000, tensors: tensors.to_vec() }),
         Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], coarse, sizes: vec![4000] }),
         Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
         Frame::Refuse(Refusal { hop: 0, reason: Reason::ModelFailed { text: "no such axis".into() } }),
@@ -89,7 +89,7 @@ fn a_short_message_cannot_ask_for_much_memory() {
 fn a_frame_of_many_small_tensors_takes_no_more_memory_than_a_frame() {
     let many = |count| {
         let tensors = vec![Coded { codec: String::new(), bytes: 0 }; count];
-        let open = Open { request: 0, plan: PlanId([0; 32]), epoch: 0, hop: 0, remaining_us: 0, tensors };
+        let open = Open { trace: 0, plan: PlanId([0; 32]), epoch: 0, hop: 0, remaining_us: 0, tensors };
         let mut bytes = Vec::new();
         encode(&Frame::Open(open), &mut bytes).map(|()| decode(&bytes[PREFIX_BYTES..]))
     };

@@ -88,7 +88,7 @@ impl Run<'_> {
                 let remaining_us = thalweg_flow::micros(attempt.deadline.saturating_sub(now));
                 let tensors = vec![Coded { codec: "raw".into(), bytes: STANDS_FOR.len() as u64 }];
                 let (plan, epoch) = (prepared.alternative.plan, attempt.epoch);
-                let open = Open { request: about, plan, epoch, hop: hop as u8, remaining_us, tensors };
+                let open = Open { trace: about, plan, epoch, hop: hop as u8, remaining_us, tensors };
                 let refuse = |reason| Refusal { hop: hop as u8, reason };
                 let share = self.nodes[tier].installed.find(open.plan, open.epoch).map_err(refuse);
                 let contract = prepared.contract(hop, epoch);

@@ -14,6 +14,8 @@ mod pack;
 mod unpack;
 mod report;
 
+#[cfg(test)]
+pub(crate) use alternatives::tests::world;
 pub use alternatives::{ALTERNATIVES_MAX, alternatives};
 pub use manifest::{
     AlternativeOf, HopOf, InputOf, LinkOf, Manifest, OutputOf, PartOf, PhotoOf, PieceOf, RunsOf, ShareOf, Signed,

@@ -197,6 +197,15 @@ impl Site {
         serde_json::from_slice(&output.stdout).map_err(|_| format!("it was not deployed: {said}").into())
     }
 
+    /// Deploys the pipeline from the cloud's host, and again whenever that is worth it, until the process is ended.
+    pub(crate) fn watch(&self) -> Result<Child, Failed> {
+        let log = fs::File::create(self.folder.path().join("watch"))?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("deploy").arg(self.folder.path()).arg("--config").arg(&self.posts[0].folder);
+        command.args(["--json", "--watch", "1 s"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Ok(command.spawn()?)
+    }
+
     /// Waits until requests go over a plan that others have a part in.
     pub(crate) async fn settled(&self, patience: Duration) -> Result<(), Failed> {
         let until = Instant::now() + patience;
@@ -212,6 +221,29 @@ impl Site {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+    }
+
+    /// Waits until a node calls another one down.
+    pub(crate) async fn down(&self, by: usize, of: &str, patience: Duration) -> Result<(), Failed> {
+        let is_down = |status: &Status| status.nodes.iter().any(|node| node.name == of && node.liveness == "down");
+        self.wait(by, patience, is_down).await.map_err(|_| format!("{of} is not called down").into())
+    }
+
+    /// Waits until requests go over the plans of this epoch.
+    pub(crate) async fn epoch(&self, epoch: u32, patience: Duration) -> Result<(), Failed> {
+        let serves = |status: &Status| status.deployments.iter().any(|of| of.epoch == Some(epoch));
+        self.wait(2, patience, serves).await.map_err(|_| format!("epoch {epoch} does not serve").into())
+    }
+
+    async fn wait(&self, place: usize, patience: Duration, until: impl Fn(&Status) -> bool) -> Result<(), Failed> {
+        let end = Instant::now() + patience;
+        while !until(&self.status(place).await?) {
+            if Instant::now() > end {
+                return Err("it is not so".into());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
     }
 
     /// What the device has said of its plans so far, in order.

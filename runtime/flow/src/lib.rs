@@ -34,7 +34,9 @@ pub use gossip::{BODY_BYTES_MAX, BodyTooLong, DIGEST_MAX, Gossip, Health, Merged
 pub use hold::{HOLD_HALVES, HOLD_MAX, HOLD_MIN};
 pub use installed::Installed;
 pub use request::{Action, Course, Event, Request};
-pub use switch::{BETTER_MIN, BETTER_PERCENT, Bar, DWELL, Explanation, FAILURES, Standing, Switch, Way, Why};
+pub use switch::{
+    BETTER_MIN, BETTER_PERCENT, Bar, DWELL, Explanation, FAILURES, Standing, Switch, Way, Why, is_better,
+};
 pub use trace::{Clocks, Coarse, Departure, Span, SpanKind, crossing_spans};
 pub use wire::{
     Answer, Body, Call, Coded, Digest, FRAME_BYTES_MAX, Frame, GossipFrame, Hello, Known, NodeKey, NodeState, Open,

@@ -338,8 +338,8 @@ impl Entry {
     }
 }
 
-/// Whether it is better by enough: a share and a minimum.
-fn is_better(predicted: Duration, served: Duration) -> bool {
+/// Whether a predicted latency is better than one that is served by enough: by [`BETTER_PERCENT`] and [`BETTER_MIN`].
+pub fn is_better(predicted: Duration, served: Duration) -> bool {
     let gain = served.saturating_sub(predicted);
     gain >= BETTER_MIN && gain.as_nanos() * 100 >= served.as_nanos() * u128::from(BETTER_PERCENT)
 }

@@ -1,5 +1,7 @@
 //! `thalweg deploy`: plans a pipeline over the nodes that are there, and puts it on them.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -23,6 +25,7 @@ use crate::run::RunError;
 use crate::show::deployed_table;
 use crate::store::FileEntry;
 use crate::trust::Role;
+use watch::Served;
 
 #[derive(Debug, Args)]
 pub(super) struct DeployArgs {
@@ -42,7 +45,11 @@ pub(super) struct DeployArgs {
     /// How long it may take. When it is not done by then it has failed, and what served before goes on.
     #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = parse_duration)]
     within: Duration,
-    /// Print JSON instead of tables.
+    /// Stay, look each TIME whether other plans are better by enough on the nodes and links that are there by then, and
+    /// deploy these. Requests do not notice.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    watch: Option<Duration>,
+    /// Print JSON instead of tables: with --watch one document for each deployment.
     #[arg(long)]
     json: bool,
 }
@@ -50,22 +57,48 @@ pub(super) struct DeployArgs {
 pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let config = args.home.read()?;
     let priced = price(&args.target)?;
-    let report = block_on(async {
-        let started = Instant::now();
-        match timeout(args.within, Deploying::begin(args, &config, priced)).await {
-            Ok(deploying) => deploying?.run(args.within.saturating_sub(started.elapsed())).await,
-            Err(_) => Err(DaemonError::Silent { address: "the cluster".into(), time: args.within }.into()),
+    block_on(async {
+        let mut served = deploy_once(args, &config, &priced, None, out).await?;
+        while let Some(every) = args.watch {
+            tokio::time::sleep(every).await;
+            match deploy_once(args, &config, &priced, served.as_ref(), out).await {
+                Ok(newer) => served = newer.or(served),
+                // What serves goes on, and the nodes may be there again next time.
+                Err(error) => tracing::warn!(%error, "it was not looked for a better plan"),
+            }
         }
-    })??;
+        Ok(())
+    })?
+}
+
+/// Deploys, unless what was deployed before is good enough by now: what the nodes have then.
+async fn deploy_once(
+    args: &DeployArgs,
+    config: &NodeFile,
+    priced: &Priced,
+    before: Option<&Served>,
+    out: &mut dyn Write,
+) -> Result<Option<Served>, RunError> {
+    let started = Instant::now();
+    let began = timeout(args.within, Deploying::begin(args, config, priced)).await;
+    let deploying = began.map_err(|_| DaemonError::Silent { address: "the cluster".into(), time: args.within })??;
+    let served = deploying.served();
+    if let Some(before) = before {
+        let gain = before.gain(&priced.graph, &deploying.topology, &served.nodes, &deploying.plans[0]);
+        tracing::info!(before = ?gain.before, best = ?gain.after, deploys = gain.is_enough(), "looked for better plans");
+        if !gain.is_enough() {
+            return Ok(None);
+        }
+    }
+    let report = deploying.run(args.within.saturating_sub(started.elapsed())).await?;
     if args.json {
         write_json(out, &report)?;
     } else {
         write!(out, "{}", deployed_table(&report))?;
     }
-    if report.state == "failed" {
-        Err(RunError::NotDeployed { name: report.name, epoch: report.epoch })
-    } else {
-        Ok(())
+    match report.state {
+        "failed" => Err(RunError::NotDeployed { name: report.name, epoch: report.epoch }),
+        _ => Ok(Some(served)),
     }
 }
 
@@ -89,7 +122,7 @@ struct Deploying {
 }
 
 impl Deploying {
-    async fn begin(args: &DeployArgs, config: &NodeFile, priced: Priced) -> Result<Self, RunError> {
+    async fn begin(args: &DeployArgs, config: &NodeFile, priced: &Priced) -> Result<Self, RunError> {
         let started = Instant::now();
         let Priced { subject, graph, objective, .. } = priced;
         let client = Client::of(config)?;
@@ -103,14 +136,14 @@ impl Deploying {
             nodes.push((node, spoken));
         }
         let epoch = 1 + newest_epoch(&nodes, &name).await?;
-        let (part, files) = whole(&subject)?;
+        let (part, files) = whole(subject)?;
         let text = json(&part)?;
         let part_file = FileEntry::of(&text);
         home.put(&files).await?;
         home.put(&[(part_file.clone(), text)]).await?;
         let models = part.pieces.iter().filter(|piece| matches!(piece.runs, RunsOf::Model(_)));
         let models: Vec<&str> = models.map(|piece| piece.step.as_str()).collect();
-        let reference_us = reference_us(&graph, &subject, &models);
+        let reference_us = reference_us(graph, subject, &models);
         let ids: Vec<NodeId> = nodes.iter().map(|(node, _)| node.id).collect();
         // Links before files travel over them.
         let links = measure_all(&nodes, None, &ids, status.id).await?;
@@ -120,10 +153,15 @@ impl Deploying {
         let slowdown = |measured: &Measured| measured.models_us.iter().sum::<u64>() as f64 / reference_us.max(1) as f64;
         let slowdowns: Vec<f64> = measured.iter().map(|measured| slowdown(measured).max(1e-3)).collect();
         let topology = topology(&nodes, &measured, &slowdowns);
-        let plans = alternatives(&graph, &topology, &objective)?;
-        let packed = pack(&name, epoch, &subject, (&graph, &topology), &ids, &plans)?;
+        let plans = alternatives(graph, &topology, objective)?;
+        let packed = pack(&name, epoch, subject, (graph, &topology), &ids, &plans)?;
         let home_id = status.id;
         Ok(Self { client, home, home_id, nodes, slowdowns, topology, plans, packed, name, epoch, started })
+    }
+
+    /// What the nodes have when it serves.
+    fn served(&self) -> Served {
+        Served { nodes: self.nodes.iter().map(|(node, _)| node.id).collect(), plans: self.plans.clone() }
     }
 
     /// Prepares all nodes and lets them serve, or leaves everything as it was.

@@ -53,7 +53,7 @@ async fn try_ways(
             Some(AttemptAction::Start { way }) => {
                 if let Some(plan) = attempts.way(way).map(|way| way.plan) {
                     let going = Going::over(inner.clone(), source.clone(), plan);
-                    tries.spawn(going.to_the_end(trace, way, inputs.clone(), deadline));
+                    tries.spawn(going.until_it_ends(trace, way, inputs.clone(), deadline));
                 }
             }
             Some(AttemptAction::Answer { way }) => {
@@ -108,7 +108,7 @@ impl Going {
         Self { began: inner.clock.now(), inner, source, plan, answered: false }
     }
 
-    async fn to_the_end(mut self, trace: u64, way: usize, inputs: Vec<Tensor>, deadline: Duration) -> Tried {
+    async fn until_it_ends(mut self, trace: u64, way: usize, inputs: Vec<Tensor>, deadline: Duration) -> Tried {
         let time = deadline.saturating_sub(self.began);
         let answered = self.inner.node.request_as(trace, self.plan, self.source.epoch, inputs, time).await;
         self.answered = answered.is_ok();

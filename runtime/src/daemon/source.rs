@@ -77,10 +77,9 @@ impl Source {
             }
             None => Switch::new(alternatives.clone(), &estimates, now),
         };
-        let (counts, budget) = before.map(|before| before.decided()).map_or_else(
-            || (Counts::default(), RetryBudget::new(now)),
-            |before| (before.counts, before.budget.clone()),
-        );
+        let (counts, budget) = before
+            .map(|before| before.decided())
+            .map_or_else(|| (Counts::default(), RetryBudget::new(now)), |before| (before.counts, before.budget));
         let decided = Decided { switch, estimates, budget, counts, latest: VecDeque::new() };
         let (name, epoch) = (manifest.name.clone(), manifest.epoch);
         Some(Self { name, epoch, of, alternatives, decided: Mutex::new(decided) })

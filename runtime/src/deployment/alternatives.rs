@@ -64,7 +64,7 @@ fn fit(graph: &Graph, topology: &Topology, plans: &[Plan]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     /// Two layers, the first of which shrinks what it gets, on a slow device and a fast server.
-    fn world(mbit: u64) -> (Graph, Topology) {
+    pub(crate) fn world(mbit: u64) -> (Graph, Topology) {
         let tensor = |name: &str, elements: usize| TensorCost {
             name: name.into(),
             spec: TensorSpec::new(DType::F32, [elements]),

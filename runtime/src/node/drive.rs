@@ -103,13 +103,13 @@ impl Drive {
     pub(super) async fn run(self, caller: Option<&mut Exchange>, source: Option<Source>) -> Ending {
         let (shared, trace, start) = (self.shared.clone(), self.trace, self.shared.clock.now());
         let Contract { plan, hop, .. } = self.share.contract;
-        let ending = self.to_its_end(caller, source).await;
+        let ending = self.until_it_ends(caller, source).await;
         let took = shared.clock.now().saturating_sub(start);
         tracing::debug!(node = %shared.name, trace = %Trace(trace), %plan, hop, ?took, %ending, "a request is over");
         ending
     }
 
-    async fn to_its_end(mut self, mut caller: Option<&mut Exchange>, source: Option<Source>) -> Ending {
+    async fn until_it_ends(mut self, mut caller: Option<&mut Exchange>, source: Option<Source>) -> Ending {
         let mut phase = self.shared.phase.subscribe();
         let mut alarm = pin!(sleep_until(self.shared.clock.instant(self.request.deadline())));
         let mut hurry = pin!(sleep_until(self.shared.clock.instant(self.request.hurries())));

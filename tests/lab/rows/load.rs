@@ -41,6 +41,39 @@ pub(crate) async fn switch(settings: Settings, outcome: &mut Outcome) -> Result<
     Ok(())
 }
 
+pub(crate) async fn replan(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
+    let mut site = Site::open(Plan::default()).await?;
+    site.shape(0, &link(20.0, Plan::default().delay), 1);
+    site.kill(1);
+    site.down(0, "edge", Duration::from_secs(30)).await?;
+    let mut watching = site.watch()?;
+    site.settled(Duration::from_secs(60)).await?;
+    let before = helper(&site).await?;
+    let load = Load::start(site.spoken(2).await?, site.question.clone(), EVERY);
+    sleep(Duration::from_secs(2)).await;
+    site.start(1).await?;
+    let up = Instant::now();
+    let joined = site.epoch(2, Duration::from_secs(60)).await;
+    let took = up.elapsed();
+    sleep(Duration::from_secs(2)).await;
+    let sent = load.stop().await;
+    let after = helper(&site).await?;
+    watching.kill()?;
+    watching.wait()?;
+    outcome.check("the plans of before do without the edge", before == 0, site.posts[before].name);
+    outcome.check(
+        "a second epoch serves",
+        joined.is_ok(),
+        joined.map_or_else(|error| error.to_string(), |()| "2".into()),
+    );
+    outcome.check("and the edge helps", after == 1, site.posts[after].name);
+    outcome.figure("from when it was up", format!("{took:.1?}"));
+    let seen = Seen::of(sent.iter());
+    outcome.check("no request refused", seen.refused == 0, seen.refused);
+    outcome.requests("throughout", seen);
+    Ok(())
+}
+
 pub(crate) async fn overload(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let span = Duration::from_secs(if settings.long { 30 } else { 5 });
     let site = Site::deployed(Plan::default()).await?;

@@ -44,6 +44,11 @@ pub(crate) const ALL: &[Row] = &[
     Row { name: "noise", fault: "loss, reordering, duplication, corruption", run: |s, o| Box::pin(links::noise(s, o)) },
     Row { name: "switch", fault: "10 planned switches under load", run: |s, o| Box::pin(load::switch(s, o)) },
     Row {
+        name: "replan",
+        fault: "a node with a better link comes when plans are made without it",
+        run: |s, o| Box::pin(load::replan(s, o)),
+    },
+    Row {
         name: "overload",
         fault: "overload to 10 times capacity, open loop",
         run: |s, o| Box::pin(load::overload(s, o)),

@@ -9,6 +9,7 @@ mod disk;
 mod error;
 mod hash;
 pub(crate) mod replace;
+mod journal;
 #[cfg(test)]
 mod power;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use disk::{Disk, System};
 pub use error::StoreError;
 pub use hash::{Hash, NotAHash};
+pub use journal::{Journal, Page, Record, Unsynced, room_of};
 use replace::place;
 
 /// Bytes of a chunk; the last of a file may have fewer. Large enough that a file system is good at it, small enough

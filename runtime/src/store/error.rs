@@ -21,6 +21,8 @@ pub enum StoreError {
         folder.display()
     )]
     Full { folder: PathBuf, needed: u64 },
+    #[error("{}: this system gives no random numbers, which a new journal needs to begin with", folder.display())]
+    NoRandomness { folder: PathBuf },
     #[error("{}: has no chunk {hash}: fetch it again", folder.display())]
     Missing { folder: PathBuf, hash: Hash },
     #[error("{}: the chunk {hash} was damaged and is removed: fetch it again, and check the disk", folder.display())]

@@ -1,9 +1,9 @@
 //! A disk that loses its power at a step that is chosen beforehand, and with it what was not made safe.
 //!
-//! It is the file system, with what a real one may forget: the end of a file that was not synchronised, or all of it,
+//! It is the file system, with what a real one may forget: what was written to a file since it was last synchronised,
 //! and any name that was given or removed since its folder was.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,8 @@ struct State {
     done: u64,
     dead: bool,
     chance: Pcg64,
-    unsafe_files: BTreeSet<PathBuf>,
+    /// And how many of their first bytes are safe.
+    unsafe_files: BTreeMap<PathBuf, u64>,
     unsafe_names: Vec<Change>,
 }
 
@@ -43,7 +44,7 @@ impl Failing {
     /// Loses its power at step `steps`, and has room for `room` bytes.
     pub(super) fn new(steps: u64, room: u64, seed: u64) -> Self {
         let chance = Pcg64::seed_from_u64(seed);
-        let (unsafe_files, unsafe_names) = (BTreeSet::new(), Vec::new());
+        let (unsafe_files, unsafe_names) = (BTreeMap::new(), Vec::new());
         Self { state: Mutex::new(State { steps, room, done: 0, dead: false, chance, unsafe_files, unsafe_names }) }
     }
 
@@ -70,12 +71,13 @@ impl Failing {
 
 impl State {
     fn forget(&mut self) {
-        for file in std::mem::take(&mut self.unsafe_files) {
+        for (file, safe) in std::mem::take(&mut self.unsafe_files) {
             let Ok(mut content) = fs::read(&file) else { continue };
+            let safe = content.len().min(usize::try_from(safe).unwrap_or(usize::MAX));
             match self.chance.random_range(0..3) {
                 0 => {}
-                1 => content.truncate(self.chance.random_range(0..=content.len())),
-                _ => content.fill(0),
+                1 => content.truncate(self.chance.random_range(safe..=content.len())),
+                _ => content[safe..].fill(0),
             }
             fs::write(&file, content).expect("the disk below works");
         }
@@ -90,6 +92,13 @@ impl State {
         }
     }
 
+    /// How many of these bytes there is room for, which they take.
+    fn fits(&mut self, bytes: &[u8]) -> usize {
+        let fits = bytes.len().min(usize::try_from(self.room).unwrap_or(usize::MAX));
+        self.room -= fits as u64;
+        fits
+    }
+
     fn changes(&mut self, path: &Path) {
         self.unsafe_names.push(Change { path: path.to_owned(), before: fs::read(path).ok() });
     }
@@ -98,10 +107,19 @@ impl State {
 impl Disk for Failing {
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
         self.step(|state| {
-            state.unsafe_files.insert(file.to_owned());
-            let fits = bytes.len().min(usize::try_from(state.room).unwrap_or(usize::MAX));
-            state.room -= fits as u64;
+            state.unsafe_files.insert(file.to_owned(), 0);
+            let fits = state.fits(bytes);
             System.write(file, &bytes[..fits])?;
+            if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        })
+    }
+
+    fn append(&self, file: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.step(|state| {
+            let safe = state.unsafe_files.entry(file.to_owned()).or_insert(at);
+            *safe = at.min(*safe);
+            let fits = state.fits(bytes);
+            System.append(file, at, &bytes[..fits])?;
             if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
         })
     }
@@ -121,8 +139,8 @@ impl Disk for Failing {
         self.step(|state| {
             state.changes(from);
             state.changes(to);
-            if state.unsafe_files.remove(from) {
-                state.unsafe_files.insert(to.to_owned());
+            if let Some(safe) = state.unsafe_files.remove(from) {
+                state.unsafe_files.insert(to.to_owned(), safe);
             }
             System.rename(from, to)
         })

@@ -13,6 +13,7 @@ mod manifest;
 mod pack;
 mod unpack;
 mod report;
+mod result;
 
 #[cfg(test)]
 pub(crate) use alternatives::tests::world;
@@ -23,4 +24,5 @@ pub use manifest::{
 };
 pub use pack::{Packed, PackedFile, pack, whole};
 pub use report::{DeployReport, NodeRow, PlanRow};
+pub use result::{NotAResult, ResultOf};
 pub use unpack::{UnpackError, prepare, read_files, unpack};

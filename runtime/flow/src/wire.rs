@@ -28,7 +28,7 @@ pub use call::{Call, Reply};
 pub use gossip::{Body, Digest, GossipFrame, Known, NodeKey, NodeState};
 
 /// Version of the frames. A node that hears another one hangs up.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Largest body of a frame, and most memory that decoding one can ask for. An answer over 16 hops with 7 spans each
 /// needs about 6 KiB of it.

@@ -31,6 +31,7 @@ fn frames() -> Vec<Frame> {
         Frame::Call(Call::Gossip(GossipFrame::Tell(Digest(vec![known; 3]), vec![state; 2]))),
         Frame::Call(Call::Ask { deployment: "eyes".into(), remaining_us: 7, tensors }),
         Frame::Call(Call::Put { hash: [9; 32], bytes: 1 << 18 }),
+        Frame::Call(Call::Deliver { deployment: "eyes".into(), has: Some([4; 32]), follows: [4; 32], bytes: 1 << 16 }),
         Frame::Reply(Reply::Pong { first_us: 1, last_us: 2, sent_us: 3, counted: 4 }),
     ]
 }

@@ -1,6 +1,7 @@
 //! `thalweg ask`: sends requests to a deployment, through the node on this host where they are made.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 use thalweg_modules::{Normalise, Photo, numpy, random};
-use thalweg_planner::{Tensor, parse_duration};
+use thalweg_planner::{Tensor, TensorSpec, parse_duration};
 
 use super::node::{Home, block_on};
 use super::write_json;
@@ -51,11 +52,19 @@ struct Report {
 }
 
 #[derive(Debug, Serialize)]
-struct OutputRow {
+pub(super) struct OutputRow {
     name: String,
     spec: String,
     /// Index and value, the largest first.
     largest: Vec<(usize, f32)>,
+}
+
+impl fmt::Display for OutputRow {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, spec, largest } = self;
+        let largest = largest.iter().map(|(at, value)| format!("{at}: {value:.4}")).collect::<Vec<_>>().join("  ");
+        write!(out, "{name} {spec}  {largest}")
+    }
 }
 
 /// Elements that are shown of an output.
@@ -100,9 +109,8 @@ pub(super) fn ask(args: &AskArgs, out: &mut dyn Write) -> Result<(), RunError> {
 }
 
 fn show(report: &Report, out: &mut dyn Write) -> Result<(), RunError> {
-    for OutputRow { name, spec, largest } in &report.answer {
-        let largest = largest.iter().map(|(at, value)| format!("{at}: {value:.4}")).collect::<Vec<_>>().join("  ");
-        writeln!(out, "  {name} {spec}  {largest}")?;
+    for row in &report.answer {
+        writeln!(out, "  {row}")?;
     }
     if let (Some(p50), Some(p99)) = (report.p50_ms, report.p99_ms) {
         writeln!(out, "  {} answered, p50 {p50:.1} ms, p99 {p99:.1} ms", report.answered)?;
@@ -155,19 +163,24 @@ fn from_file(input: &InputOf, file: &Path) -> Result<Tensor, RunError> {
 
 fn rows(described: &Described, outputs: Vec<Vec<u8>>) -> Vec<OutputRow> {
     let row = |(of, bytes): (&crate::deployment::OutputOf, Vec<u8>)| {
-        let values = Tensor::new(of.spec.clone(), bytes).ok().and_then(|tensor| tensor.to_f32());
-        let mut largest: Vec<(usize, f32)> = values.unwrap_or_default().into_iter().enumerate().collect();
-        largest.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-        largest.truncate(SHOWN);
-        OutputRow { name: of.name.clone(), spec: of.spec.to_string(), largest }
+        row(&of.name, &of.spec, Tensor::new(of.spec.clone(), bytes).ok().as_ref())
     };
     described.outputs.iter().zip(outputs).map(row).collect()
+}
+
+/// An output with its largest elements; none where it has no numbers.
+pub(super) fn row(name: &str, spec: &TensorSpec, tensor: Option<&Tensor>) -> OutputRow {
+    let values = tensor.and_then(Tensor::to_f32).unwrap_or_default();
+    let mut largest: Vec<(usize, f32)> = values.into_iter().enumerate().collect();
+    largest.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    largest.truncate(SHOWN);
+    OutputRow { name: name.to_owned(), spec: spec.to_string(), largest }
 }
 
 #[cfg(test)]
 mod tests {
     use thalweg_modules::Layout;
-    use thalweg_planner::{DType, TensorSpec};
+    use thalweg_planner::DType;
 
     use super::*;
 

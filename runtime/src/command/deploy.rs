@@ -154,7 +154,11 @@ impl Deploying {
         let slowdowns: Vec<f64> = measured.iter().map(|measured| slowdown(measured).max(1e-3)).collect();
         let topology = topology(&nodes, &measured, &slowdowns);
         let plans = alternatives(graph, &topology, objective)?;
-        let packed = pack(&name, epoch, subject, (graph, &topology), &ids, &plans)?;
+        let mut packed = pack(&name, epoch, subject, (graph, &topology), &ids, &plans)?;
+        if let Some(name) = subject.pipeline.as_ref().and_then(|pipeline| pipeline.deliver_to.as_ref()) {
+            let sink = status.nodes.iter().find(|node| node.name == *name);
+            packed.deliver_to(sink.ok_or_else(|| RunError::NoSuchNode { name: name.clone() })?.id);
+        }
         let home_id = status.id;
         Ok(Self { client, home, home_id, nodes, slowdowns, topology, plans, packed, name, epoch, started })
     }

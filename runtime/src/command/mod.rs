@@ -1,5 +1,5 @@
 //! The command line: `thalweg run`, `plan`, `profile`, `calibrate`, `verify` and `module`; for nodes that are processes of
-//! their own `node`, `key`, `invite`, `join`, `revoke`, `deploy`, `ask`, `status` and `doctor`.
+//! their own `node`, `key`, `invite`, `join`, `revoke`, `deploy`, `ask`, `results`, `status` and `doctor`.
 //!
 //! Results go to standard output, errors and progress to standard error. The exit code is 0 for success, 2 when what
 //! the user gave cannot be used, and 1 when something failed.
@@ -15,6 +15,7 @@ mod module;
 mod node;
 mod deploy;
 mod ask;
+mod results;
 mod status;
 mod doctor;
 mod try_part;
@@ -66,6 +67,8 @@ enum Command {
     Deploy(Box<deploy::DeployArgs>),
     /// Send requests to a deployment.
     Ask(ask::AskArgs),
+    /// Show results that were delivered to a node, and take them away.
+    Results(results::ResultsArgs),
     /// Show nodes, links, deployments, which plan serves and why, and where each millisecond goes.
     Status(status::StatusArgs),
     /// Look for what is wrong with a node and its surroundings, and say what to do.
@@ -152,6 +155,7 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Writ
         Command::Revoke(args) => node::revoke(args, out),
         Command::Deploy(args) => deploy::deploy(args, out),
         Command::Ask(args) => ask::ask(args, out),
+        Command::Results(args) => results::results(args, out),
         Command::Status(args) => status::status(args, out),
         Command::Doctor(args) => doctor::doctor(args, out),
         Command::TryPart(args) => try_part::try_part(args, out),

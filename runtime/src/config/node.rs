@@ -31,9 +31,18 @@ pub struct NodeFile {
     pub slowdown: f64,
     /// Memory for parts; none for what is free.
     pub memory: Option<Bytes>,
+    /// Room on disk for results of each deployment that wait until they are delivered.
+    pub outbox: Bytes,
+    /// Room on disk for results that other nodes deliver here, all together.
+    pub inbox: Bytes,
     /// Keys whose modules it runs, beside those that come with the program.
     pub trust: Vec<PublicKey>,
 }
+
+/// Results of a classifier of 1,000 classes, ten a second: half an hour's.
+const OUTBOX_DEFAULT: Bytes = Bytes(64 << 20);
+/// As many of sixteen devices.
+const INBOX_DEFAULT: Bytes = Bytes(1 << 30);
 
 /// The keys of the file.
 #[derive(Deserialize)]
@@ -46,6 +55,8 @@ pub(super) struct NodeKeys {
     state: Option<PathBuf>,
     threads: Option<NonZero<u32>>,
     memory: Option<Bytes>,
+    outbox: Option<Bytes>,
+    inbox: Option<Bytes>,
     slowdown: Option<f64>,
     trust: Option<Vec<String>>,
 }
@@ -89,6 +100,8 @@ impl NodeFile {
             state: folder.join(keys.state.unwrap_or_else(|| "state".into())),
             threads: keys.threads.unwrap_or(cores),
             memory: keys.memory,
+            outbox: keys.outbox.unwrap_or(OUTBOX_DEFAULT),
+            inbox: keys.inbox.unwrap_or(INBOX_DEFAULT),
             slowdown,
             trust: trust.collect::<Result<_, _>>()?,
         })
@@ -115,6 +128,8 @@ mod tests {
         let node = read(GOOD).unwrap();
         assert_eq!((node.role, node.slowdown, node.address), (Role::Edge, 1.0, None));
         assert!(node.state.ends_with("state"));
+        assert_eq!((node.outbox, node.inbox), (OUTBOX_DEFAULT, INBOX_DEFAULT));
+        assert_eq!(read(&format!("{GOOD}outbox = \"2 MiB\"\n")).unwrap().outbox, Bytes(2 << 20));
         let far = format!("{}address = \"10.0.0.2:7400\"\n", GOOD.replace("127.0.0.1", "0.0.0.0"));
         assert_eq!(read(&far).unwrap().address, Some("10.0.0.2:7400".parse().unwrap()));
     }
@@ -136,6 +151,7 @@ mod tests {
             (GOOD.replace("name = \"edge\"", "name = \" \""), "1 to 64 bytes"),
             (format!("{GOOD}slowdown = 0.5\n"), "cannot be sped up"),
             (format!("{GOOD}threads = 0\n"), "threads"),
+            (format!("{GOOD}inbox = 5\n"), "inbox"),
             (format!("{GOOD}trust = [\"12\"]\n"), "64 hexadecimal digits"),
             (format!("{GOOD}rolle = 1\n"), "rolle"),
         ];

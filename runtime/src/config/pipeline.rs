@@ -44,6 +44,8 @@ pub struct Pipeline {
     pub mode: Mode,
     /// How long a request may take before it is given up; not zero.
     pub deadline: Duration,
+    /// Name of the node to which a deployment delivers its answers; `None` for nowhere.
+    pub deliver_to: Option<String>,
     /// At least one; all named where there are several, no name twice.
     pub inputs: Vec<Input>,
     /// What the answer means; `None` where that is not said.
@@ -112,6 +114,7 @@ impl Pipeline {
             limits: keys.limits.limits(),
             mode: keys.mode.map_or(Mode::default(), Mode::from),
             deadline: keys.deadline,
+            deliver_to: keys.deliver_to,
             inputs,
             answer: keys.answer.map(|keys| answer(&document, keys)).transpose()?,
             draw: keys.draw,
@@ -142,6 +145,7 @@ pub(super) struct PipelineKeys {
     mode: Option<ModeKey>,
     #[serde(default = "deadline_default", with = "duration")]
     deadline: Duration,
+    deliver_to: Option<String>,
     #[serde(default)]
     input: Vec<InputKeys>,
     #[serde(default)]

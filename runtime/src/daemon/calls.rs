@@ -9,8 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::DaemonError;
+use super::deliver::DELIVERY_MAX;
 use super::gossip;
 use super::orders::{Order, carry_out, fits};
+use super::outbox;
 use super::serving;
 use super::start::Inner;
 use crate::calls::{json, read};
@@ -51,10 +53,14 @@ fn holds(call: &Call) -> u64 {
     match call {
         Call::Gossip(_) | Call::Probe { .. } => 0,
         Call::Join { bytes, .. } | Call::Members { bytes } | Call::Order { bytes } => bytes.saturating_add(JSON_BYTES),
+        Call::Deliver { bytes, .. } => *bytes,
         Call::Fetch { .. } | Call::Put { .. } => CHUNK_BYTES as u64,
         Call::Ask { tensors, .. } => tensors.iter().fold(0, |sum, tensor| sum.saturating_add(tensor.bytes)),
     }
 }
+
+/// Results that follow a call at most: as many as are delivered together, or a long one.
+const DELIVERY_BYTES_MAX: u64 = 8 << 20;
 
 /// Takes calls until the node ends.
 pub(crate) async fn serve(inner: Arc<Inner>, mut calls: mpsc::Receiver<Incoming>) {
@@ -115,11 +121,8 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
     let exchange = &mut incoming.exchange;
     match &incoming.call {
         Call::Join { secret, bytes } => {
-            let text = take(exchange, *bytes, JOIN_BYTES_MAX).await?;
-            let member: Member = serde_json::from_slice(&text).map_err(|_| DaemonError::Misunderstood)?;
-            // It is let in under the key that it has shown, whatever it says.
-            let (secret, member) = (*secret, Member { id: incoming.peer, ..member });
-            done(inner.blocking(move |inner| json(&inner.cluster.admit(secret, member)?)).await?)
+            let record = take(exchange, *bytes, JOIN_BYTES_MAX).await?;
+            join(inner, incoming.peer, *secret, &record).await
         }
         Call::Gossip(frame) => {
             allowed(Operation::Gossip)?;
@@ -159,6 +162,11 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
             done(Vec::new())
         }
         Call::Order { bytes } => ordered(inner, exchange, peer, *bytes).await,
+        Call::Deliver { deployment, has, follows, bytes } => {
+            allowed(Operation::Deliver)?;
+            let results = take_within(exchange, *bytes, DELIVERY_BYTES_MAX, DELIVERY_MAX).await?;
+            deliver(inner, peer, deployment.to_string(), (*has, *follows), results).await
+        }
         Call::Ask { deployment, remaining_us, tensors } => {
             allowed(Operation::Ask)?;
             let time = Duration::from_micros(*remaining_us);
@@ -189,16 +197,46 @@ async fn ordered(inner: &Arc<Inner>, exchange: &mut Exchange, by: NodeId, bytes:
     }
 }
 
+/// Lets a stranger in under the key that it has shown, whatever it says.
+async fn join(inner: &Arc<Inner>, peer: NodeId, secret: [u8; 16], record: &[u8]) -> Result<Said, Failed> {
+    let member: Member = serde_json::from_slice(record).map_err(|_| DaemonError::Misunderstood)?;
+    let member = Member { id: peer, ..member };
+    done(inner.blocking(move |inner| json(&inner.cluster.admit(secret, member)?)).await?)
+}
+
+/// Keeps results of a node, and says what is kept of it then.
+async fn deliver(
+    inner: &Arc<Inner>,
+    peer: NodeId,
+    deployment: String,
+    (has, follows): (Option<[u8; 32]>, [u8; 32]),
+    results: Vec<u8>,
+) -> Result<Said, Failed> {
+    let delivering = inner.blocking(move |inner| {
+        let current = inner.cluster.current(peer);
+        let from = inner.inboxes.known_as(&deployment, |id| inner.cluster.current(id) == current);
+        inner.inboxes.deliver(&deployment, from.unwrap_or(peer), (has.map(Hash::from), follows.into()), &results)
+    });
+    match delivering.await? {
+        Some(mark) => done(mark.as_bytes().to_vec()),
+        None => Ok((Frame::Reply(Reply::NotHere), Vec::new())),
+    }
+}
+
 fn done(bytes: Vec<u8>) -> Result<Said, Failed> {
     Ok((Frame::Reply(Reply::Done { bytes: bytes.len() as u64 }), vec![bytes]))
 }
 
 async fn take(exchange: &mut Exchange, bytes: u64, most: u64) -> Result<Vec<u8>, DaemonError> {
+    take_within(exchange, bytes, most, BYTES_IN).await
+}
+
+async fn take_within(exchange: &mut Exchange, bytes: u64, most: u64, time: Duration) -> Result<Vec<u8>, DaemonError> {
     if bytes > most {
         return Err(DaemonError::Misunderstood);
     }
-    let silent = |_| DaemonError::Silent { address: "the caller".into(), time: BYTES_IN };
-    Ok(timeout(BYTES_IN, read(exchange, bytes)).await.map_err(silent)??)
+    let silent = |_| DaemonError::Silent { address: "the caller".into(), time };
+    Ok(timeout(time, read(exchange, bytes)).await.map_err(silent)??)
 }
 
 /// When the padding of a probe came.
@@ -252,6 +290,7 @@ async fn ask(
     };
     match answered {
         Ok(answered) => {
+            outbox::keep(inner, &source, &answered).await;
             let sizes = answered.outputs.iter().map(|tensor| tensor.data().len() as u64).collect();
             let sent_us = micros(inner.clock.now());
             let (spans, coarse) = (answered.spans, answered.coarse);

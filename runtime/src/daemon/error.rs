@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use thalweg_flow::{Refusal, Text};
-use thalweg_planner::print_duration;
+use thalweg_planner::{Bytes, print_duration};
 
-use crate::deployment::UnpackError;
+use crate::deployment::{NotAResult, UnpackError};
 use crate::identity::NodeId;
 use crate::link::LinkError;
 use crate::node::{NodeError, RequestError};
@@ -62,6 +62,22 @@ pub enum DaemonError {
     OldEpoch { name: String, epoch: u32, newest: u32 },
     #[error("\"{name}\" is deployed here already, for requests of another node: give this one another --name")]
     OtherSource { name: String },
+    #[error(
+        "the outbox of \"{deployment}\" is full, {room} wait to be delivered: bring the link back, or give it more \
+         room with `outbox` in node.toml"
+    )]
+    OutboxFull { deployment: String, room: Bytes },
+    #[error(
+        "the inbox is full, with {room} of results: take some away with `thalweg results --forget`, or give it more \
+         room with `inbox` in node.toml"
+    )]
+    InboxFull { room: Bytes },
+    #[error("results of {bytes} are too long to be stored and delivered: answer less")]
+    LongResult { bytes: Bytes },
+    #[error("the result was not stored: {0}")]
+    Result(#[from] NotAResult),
+    #[error("no results of \"{deployment}\" from {from} are here; there are those of {known}")]
+    NoResults { deployment: String, from: String, known: String },
     #[error("the manifest is not signed by who may deploy")]
     NotSigned,
     #[error("piece {hash} of a file is nowhere to be had: {tried} nodes were asked")]

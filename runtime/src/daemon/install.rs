@@ -169,7 +169,7 @@ fn install(inner: &Inner, signed: Signed, manifest: Manifest, keep: bool) -> Res
 
 /// From now on requests go over this epoch; those before it are retired when their requests are over.
 pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(), DaemonError> {
-    let wait = change(inner, name, |held| {
+    let (wait, sink) = change(inner, name, |held| {
         let not_prepared = || DaemonError::NotPrepared { name: name.to_owned(), epoch };
         let manifest = held.manifests.get(&epoch).ok_or_else(not_prepared)?.1.clone();
         let before = held.active.replace(epoch);
@@ -177,8 +177,14 @@ pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(),
         if manifest.requests.is_some() && before != Some(epoch) || held.source.is_none() {
             held.source = Source::new(&manifest, held.source.as_deref(), inner.clock.now()).map(Arc::new);
         }
-        Ok(manifest.deadline() + RETIRE_SPARE)
+        let sink = manifest.requests.as_ref().and_then(|requests| requests.deliver_to);
+        Ok((manifest.deadline() + RETIRE_SPARE, sink))
     })?;
+    if let Some(sink) = sink
+        && let Err(error) = inner.outboxes.deliver_to(name, sink)
+    {
+        tracing::error!(node = %inner.config.name, deployment = name, %error, "results will not be stored");
+    }
     tracing::info!(node = %inner.config.name, deployment = name, epoch, "a deployment serves");
     let (inner, name) = (inner.clone(), name.to_owned());
     tokio::spawn(async move {

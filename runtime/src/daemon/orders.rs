@@ -10,6 +10,7 @@ use super::DaemonError;
 use super::files;
 use super::install::{self, prepare};
 use super::measure;
+use super::results;
 use super::start::Inner;
 use super::status;
 use crate::calls::json;
@@ -48,6 +49,11 @@ pub enum Order {
     Prepare { signed: Signed, holders: Vec<NodeId> },
     /// To send requests over what was prepared.
     Activate { name: String, epoch: u32 },
+    /// To show results that others have delivered here, of one deployment, after a number. Answered by
+    /// [`Results`](results::Results).
+    Results { name: String, from: Option<String>, after: u64 },
+    /// To take away such results up to a number.
+    Forget { name: String, from: Option<String>, through: u64 },
     /// To forget what was prepared and does not serve. Answered by whether it does serve.
     Abort { name: String, epoch: u32 },
 }
@@ -67,12 +73,12 @@ impl Order {
     /// What whoever gives it has to be allowed.
     pub(crate) fn operation(&self) -> Operation {
         match self {
-            Self::Status => Operation::Status,
+            Self::Status | Self::Results { .. } => Operation::Status,
             Self::Describe { .. } => Operation::Ask,
             Self::Invite { .. } => Operation::Invite,
             Self::Revoke { .. } => Operation::Revoke,
             Self::Measure { .. } | Self::Missing { .. } | Self::Prepare { .. } => Operation::Install,
-            Self::Rotate | Self::Activate { .. } | Self::Abort { .. } => Operation::Deploy,
+            Self::Rotate | Self::Forget { .. } | Self::Activate { .. } | Self::Abort { .. } => Operation::Deploy,
         }
     }
 }
@@ -120,6 +126,8 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
         Order::Activate { name, epoch } => {
             inner.blocking(move |inner| json(&install::activate(inner, &name, epoch)?)).await
         }
+        Order::Results { name, from, after } => json(&results::show(inner, name, from, after).await?),
+        Order::Forget { name, from, through } => json(&results::forget(inner, name, from, through).await?),
         Order::Abort { name, epoch } => inner.blocking(move |inner| json(&install::abort(inner, &name, epoch))).await,
     }
 }

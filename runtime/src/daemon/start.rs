@@ -13,9 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::cluster::Cluster;
+use super::deliver::keep_delivering;
 use super::gossip::Talk;
 use super::held::{Held, kept};
+use super::inbox::Inboxes;
 use super::neighbours::{Neighbours, keep_deciding, keep_probing};
+use super::outbox::Outboxes;
 use super::source::Source;
 use super::state::State;
 use super::{DaemonError, calls, gossip, install, orders};
@@ -52,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) gossip: Talk,
     /// What calls that are being answered hold, in KiB, of each peer and in all.
     pub(crate) calls: Quota,
+    pub(crate) outboxes: Outboxes,
+    pub(crate) inboxes: Inboxes,
     held: Mutex<BTreeMap<String, Held>>,
     changing: Mutex<()>,
     measured: Mutex<BTreeMap<Hash, Vec<u64>>>,
@@ -208,9 +213,12 @@ impl Daemon {
         cluster.tell_of_self(&config.name, config.role, address)?;
         node.find_as(cluster.found_as());
         let kept = kept(&state)?;
+        let (outboxes, inboxes) = (Outboxes::open(&state, config.outbox)?, Inboxes::open(&state, config.inbox)?);
         let inner = Arc::new(Inner {
             gossip: Talk::new(cluster.id(), incarnation),
             calls: calls::quota(),
+            outboxes,
+            inboxes,
             state,
             clock,
             incarnation,
@@ -235,6 +243,7 @@ impl Daemon {
         loops.push(tokio::spawn(keep_probing(inner.clone())));
         loops.push(tokio::spawn(keep_deciding(inner.clone())));
         loops.push(tokio::spawn(gossip::keep_talking(inner.clone())));
+        loops.push(tokio::spawn(keep_delivering(inner.clone())));
         loops.push(tokio::spawn(keep_house(inner.clone(), address)));
         Ok(Self { inner, loops })
     }
@@ -250,6 +259,9 @@ impl Daemon {
         self.loops.iter().for_each(tokio::task::JoinHandle::abort);
         if let Err(error) = self.inner.cluster.keep() {
             tracing::warn!(%error, "how long invitations still hold was not written down");
+        }
+        if let Err(error) = self.inner.outboxes.close() {
+            tracing::warn!(%error, "results that were delivered stay on the disk");
         }
     }
 }

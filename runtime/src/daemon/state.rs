@@ -23,7 +23,7 @@ impl State {
     /// The folder, made where it is not there.
     pub(crate) fn open(folder: &Path) -> Result<Self, DaemonError> {
         let state = Self::at(folder);
-        for folder in [folder.to_owned(), state.deployments()] {
+        for folder in [folder.to_owned(), state.deployments(), state.outboxes(), state.inboxes()] {
             fs::create_dir_all(&folder).map_err(|cause| DaemonError::State { path: folder, cause })?;
         }
         Ok(state)
@@ -88,6 +88,20 @@ impl State {
     pub(crate) fn deployment(&self, name: &str) -> PathBuf {
         // Any name is a file name in hexadecimal digits.
         self.deployments().join(format!("{}.json", data_encoding::HEXLOWER.encode(name.as_bytes())))
+    }
+
+    /// Results that wait to be delivered.
+    pub(crate) fn outboxes(&self) -> PathBuf {
+        self.0.join("outbox")
+    }
+
+    pub(crate) fn outbox(&self, deployment: &str) -> PathBuf {
+        self.outboxes().join(data_encoding::HEXLOWER.encode(deployment.as_bytes()))
+    }
+
+    /// Results that others have delivered.
+    pub(crate) fn inboxes(&self) -> PathBuf {
+        self.0.join("inbox")
     }
 
     /// How often this node has started, this time included: a state that it tells is newer than those of before.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thalweg_flow::{Explanation, PlanId, SpanKind, Why};
 
+use super::outbox::DeliveryShown;
 use super::source::{Counts, Source};
 use super::start::Inner;
 use crate::identity::NodeId;
@@ -35,6 +36,8 @@ pub struct Status {
     pub links: Vec<LinkShown>,
     /// What is deployed on it.
     pub deployments: Vec<DeploymentShown>,
+    /// What was delivered to it; none where nothing was.
+    pub inbox: Option<InboxShown>,
 }
 
 /// A member.
@@ -84,6 +87,19 @@ pub struct DeploymentShown {
     pub bytes: u64,
     /// Of requests, where they are made here.
     pub requests: Option<RequestsShown>,
+    /// Of their results, where these are delivered to another node.
+    pub delivery: Option<DeliveryShown>,
+}
+
+/// Results that other nodes have delivered here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InboxShown {
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Bytes that there is room for.
+    pub room: u64,
+    /// Of which deployment, and by whom.
+    pub senders: Vec<(String, String)>,
 }
 
 /// Requests of a deployment.
@@ -169,6 +185,7 @@ pub(crate) fn status(inner: &Inner) -> Status {
             source: inner.cluster.name(manifest.source),
             bytes: manifest.bytes(),
             requests: held.source.as_deref().map(|source| requests(source, now)),
+            delivery: inner.outboxes.of(name).map(|outbox| outbox.shown(|id| name_of(inner, id))),
         })
     });
     let deployments = deployments.collect();
@@ -183,7 +200,20 @@ pub(crate) fn status(inner: &Inner) -> Status {
         nodes,
         links,
         deployments,
+        inbox: inbox(inner),
     }
+}
+
+/// What people call a node, by any key that it has or had.
+fn name_of(inner: &Inner, id: NodeId) -> String {
+    inner.cluster.name(inner.cluster.current(id))
+}
+
+fn inbox(inner: &Inner) -> Option<InboxShown> {
+    let senders = inner.inboxes.senders();
+    let [bytes, room] = inner.inboxes.bytes();
+    let senders: Vec<_> = senders.into_iter().map(|(deployment, id)| (deployment, name_of(inner, id))).collect();
+    (!senders.is_empty()).then_some(InboxShown { bytes: bytes.0, room: room.0, senders })
 }
 
 fn requests(source: &Source, now: Duration) -> RequestsShown {

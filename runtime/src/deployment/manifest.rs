@@ -142,6 +142,9 @@ pub struct SourceOf {
     pub outputs: Vec<OutputOf>,
     /// How long a request may take that does not say it.
     pub deadline_us: u64,
+    /// The node to which answers are delivered; none for nowhere.
+    #[serde(default)]
+    pub deliver_to: Option<NodeId>,
     /// The nodes that hops name by their place here; the source is the first.
     pub tiers: Vec<NodeId>,
     /// What was believed of the links between them when it was planned.

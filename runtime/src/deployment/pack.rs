@@ -32,6 +32,15 @@ pub struct Packed {
     pub files: Vec<PackedFile>,
 }
 
+impl Packed {
+    /// Has the source deliver its answers to this node.
+    pub fn deliver_to(&mut self, sink: NodeId) {
+        for requests in self.manifests.values_mut().filter_map(|manifest| manifest.requests.as_mut()) {
+            requests.deliver_to = Some(sink);
+        }
+    }
+}
+
 /// Packs `plans`, which were made for `graph` and `topology`, whose tiers are the nodes `tiers`; the first of them is
 /// where requests are made.
 pub fn pack(
@@ -64,6 +73,7 @@ pub fn pack(
         inputs: inputs(subject),
         outputs: outputs(subject),
         deadline_us: nanos(subject.deadline()) / 1000,
+        deliver_to: None,
         tiers: tiers.to_vec(),
         links: links(topology),
         alternatives,

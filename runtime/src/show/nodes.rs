@@ -4,7 +4,7 @@ use thalweg_planner::{Bandwidth, Bytes};
 
 use super::figures::{NONE, ms, number, per_cent, short};
 use super::grid::{INDENT, grid};
-use crate::daemon::{DeploymentShown, LinkShown, NodeShown, RequestsShown, Status};
+use crate::daemon::{DeliveryShown, DeploymentShown, InboxShown, LinkShown, NodeShown, RequestsShown, Status};
 use crate::deployment::DeployReport;
 
 /// Characters of a name in a table.
@@ -14,7 +14,7 @@ const DECISION: usize = 60;
 
 /// How a node is: members, links, deployments, and where the time of requests goes.
 pub fn status_table(status: &Status) -> String {
-    let Status { name, role, id, version, up_s, incarnation, memory_max, nodes, links, deployments } = status;
+    let Status { name, role, id, version, up_s, incarnation, memory_max, nodes, links, deployments, inbox } = status;
     let memory = memory_max.map_or(String::new(), |bytes| format!(", at most {} resident", Bytes(bytes)));
     let key: String = id.to_string().chars().take(8).collect();
     let mut blocks = vec![format!(
@@ -27,6 +27,7 @@ pub fn status_table(status: &Status) -> String {
         blocks.push(grid(&header, &[0, 1], links.iter().map(link).collect()));
     }
     blocks.extend(deployments.iter().map(deployment));
+    blocks.extend(inbox.as_ref().map(delivered_here));
     blocks.join("\n")
 }
 
@@ -54,7 +55,26 @@ fn deployment(of: &DeploymentShown) -> String {
         short(&of.source, NAME),
         Bytes(of.bytes)
     );
-    head + &of.requests.as_ref().map_or(String::new(), requests)
+    let requests = of.requests.as_ref().map_or(String::new(), requests);
+    head + &of.delivery.as_ref().map_or(String::new(), delivery) + &requests
+}
+
+fn delivery(of: &DeliveryShown) -> String {
+    let DeliveryShown { to, waiting, delivered, not_stored, damaged, bytes, hindered } = of;
+    let mut text = format!(
+        "{INDENT}results for {}: {waiting} wait, {delivered} delivered, {not_stored} not stored, {damaged} damaged; {} on disk\n",
+        short(to, NAME),
+        Bytes(*bytes)
+    );
+    if let Some(cause) = hindered {
+        text += &format!("{INDENT}they wait because: {cause}\n");
+    }
+    text
+}
+
+fn delivered_here(of: &InboxShown) -> String {
+    let senders = of.senders.iter().map(|(deployment, from)| format!("{deployment} from {from}")).collect::<Vec<_>>();
+    format!("{INDENT}results here: {}; {} of {}\n", senders.join(", "), Bytes(of.bytes), Bytes(of.room))
 }
 
 fn requests(of: &RequestsShown) -> String {

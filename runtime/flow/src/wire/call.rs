@@ -53,6 +53,20 @@ pub enum Call {
         /// Bytes of it.
         bytes: u64,
     },
+    /// Results of a deployment whose source the caller is, to be kept; they follow, each as its length (u32,
+    /// little-endian) and its bytes. They are taken if the newest that is kept of the caller has the mark `has`. The reply
+    /// is the mark of the newest that is kept after that, on disk for good, as 32 bytes; [`Reply::NotHere`] where nothing
+    /// is. Without results it only asks.
+    Deliver {
+        /// Name of the deployment.
+        deployment: Text,
+        /// What the caller believes to be the newest mark; none where nothing is kept.
+        has: Option<[u8; 32]>,
+        /// The mark before the first result.
+        follows: [u8; 32],
+        /// Bytes that follow.
+        bytes: u64,
+    },
 }
 
 /// The answer to a [`Call`].

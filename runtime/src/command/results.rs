@@ -1,0 +1,89 @@
+//! `thalweg results`: what nodes have delivered of a deployment, a page at a time.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::ask::row;
+use super::node::{Home, block_on};
+use super::write_json;
+use crate::client::{Client, ORDER_TIME};
+use crate::daemon::{DaemonError, Order, Results, Status};
+use crate::link::Peer;
+use crate::run::RunError;
+
+#[derive(Debug, Args)]
+pub(super) struct ResultsArgs {
+    /// The deployment.
+    deployment: String,
+    #[command(flatten)]
+    home: Home,
+    /// The node that has them. Without it: the one on this host.
+    #[arg(long, value_name = "NAME")]
+    at: Option<String>,
+    /// The node that has delivered them: its name or its key. Without it: the only one.
+    #[arg(long, value_name = "NODE")]
+    from: Option<String>,
+    /// Only those after this number: the last one of the page before.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    after: u64,
+    /// Take away those up to this number, for good, in place of showing any.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "after")]
+    forget: Option<u64>,
+    /// Print JSON instead of lines, with all bytes in hexadecimal digits.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn results(args: &ResultsArgs, out: &mut dyn Write) -> Result<(), RunError> {
+    let config = args.home.read()?;
+    let (name, from) = (args.deployment.clone(), args.from.clone());
+    let results: Option<Results> = block_on(async {
+        let client = Client::of(&config)?;
+        let mut spoken = client.home(&config).await?;
+        if let Some(at) = &args.at {
+            let status: Status = spoken.order(&Order::Status, ORDER_TIME).await?;
+            let node = status.nodes.into_iter().find(|node| node.name == *at);
+            let node = node.ok_or_else(|| RunError::NoSuchNode { name: at.clone() })?;
+            let address = node.address.parse().map_err(|_| DaemonError::Misunderstood)?;
+            spoken = client.to(Peer { id: node.id, address }).await?;
+        }
+        match args.forget {
+            Some(through) => {
+                spoken.order::<()>(&Order::Forget { name, from, through }, ORDER_TIME).await?;
+                Ok::<_, RunError>(None)
+            }
+            None => Ok(Some(spoken.order(&Order::Results { name, from, after: args.after }, ORDER_TIME).await?)),
+        }
+    })??;
+    match results {
+        None => Ok(()),
+        Some(results) if args.json => write_json(out, &results),
+        Some(results) => show(&results, out),
+    }
+}
+
+fn show(results: &Results, out: &mut dyn Write) -> Result<(), RunError> {
+    for sender in &results.senders {
+        writeln!(out, "  {}: {} to {}, key {}", sender.name, sender.oldest, sender.newest, sender.id)?;
+    }
+    for result in &results.results {
+        let local = if result.local { ", alone" } else { "" };
+        let coarse = if result.coarse { ", coarse" } else { "" };
+        writeln!(out, "  {} (epoch {}{local}{coarse})", result.number, result.epoch)?;
+        for output in &result.outputs {
+            writeln!(out, "    {}", row(&output.name, &output.spec, output.tensor().as_ref()))?;
+        }
+    }
+    if results.damaged > 0 {
+        writeln!(out, "  {} are damaged", results.damaged)?;
+    }
+    let of_one = if let [only] = &results.senders[..] { only.newest } else { results.through };
+    if results.through < of_one {
+        writeln!(out, "  more: --after {}", results.through)?;
+    }
+    if results.senders.len() > 1 && results.results.is_empty() {
+        writeln!(out, "  say which with --from")?;
+    }
+    Ok(())
+}

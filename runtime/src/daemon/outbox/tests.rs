@@ -1,0 +1,84 @@
+//! What an outbox keeps, and for whom.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use super::*;
+
+const NAME: &str = "eyes";
+const ROOM: u64 = 1000;
+
+fn open(folder: &Path) -> Outboxes {
+    Outboxes::open(&State::open(folder).unwrap(), Bytes(ROOM)).unwrap()
+}
+
+fn sinks() -> [NodeId; 2] {
+    [1, 2].map(|key| NodeId::from([key; 32]))
+}
+
+fn shown(outbox: &Outbox) -> DeliveryShown {
+    outbox.shown(|id| id.to_string())
+}
+
+/// Delivers all that waits; the bodies.
+fn deliver(outbox: &Outbox) -> Vec<u8> {
+    outbox.sync().unwrap();
+    let mut all = Vec::new();
+    while let Some(batch) = outbox.batch().unwrap() {
+        all.extend_from_slice(&batch.bytes);
+        outbox.delivered(&batch).unwrap();
+    }
+    all
+}
+
+#[test]
+fn another_node_gets_what_the_one_before_has_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path()).deliver_to(NAME, sinks()[0]).unwrap();
+    outbox.store(b"first");
+    assert_eq!(outbox.sink(), None, "it is not safe yet");
+    assert_eq!(deliver(&outbox), b"\x05\0\0\0first");
+    outbox.store(b"second");
+    drop(outbox);
+    let outboxes = open(folder.path());
+    let outbox = outboxes.deliver_to(NAME, sinks()[0]).unwrap();
+    outbox.sync().unwrap();
+    // The process before knew what was delivered, this one is told.
+    outbox.reconcile(Some(outbox.batch().unwrap().unwrap().mark)).unwrap();
+    assert_eq!((shown(&outbox).waiting, outbox.sink()), (0, None));
+    outbox.store(b"third");
+    outboxes.deliver_to(NAME, sinks()[1]).unwrap();
+    assert_eq!((shown(&outbox).to, shown(&outbox).waiting), (sinks()[1].to_string(), 1));
+    outbox.reconcile(None).unwrap();
+    assert_eq!(deliver(&outbox), b"\x05\0\0\0third");
+    assert_eq!(shown(&open(folder.path()).of(NAME).unwrap()).to, sinks()[1].to_string());
+}
+
+#[test]
+fn a_full_outbox_keeps_what_waits_and_counts_what_it_does_not_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path()).deliver_to(NAME, sinks()[0]).unwrap();
+    (0..20).for_each(|number| outbox.store(&[number; 100]));
+    let DeliveryShown { waiting, not_stored, bytes, .. } = shown(&outbox);
+    assert_eq!((waiting, not_stored), (7, 13));
+    assert!(bytes <= ROOM, "{bytes}");
+    assert_eq!(deliver(&outbox).chunks(104).map(|one| one[4]).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
+    outbox.store(&[21; 100]);
+    assert_eq!(shown(&outbox).not_stored, 13, "there is room again");
+    outbox.store(&vec![0; RESULT_BYTES_MAX + 1]);
+    assert_eq!(shown(&outbox).not_stored, 14);
+}
+
+#[test]
+fn a_node_that_stops_leaves_what_waits_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let outboxes = open(folder.path());
+    let outbox = outboxes.deliver_to(NAME, sinks()[0]).unwrap();
+    outbox.store(b"first");
+    deliver(&outbox);
+    outbox.store(b"second");
+    outboxes.close().unwrap();
+    let outbox = open(folder.path()).of(NAME).unwrap();
+    assert_eq!(shown(&outbox).waiting, 1);
+    assert_eq!(deliver(&outbox), b"\x06\0\0\0second");
+}

@@ -127,6 +127,13 @@ impl Site {
         Ok(site)
     }
 
+    /// From the next deployment on answers are delivered to a node.
+    pub(crate) fn deliver_to(&self, name: &str) -> Result<(), Failed> {
+        let file = self.folder.path().join("pipeline.toml");
+        let text = fs::read_to_string(&file)?;
+        Ok(fs::write(file, text.replace("deadline =", &format!("deliver_to = \"{name}\"\ndeadline =")))?)
+    }
+
     pub(crate) fn config(&self, place: usize) -> Result<NodeFile, Failed> {
         Ok(NodeFile::read(&self.posts[place].folder)?)
     }

@@ -4,6 +4,7 @@ mod crowd;
 mod links;
 mod load;
 mod nodes;
+mod offline;
 mod speed;
 mod trust;
 
@@ -34,6 +35,11 @@ pub(crate) const ALL: &[Row] = &[
     Row { name: "slow", fault: "slow node: a tenth of a core", run: |s, o| Box::pin(nodes::slow(s, o)) },
     Row { name: "exhausted", fault: "file descriptors exhausted", run: |s, o| Box::pin(nodes::exhausted(s, o)) },
     Row { name: "cut", fault: "link cut", run: |s, o| Box::pin(links::cut(s, o)) },
+    Row {
+        name: "offline",
+        fault: "results for the cloud while it is away; device and cloud end in between",
+        run: |s, o| Box::pin(offline::offline(s, o)),
+    },
     Row { name: "flap", fault: "link flapping at 0.5 Hz", run: |s, o| Box::pin(links::flap(s, o)) },
     Row { name: "one-way", fault: "one-way partition", run: |s, o| Box::pin(links::one_way(s, o)) },
     Row {

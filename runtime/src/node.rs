@@ -103,6 +103,8 @@ pub enum RequestError {
 /// An answered request.
 #[derive(Debug, Clone)]
 pub struct Answered {
+    /// The trace id by which all tiers log it.
+    pub trace: u64,
     /// The outputs of the model: those that hop 0 made first, then those of hop 1, and so on.
     pub outputs: Vec<Tensor>,
     /// When it was made, on the node's clock.
@@ -275,7 +277,7 @@ impl Node {
         let returns = share.contract.returns.clone();
         let drive = Drive::new(shared.clone(), share, request, trace, Some(place));
         match drive.run(None, Some(Source::Given(inputs))).await {
-            Ending::Answer(finished) => Ok(answered(finished, &returns, start, shared.clock)?),
+            Ending::Answer(finished) => Ok(answered(trace, finished, &returns, start, shared.clock)?),
             Ending::Refuse(refusal) => Err(refusal.into()),
             // Only a caller on another node can be lost.
             Ending::Abandon => Err(Refusal { hop: 0, reason: Reason::Stopping }.into()),
@@ -350,7 +352,13 @@ impl Shared {
 }
 
 /// Puts outputs into the caller's hands.
-fn answered(finished: Finished, returns: &[TensorSpec], start: Duration, clock: Clock) -> Result<Answered, Refusal> {
+fn answered(
+    trace: u64,
+    finished: Finished,
+    returns: &[TensorSpec],
+    start: Duration,
+    clock: Clock,
+) -> Result<Answered, Refusal> {
     let Finished { own: mut outputs, above, mut spans, mut coarse, .. } = finished;
     for (spec, bytes) in returns.iter().zip(above.tensors()) {
         let tensor = Tensor::new(spec.clone(), bytes.to_vec());
@@ -359,7 +367,7 @@ fn answered(finished: Finished, returns: &[TensorSpec], start: Duration, clock: 
     }
     spans.sort_by_key(|span| span.start);
     coarse.sort_by_key(|coarse| (coarse.hop, coarse.tensor));
-    Ok(Answered { outputs, start, length: clock.now().saturating_sub(start), spans, coarse })
+    Ok(Answered { trace, outputs, start, length: clock.now().saturating_sub(start), spans, coarse })
 }
 
 fn check(share: &Share, inputs: &[Tensor]) -> Result<(), RequestError> {

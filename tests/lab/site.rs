@@ -230,10 +230,10 @@ impl Site {
         }
     }
 
-    /// Waits until a node calls another one down.
-    pub(crate) async fn down(&self, by: usize, of: &str, patience: Duration) -> Result<(), Failed> {
-        let is_down = |status: &Status| status.nodes.iter().any(|node| node.name == of && node.liveness == "down");
-        self.wait(by, patience, is_down).await.map_err(|_| format!("{of} is not called down").into())
+    /// Waits until the cloud calls the edge alive, or down.
+    pub(crate) async fn edge_is(&self, liveness: &str) -> Result<(), Failed> {
+        let is = |status: &Status| status.nodes.iter().any(|node| node.name == "edge" && node.liveness == liveness);
+        self.wait(0, Duration::from_secs(30), is).await.map_err(|_| format!("the edge is not called {liveness}").into())
     }
 
     /// Waits until requests go over the plans of this epoch.

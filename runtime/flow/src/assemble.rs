@@ -126,7 +126,9 @@ mod tests {
         let contract =
             Contract { plan: PlanId([0; 32]), epoch: 0, hop: 0, takes: vec![], returns, answers_in: Duration::ZERO };
         let sizes = sizes.iter().map(|size| *size as u64).collect();
-        contract.admit_answer(&Answer { received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes }).unwrap()
+        contract
+            .admit_answer(&Answer { trace: 7, received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes })
+            .unwrap()
     }
 
     proptest! {

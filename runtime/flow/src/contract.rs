@@ -182,8 +182,14 @@ mod tests {
 
     #[test]
     fn an_answer_has_exactly_the_agreed_sizes() {
-        let answer =
-            |sizes: &[u64]| Answer { received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes: sizes.to_vec() };
+        let answer = |sizes: &[u64]| Answer {
+            trace: 7,
+            received_us: 0,
+            sent_us: 0,
+            spans: vec![],
+            coarse: vec![],
+            sizes: sizes.to_vec(),
+        };
         assert!(contract().admit_answer(&answer(&[16])).is_ok());
         for sizes in [&[15][..], &[17], &[], &[16, 0]] {
             assert!(contract().admit_answer(&answer(sizes)).is_err(), "{sizes:?} was admitted");

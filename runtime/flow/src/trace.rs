@@ -125,7 +125,8 @@ mod tests {
     fn a_crossing_is_timed_at_both_of_its_ends() {
         let ms = Duration::from_millis;
         let departure = Departure { ready: ms(10), sent: ms(11), bytes: 500 };
-        let answer = Answer { received_us: 31_000, sent_us: 40_000, spans: vec![], coarse: vec![], sizes: vec![4, 8] };
+        let answer =
+            Answer { trace: 7, received_us: 31_000, sent_us: 40_000, spans: vec![], coarse: vec![], sizes: vec![4, 8] };
         let spans = crossing_spans(1, departure, &answer, ms(55), Clocks::Shared);
         let expected = [
             Span { hop: 1, kind: SpanKind::Queue, start: ms(10), length: ms(1), bytes: 0 },
@@ -140,8 +141,14 @@ mod tests {
         let ms = Duration::from_millis;
         let departure = Departure { ready: ms(10), sent: ms(11), bytes: 900 };
         // It took 9 ms by its own clock, which is 100 s ahead; 44 ms had passed here.
-        let answer =
-            Answer { received_us: 100_000_000, sent_us: 100_009_000, spans: vec![], coarse: vec![], sizes: vec![100] };
+        let answer = Answer {
+            trace: 7,
+            received_us: 100_000_000,
+            sent_us: 100_009_000,
+            spans: vec![],
+            coarse: vec![],
+            sizes: vec![100],
+        };
         let clocks = Clocks::Apart { round_trip: ms(15) };
         let [queue, wire, back] = crossing_spans(1, departure, &answer, ms(55), clocks);
         assert_eq!(
@@ -154,8 +161,14 @@ mod tests {
     #[test]
     fn clocks_that_disagree_give_no_negative_time() {
         let departure = Departure { ready: Duration::MAX, sent: Duration::MAX, bytes: 0 };
-        let answer =
-            Answer { received_us: 0, sent_us: u64::MAX, spans: vec![], coarse: vec![], sizes: vec![u64::MAX, 1] };
+        let answer = Answer {
+            trace: 7,
+            received_us: 0,
+            sent_us: u64::MAX,
+            spans: vec![],
+            coarse: vec![],
+            sizes: vec![u64::MAX, 1],
+        };
         for clocks in [Clocks::Shared, Clocks::Apart { round_trip: Duration::MAX }] {
             let spans = crossing_spans(0, departure, &answer, Duration::ZERO, clocks);
             assert!(spans.iter().all(|span| span.length == Duration::ZERO));

@@ -96,6 +96,8 @@ pub struct Coded {
 /// What comes back, and how it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Answer {
+    /// The trace id of the request.
+    pub trace: u64,
     /// When the last byte of the request had come, in microseconds on the clock of the node that answers. Together with
     /// `sent_us` and the asker's own two times these are the four that an estimate of the clocks' offset needs (RFC 5905,
     /// section 8).

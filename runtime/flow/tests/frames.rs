@@ -26,7 +26,7 @@ fn frames() -> Vec<Frame> {
     vec![
         Frame::Hello(Hello { version: VERSION, name: "edge".into() }),
         Frame::Open(Open { trace: 1, plan, epoch: 3, hop: 1, remaining_us: 9, tensors: tensors.clone() }),
-        Frame::Answer(Answer { received_us: 1, sent_us: 2, spans, coarse, sizes: vec![4000, 0] }),
+        Frame::Answer(Answer { trace: 7, received_us: 1, sent_us: 2, spans, coarse, sizes: vec![4000, 0] }),
         Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
         Frame::Call(Call::Gossip(GossipFrame::Tell(Digest(vec![known; 3]), vec![state; 2]))),
         Frame::Call(Call::Ask { deployment: "eyes".into(), remaining_us: 7, tensors }),

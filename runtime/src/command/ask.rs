@@ -17,6 +17,7 @@ use crate::client::{Client, ORDER_TIME};
 use crate::daemon::{DaemonError, Described, Order};
 use crate::deployment::{InputOf, PhotoOf};
 use crate::module::rank;
+use crate::node::Trace;
 use crate::run::{InputMisfit, RunError, read};
 
 #[derive(Debug, Args)]
@@ -49,6 +50,8 @@ struct Report {
     p99_ms: Option<f64>,
     /// The last answer: each output with its largest elements.
     answer: Vec<OutputRow>,
+    /// By which all nodes log it.
+    trace: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,9 +85,10 @@ pub(super) fn ask(args: &AskArgs, out: &mut dyn Write) -> Result<(), RunError> {
         for _ in 0..args.count.max(1) {
             let start = Instant::now();
             match spoken.ask(&args.deployment, inputs.clone(), deadline).await {
-                Ok((_, outputs)) => {
+                Ok((answer, outputs)) => {
                     latencies.push(start.elapsed());
                     report.answer = rows(&described, outputs);
+                    report.trace = Some(Trace(answer.trace).to_string());
                 }
                 Err(DaemonError::Refused(refusal)) => *report.refused.entry(refusal.to_string()).or_default() += 1,
                 Err(error) => return Err(RunError::from(error)),
@@ -113,7 +117,8 @@ fn show(report: &Report, out: &mut dyn Write) -> Result<(), RunError> {
         writeln!(out, "  {row}")?;
     }
     if let (Some(p50), Some(p99)) = (report.p50_ms, report.p99_ms) {
-        writeln!(out, "  {} answered, p50 {p50:.1} ms, p99 {p99:.1} ms", report.answered)?;
+        let trace = report.trace.as_deref().unwrap_or_default();
+        writeln!(out, "  {} answered, p50 {p50:.1} ms, p99 {p99:.1} ms, trace id {trace}", report.answered)?;
     }
     for (reason, count) in &report.refused {
         writeln!(out, "  {count} refused: {reason}")?;

@@ -295,7 +295,7 @@ async fn ask(
             let sent_us = micros(inner.clock.now());
             let (spans, coarse) = (answered.spans, answered.coarse);
             let received_us = micros(received);
-            let answer = Answer { received_us, sent_us, spans, coarse, sizes };
+            let answer = Answer { trace: answered.trace, received_us, sent_us, spans, coarse, sizes };
             Ok((Frame::Answer(answer), answered.outputs.into_iter().map(Tensor::into_data).collect()))
         }
         Err(RequestError::Refused(refusal)) => Err(Failed::Refused(refusal)),

@@ -114,6 +114,7 @@ impl Site {
             inputs: vec![],
             outputs: vec![],
             deadline_us: 1000,
+            deliver_to: None,
             tiers: vec![self.device.id(), self.edge.id()],
             links: vec![],
             alternatives: vec![plan],

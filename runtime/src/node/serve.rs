@@ -87,7 +87,7 @@ async fn infer(shared: &Arc<Shared>, connection: &Connection, open: &Open, mut e
     };
     match ending {
         Ending::Answer(finished) => {
-            let (answer, tensors) = answer(shared, finished);
+            let (answer, tensors) = answer(shared, open.trace, finished);
             reply(shared, exchange, &Frame::Answer(answer), tensors).await;
         }
         Ending::Refuse(refusal) => reply(shared, exchange, &Frame::Refuse(refusal), Vec::new()).await,
@@ -115,9 +115,10 @@ fn begin(shared: &Arc<Shared>, connection: &Connection, open: &Open) -> Result<D
 }
 
 /// The outputs that were made here, and those from above as they came.
-fn answer(shared: &Shared, finished: Finished) -> (Answer, Vec<Vec<u8>>) {
+fn answer(shared: &Shared, trace: u64, finished: Finished) -> (Answer, Vec<Vec<u8>>) {
     let Finished { received, own, above, spans, coarse } = finished;
     let sizes = own.iter().map(|tensor| tensor.data().len() as u64).chain(above.sizes()).collect();
-    let answer = Answer { received_us: micros(received), sent_us: micros(shared.clock.now()), spans, coarse, sizes };
+    let (received_us, sent_us) = (micros(received), micros(shared.clock.now()));
+    let answer = Answer { trace, received_us, sent_us, spans, coarse, sizes };
     (answer, own.into_iter().map(Tensor::into_data).chain([above.into_bytes()]).collect())
 }

@@ -260,7 +260,8 @@ impl Journal {
         let (file, bytes) = (self.path(first), [&head(before), records].concat());
         let mut unfinished = file.clone().into_os_string();
         unfinished.push(UNFINISHED);
-        place(&*self.disk, Path::new(&unfinished), &file, &bytes)?;
+        let failed = |cause| StoreError::of_writing(&file, bytes.len() as u64, cause);
+        place(&*self.disk, Path::new(&unfinished), &file, &bytes).map_err(failed)?;
         self.segments.insert(first, bytes.len() as u64);
         Ok(())
     }

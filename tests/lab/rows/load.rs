@@ -44,8 +44,9 @@ pub(crate) async fn switch(settings: Settings, outcome: &mut Outcome) -> Result<
 pub(crate) async fn replan(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let mut site = Site::open(Plan::default()).await?;
     site.shape(0, &link(20.0, Plan::default().delay), 1);
+    site.edge_is("alive").await?;
     site.kill(1);
-    site.down(0, "edge", Duration::from_secs(30)).await?;
+    site.edge_is("down").await?;
     let mut watching = site.watch()?;
     site.settled(Duration::from_secs(60)).await?;
     let before = helper(&site).await?;

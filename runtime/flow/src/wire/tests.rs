@@ -22,7 +22,14 @@ fn frames() -> Vec<Frame> {
     vec![
         Frame::Hello(Hello { version: VERSION, name: "edge".into() }),
         Frame::Open(Open { trace, plan, epoch, hop, remaining_us: 250_000, tensors: tensors.to_vec() }),
-        Frame::Answer(Answer { received_us: 1, sent_us: 2, spans: vec![span; 16 * 7], coarse, sizes: vec![4000] }),
+        Frame::Answer(Answer {
+            trace: 7,
+            received_us: 1,
+            sent_us: 2,
+            spans: vec![span; 16 * 7],
+            coarse,
+            sizes: vec![4000],
+        }),
         Frame::Refuse(Refusal { hop: 2, reason: Reason::StaleEpoch { plan, asked: 1, installed: 2 } }),
         Frame::Refuse(Refusal { hop: 0, reason: Reason::ModelFailed { text: "no such axis".into() } }),
         Frame::Call(Call::Gossip(GossipFrame::Tell(
@@ -65,7 +72,7 @@ fn every_cut_or_padded_frame_is_an_error() {
 #[test]
 fn what_is_too_long_is_neither_sent_nor_awaited() {
     let sizes = vec![u64::MAX; FRAME_BYTES_MAX / 9 + 1];
-    let answer = Frame::Answer(Answer { received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes });
+    let answer = Frame::Answer(Answer { trace: 7, received_us: 0, sent_us: 0, spans: vec![], coarse: vec![], sizes });
     let mut bytes = Vec::new();
     assert!(matches!(encode(&answer, &mut bytes), Err(WireError::TooLong { .. })));
     assert!(bytes.is_empty());

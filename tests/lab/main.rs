@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     let is_thalweg =
         arguments.get(1).is_some_and(|first| ["node", "deploy", "try-part"].iter().any(|known| first == known));
     if is_thalweg {
+        thalweg::memory::share_one_arena();
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
         let code = thalweg::command::command(arguments, &mut std::io::stdout(), &mut std::io::stderr());
         return code.into();

@@ -12,8 +12,8 @@ use thalweg::config::NodeFile;
 use thalweg::daemon::{Order, Status};
 use thalweg::emulate::{Relay, Shaper, Way};
 use thalweg::run::Subject;
-use thalweg_devices::Shapes;
 use thalweg_devices::link::Shape;
+use thalweg_devices::{Shapes, Stage};
 use thalweg_modules::signature::Trust;
 use thalweg_planner::{Bandwidth, Bytes};
 
@@ -65,12 +65,14 @@ pub(crate) struct Plan {
     pub(crate) device_slowdown: f64,
     /// How many times as long edge and cloud take.
     pub(crate) server_slowdown: f64,
+    /// Requests that a node computes at a time.
+    pub(crate) threads: u32,
 }
 
 impl Default for Plan {
     /// A weak device at a good link: it computes alone in a sixth of a second, and with help in half of that.
     fn default() -> Self {
-        Self { mbit: 100.0, delay: Duration::from_millis(4), device_slowdown: 8.0, server_slowdown: 1.0 }
+        Self { mbit: 100.0, delay: Duration::from_millis(4), device_slowdown: 8.0, server_slowdown: 1.0, threads: 1 }
     }
 }
 
@@ -105,9 +107,10 @@ impl Site {
             let folder = folder.path().join(name);
             fs::create_dir(&folder)?;
             let text = format!(
-                "name = \"{name}\"\nrole = \"{name}\"\nlisten = \"{listen}\"\naddress = \"{}\"\nthreads = 1\n\
+                "name = \"{name}\"\nrole = \"{name}\"\nlisten = \"{listen}\"\naddress = \"{}\"\nthreads = {}\n\
                  slowdown = {slowdown:?}\n",
-                relay.address()
+                relay.address(),
+                plan.threads
             );
             fs::write(folder.join("node.toml"), text)?;
             posts.push(Post { name, folder, link: relay, child: None });
@@ -196,9 +199,14 @@ impl Site {
 
     /// Deploys the pipeline from the cloud's host; what the command has printed.
     pub(crate) async fn deploy(&self) -> Result<serde_json::Value, Failed> {
+        self.deploy_for("device").await
+    }
+
+    /// The same, for requests that are made at another node.
+    pub(crate) async fn deploy_for(&self, source: &str) -> Result<serde_json::Value, Failed> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("deploy").arg(self.folder.path()).arg("--config").arg(&self.posts[0].folder);
-        command.args(["--json", "--within", "60 s"]);
+        command.args(["--json", "--within", "60 s", "--source", source]);
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         serde_json::from_slice(&output.stdout).map_err(|_| format!("it was not deployed: {said}").into())
@@ -260,11 +268,33 @@ impl Site {
         served.filter_map(|line| Some(line.split_once("serving=")?.1.trim_matches('"').to_owned())).collect()
     }
 
+    /// The model, in this process.
+    pub(crate) fn model(&self) -> Result<Stage, Failed> {
+        let subject = Subject::load(self.folder.path(), &Shapes::new(), Trust::own())?;
+        let (model, _) = subject.model(None)?;
+        Ok(model.whole()?)
+    }
+
+    /// Adds a line to what a node's file says.
+    pub(crate) fn configure(&self, place: usize, line: &str) -> Result<(), Failed> {
+        let file = self.posts[place].folder.join("node.toml");
+        Ok(fs::write(&file, format!("{}{line}\n", fs::read_to_string(&file)?))?)
+    }
+
     /// The most memory that a node has had resident, in MiB.
     pub(crate) fn memory(&self, place: usize) -> f64 {
+        self.kept_in(place, "VmHWM:")
+    }
+
+    /// The memory that a node has resident, in MiB.
+    pub(crate) fn resident(&self, place: usize) -> f64 {
+        self.kept_in(place, "VmRSS:")
+    }
+
+    fn kept_in(&self, place: usize, what: &str) -> f64 {
         let status = self.posts[place].child.as_ref().map(|child| format!("/proc/{}/status", child.id()));
         let text = status.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
     }
 

@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long nothing is tried after a failure; twice as long after each that follows, …
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// … up to this.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// How long a delivery may take. A link that is cut ends it sooner.
 pub(super) const DELIVERY_MAX: Duration = Duration::from_secs(120);
 

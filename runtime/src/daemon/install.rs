@@ -22,6 +22,7 @@ use super::source::Source;
 use super::start::Inner;
 use crate::deployment::{Manifest, PartOf, RunsOf, Signed, read_files, unpack};
 use crate::identity::NodeId;
+use crate::memory;
 use crate::store::FileEntry;
 use crate::trial::{self, Limits, Tried};
 use crate::trust::Operation;
@@ -164,6 +165,7 @@ fn install(inner: &Inner, signed: Signed, manifest: Manifest, keep: bool) -> Res
         inner.held().entry(name).or_default().manifests.insert(epoch, prepared);
     }
     shares.into_iter().for_each(|share| inner.node.install(share));
+    memory::give_back();
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use super::neighbours::{PROBE_EVERY, probe};
 use super::start::Inner;
 use crate::deployment::{PartOf, PieceOf, RunsOf, UnpackError, read_files};
 use crate::identity::NodeId;
-use crate::memory::available;
+use crate::memory::{self, available};
 use crate::store::FileEntry;
 
 /// Runs of which the median counts; the first is not among them.
@@ -100,6 +100,7 @@ async fn time_part(inner: &Arc<Inner>, file: FileEntry, holders: &[NodeId]) -> R
         tokio::task::spawn_blocking(move || part.pieces.iter().map(|piece| time(&inner, &piece.runs)).collect())
     };
     let timed: Result<Vec<Option<u64>>, DaemonError> = timing.await.map_err(|_| DaemonError::Ended)?;
+    memory::give_back();
     let emulated = |time: u64| (time as f64 * inner.config.slowdown) as u64;
     let times: Vec<u64> = timed?.into_iter().flatten().map(emulated).collect();
     inner.measured().insert(file.hash, times.clone());

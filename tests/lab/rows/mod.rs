@@ -66,5 +66,6 @@ pub(crate) const ALL: &[Row] = &[
         run: |s, o| Box::pin(trust::strangers(s, o)),
     },
     Row { name: "crowd", fault: "many devices on one edge", run: |s, o| Box::pin(crowd::crowd(s, o)) },
+    Row { name: "rate", fault: "no fault: requests a second of one node", run: |s, o| Box::pin(speed::rate(s, o)) },
     Row { name: "speed", fault: "no fault: start, transfer, memory", run: |s, o| Box::pin(speed::speed(s, o)) },
 ];

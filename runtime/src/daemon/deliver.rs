@@ -78,8 +78,10 @@ async fn deliver(inner: Arc<Inner>, outbox: Arc<Outbox>) {
             outbox.safe.notified().await;
             continue;
         };
-        let is_down = |id| inner.neighbours.believed(id).is_some_and(|believed| !believed.up);
-        if is_down(inner.cluster.current(sink)) {
+        // Probes find out whether a link that plans use carries anything. Who tried that here would hold them up.
+        let link = inner.neighbours.believed(inner.cluster.current(sink));
+        if link.is_some_and(|link| !(link.up && link.known)) {
+            pause = PAUSE_MIN;
             sleep(LOOK_EVERY).await;
             continue;
         }

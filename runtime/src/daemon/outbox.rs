@@ -47,7 +47,7 @@ struct Label {
 pub struct DeliveryShown {
     /// To which node.
     pub to: String,
-    /// Results that wait.
+    /// Results that wait. After a start these are all that are on disk, until the other node has said what it has.
     pub waiting: u64,
     /// Delivered since this node has started.
     pub delivered: u64,

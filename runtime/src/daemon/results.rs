@@ -149,7 +149,7 @@ fn meant(deployment: &str, from: Option<String>, senders: &[SenderShown]) -> Res
             let known: Vec<&str> = senders.iter().map(|sender| sender.name.as_str()).collect();
             Err(DaemonError::NoResults {
                 deployment: deployment.to_owned(),
-                from: from.unwrap_or_else(|| "exactly one node".to_owned()),
+                from: from.unwrap_or_else(|| if known.is_empty() { "any node" } else { "just one node" }.to_owned()),
                 known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
             })
         }

@@ -291,6 +291,11 @@ impl Site {
         self.kept_in(place, "VmRSS:")
     }
 
+    /// How much of it is the program itself, which the system can drop and read again.
+    pub(crate) fn program(&self, place: usize) -> f64 {
+        self.kept_in(place, "RssFile:")
+    }
+
     fn kept_in(&self, place: usize, what: &str) -> f64 {
         let status = self.posts[place].child.as_ref().map(|child| format!("/proc/{}/status", child.id()));
         let text = status.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();

@@ -93,7 +93,7 @@ pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
     let _preparing = inner.begin_preparing();
     for Kept { name, active, manifests } in kept {
         for signed in manifests {
-            if let Err(error) = restore_one(inner, signed).await {
+            if let Err(error) = restore_one(inner, signed, active).await {
                 tracing::error!(node = %inner.config.name, deployment = name, %error, "a part of a deployment is gone");
             }
         }
@@ -104,10 +104,14 @@ pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
     }
 }
 
-async fn restore_one(inner: &Arc<Inner>, signed: Signed) -> Result<(), DaemonError> {
+async fn restore_one(inner: &Arc<Inner>, signed: Signed, active: Option<u32>) -> Result<(), DaemonError> {
     fetch(inner, std::slice::from_ref(&signed.file), &[]).await?;
     let read = signed.clone();
     let manifest = inner.blocking(move |inner| read_manifest(&inner.store, &read)).await?;
+    if active.is_some_and(|active| manifest.epoch < active) {
+        // Requests that went over it have ended with this node.
+        return Ok(());
+    }
     let files = distinct(manifest.files());
     fetch(inner, &files, &[]).await?;
     let again = (signed.clone(), manifest.clone());

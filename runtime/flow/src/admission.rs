@@ -84,6 +84,9 @@ pub struct Admission<C, T> {
 struct Waiting<C, T> {
     caller: C,
     share: ShareId,
+    /// When it is refused whatever is predicted.
+    due: Duration,
+    /// When it has to be computed by, so that the tiers above answer in time by prediction.
     deadline: Duration,
     /// None while its bytes are still coming.
     item: Option<T>,
@@ -164,7 +167,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
             return Err(self.busy());
         }
         let rest = self.rests.get(&share).map_or(Duration::ZERO, |rest| rest.typical);
-        let deadline = deadline.saturating_sub(rest);
+        let (due, deadline) = (deadline, deadline.saturating_sub(rest));
         let expected = self.expected(caller, share, (deadline, ticket), now);
         let trial = expected > deadline && self.is_tried(share, deadline.saturating_sub(now));
         let hopeless = expected > deadline && !trial && !(own == 0 && self.is_idle());
@@ -172,7 +175,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
             return Err(self.busy());
         }
         self.entered += 1;
-        self.waiting.insert(ticket, Waiting { caller, share, deadline, item: None, trial });
+        self.waiting.insert(ticket, Waiting { caller, share, due, deadline, item: None, trial });
         let served = self.served;
         let line = self.lines.entry(caller).or_insert_with(|| Line { served, ..Line::default() });
         line.all.insert((deadline, ticket));
@@ -218,10 +221,10 @@ impl<C: Ord + Copy, T> Admission<C, T> {
     pub fn take(&mut self, now: Duration, after: Option<ShareId>) -> Option<Turn<T>> {
         let (served, ticket) = self.next(after)?;
         self.served = self.served.max(served);
-        let Waiting { caller, share, deadline, item, trial } = self.remove(ticket)?;
+        let Waiting { caller, share, due, deadline, item, trial } = self.remove(ticket)?;
         let item = item?;
         let charged = self.typical(share);
-        if deadline <= now || (!trial && deadline - now < charged) {
+        if due <= now || (!trial && deadline.saturating_sub(now) < charged) {
             return Some(Turn::Late { item, busy: self.busy() });
         }
         if let Some(line) = self.lines.get_mut(&caller) {

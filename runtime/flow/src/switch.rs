@@ -144,8 +144,9 @@ impl Switch {
     pub fn replace(&mut self, alternatives: Vec<Alternative>, estimates: &Estimates, now: Duration) {
         let before = self.serving();
         let mut old = std::mem::take(&mut self.entries);
-        let keep = |alternative: Alternative| match old.iter().position(|entry| entry.alternative == alternative) {
-            Some(at) => Entry { backlog: old[at].backlog.emptied(), ..old.swap_remove(at) },
+        let plan_of = |entry: &Entry| entry.alternative.plan;
+        let keep = |alternative: Alternative| match old.iter().position(|entry| plan_of(entry) == alternative.plan) {
+            Some(at) => Entry { alternative, backlog: old[at].backlog.emptied(), ..old.swap_remove(at) },
             None => Entry::new(alternative, estimates, now),
         };
         self.entries = alternatives.into_iter().map(keep).collect();

@@ -45,8 +45,8 @@ pub(super) struct DeployArgs {
     /// How long it may take. When it is not done by then it has failed, and what served before goes on.
     #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = parse_duration)]
     within: Duration,
-    /// Stay, look each TIME whether other plans are better by enough on the nodes and links that are there by then, and
-    /// deploy these. Requests do not notice.
+    /// Stay, look each TIME, a second at least, whether other plans are better by enough on the nodes and links that are
+    /// there by then, and deploy these. Requests do not notice. How fast nodes compute is measured once.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     watch: Option<Duration>,
     /// Print JSON instead of tables: with --watch one document for each deployment.
@@ -60,11 +60,11 @@ pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), RunEr
     block_on(async {
         let mut served = deploy_once(args, &config, &priced, None, out).await?;
         while let Some(every) = args.watch {
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(every.max(WATCH_MIN)).await;
             match deploy_once(args, &config, &priced, served.as_ref(), out).await {
                 Ok(newer) => served = newer.or(served),
-                // What serves goes on, and the nodes may be there again next time.
-                Err(error) => tracing::warn!(%error, "it was not looked for a better plan"),
+                // The nodes may be there again next time.
+                Err(error) => tracing::warn!(%error, "no other plans this time; those before go on"),
             }
         }
         Ok(())
@@ -102,6 +102,9 @@ async fn deploy_once(
     }
 }
 
+/// Between two looks for better plans: measuring links takes about as long.
+const WATCH_MIN: Duration = Duration::from_secs(1);
+
 /// Orders whose end the whole deployment's time decides have no nearer one of their own.
 const WITHIN_ALL: Duration = Duration::from_secs(24 * 3600);
 
@@ -135,6 +138,8 @@ impl Deploying {
             let spoken = client.to(Peer { id: node.id, address }).await?;
             nodes.push((node, spoken));
         }
+        let sink = subject.pipeline.as_ref().and_then(|pipeline| pipeline.deliver_to.as_ref());
+        let sink = sink.map(|name| sink_of(name, &status, nodes[0].0.id)).transpose()?;
         let epoch = 1 + newest_epoch(&nodes, &name).await?;
         let (part, files) = whole(subject)?;
         let text = json(&part)?;
@@ -155,9 +160,8 @@ impl Deploying {
         let topology = topology(&nodes, &measured, &slowdowns);
         let plans = alternatives(graph, &topology, objective)?;
         let mut packed = pack(&name, epoch, subject, (graph, &topology), &ids, &plans)?;
-        if let Some(name) = subject.pipeline.as_ref().and_then(|pipeline| pipeline.deliver_to.as_ref()) {
-            let sink = status.nodes.iter().find(|node| node.name == *name);
-            packed.deliver_to(sink.ok_or_else(|| RunError::NoSuchNode { name: name.clone() })?.id);
+        if let Some(sink) = sink {
+            packed.deliver_to(sink);
         }
         let home_id = status.id;
         Ok(Self { client, home, home_id, nodes, slowdowns, topology, plans, packed, name, epoch, started })
@@ -272,6 +276,12 @@ impl Deploying {
             took_s: self.started.elapsed().as_secs_f64(),
         }
     }
+}
+
+/// The node that answers are delivered to.
+fn sink_of(name: &str, status: &Status, source: NodeId) -> Result<NodeId, RunError> {
+    let found = status.nodes.iter().find(|node| node.name == name && node.id != source);
+    Ok(found.ok_or_else(|| RunError::NoSink { name: name.to_owned() })?.id)
 }
 
 /// The source, and then the nodes that help it.

@@ -131,8 +131,10 @@ impl Talk {
         match frame {
             GossipFrame::Ask(digest) => Some(GossipFrame::Tell(gossip.digest_like(digest), gossip.delta(digest))),
             GossipFrame::Rest(states) => {
-                inner.outlive(gossip.merge(states.clone(), now, verified).incarnation);
+                let merged = gossip.merge(states.clone(), now, verified);
                 gossip.answered(peer.as_bytes(), now);
+                drop(gossip);
+                inner.outlive(merged.incarnation);
                 None
             }
             GossipFrame::Tell(..) => None,
@@ -146,7 +148,7 @@ fn verified(id: &NodeKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
 
 /// Talks to others as long as the node lives.
 pub(crate) async fn keep_talking(inner: Arc<Inner>) {
-    let mut every = tokio::time::interval(TICK);
+    let (mut every, mut following) = (tokio::time::interval(TICK), tokio::spawn(async {}));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
@@ -166,7 +168,11 @@ pub(crate) async fn keep_talking(inner: Arc<Inner>) {
         for id in tick.ask {
             tokio::spawn(exchange(inner.clone(), id.into(), GossipFrame::Ask(tick.digest.clone())));
         }
-        install::follow(&inner).await;
+        // A slow disk does not make this node look as if it were down.
+        if following.is_finished() {
+            let inner = inner.clone();
+            following = tokio::spawn(async move { install::follow(&inner).await });
+        }
     }
 }
 
@@ -218,14 +224,14 @@ async fn exchange(inner: Arc<Inner>, id: NodeId, ask: GossipFrame) {
         let connection = inner.node.connection(peer).await.ok()?;
         let reply = call(&connection, Call::Gossip(ask), Vec::new(), 0, EXCHANGE_MAX).await.ok()?;
         let (Reply::Gossip(GossipFrame::Tell(theirs, states)), _) = reply else { return None };
-        let rest = {
+        let (rest, merged) = {
             let mut gossip = inner.gossip.gossip();
             let now = inner.clock.now();
             let merged = gossip.merge(states, now, verified);
             gossip.answered(id.as_bytes(), now);
-            inner.outlive(merged.incarnation);
-            gossip.delta(&theirs)
+            (gossip.delta(&theirs), merged)
         };
+        inner.outlive(merged.incarnation);
         call(&connection, Call::Gossip(GossipFrame::Rest(rest)), Vec::new(), 0, EXCHANGE_MAX).await.ok()?;
         let differs = inner.gossip.said(id).is_some_and(|said| said.members != inner.cluster.digest());
         if differs {

@@ -57,7 +57,8 @@ pub(super) struct Decided {
 }
 
 impl Source {
-    /// None where requests of the manifest's deployment are made elsewhere. What is known from the epoch `before` stays known.
+    /// None where requests of the manifest's deployment are made elsewhere. What plans and nodes were
+    /// left for in the epoch `before` stays known; times and bandwidths are those of the new one, which was measured.
     pub(crate) fn new(manifest: &Manifest, before: Option<&Self>, now: Duration) -> Option<Self> {
         let of = manifest.requests.clone()?;
         let alternatives: Vec<Alternative> = of.alternatives.iter().map(alternative).collect();

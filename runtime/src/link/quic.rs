@@ -261,9 +261,14 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The next frame, of bounded size.
+    /// The next frame, of bounded size. What has not been sent of a request that is refused is not sent any more.
     pub(crate) async fn read_frame(&mut self) -> Result<Frame, LinkError> {
-        read_frame(&mut self.recv).await
+        let frame = read_frame(&mut self.recv).await?;
+        if matches!(frame, Frame::Refuse(_)) {
+            // It fails only where the stream has ended already.
+            let _ = self.send.reset(DONE);
+        }
+        Ok(frame)
     }
 
     /// The next bytes, at most `bytes_max`; none at the end. Nothing is lost when this is not awaited to the end.

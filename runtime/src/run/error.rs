@@ -54,6 +54,10 @@ pub enum RunError {
     ModelsOfModule { step: String },
     #[error("{name} is not the name of exactly one node: `thalweg status` shows all of them")]
     NoSuchNode { name: String },
+    #[error(
+        "deliver_to = \"{name}\": answers go to another node than the one where requests are made, of those that `thalweg status` shows"
+    )]
+    NoSink { name: String },
     #[error("requests can be made at one node: say which with --source; devices are [{known}]")]
     WhichSource { known: String },
     #[error("{given} is for no input: write NAME=FILE, where NAME is one of {known}")]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use thalweg_flow::is_better;
-use thalweg_planner::{Graph, Plan, Topology, evaluate};
+use thalweg_planner::{Bytes, Graph, Plan, Topology, evaluate};
 
 use crate::identity::NodeId;
 
@@ -26,11 +26,14 @@ pub(super) struct Gain {
 impl Served {
     /// Compares what is prepared with `best`, a plan for `topology`, whose tiers are `nodes`.
     pub(super) fn gain(&self, graph: &Graph, topology: &Topology, nodes: &[NodeId], best: &Plan) -> Gain {
+        // They are in memory already, so that they fit is no question.
+        let mut topology = topology.clone();
+        topology.tiers.iter_mut().for_each(|tier| tier.memory = Bytes(u64::MAX));
         let place = |tier: &usize| nodes.iter().position(|id| self.nodes.get(*tier) == Some(id));
         let latency = |plan: &Plan| {
             let mut placement = plan.placement(graph);
             placement.path = placement.path.iter().map(place).collect::<Option<_>>()?;
-            Some(evaluate(graph, topology, &placement, 0).ok()?.latency)
+            Some(evaluate(graph, &topology, &placement, 0).ok()?.latency)
         };
         Gain { before: self.plans.iter().filter_map(latency).min(), after: best.latency }
     }
@@ -61,6 +64,10 @@ mod tests {
         let served = Served { nodes: ids[..2].to_vec(), plans: vec![best.clone()] };
         let same = served.gain(&graph, &topology, &ids[..2], &best);
         assert_eq!((same.before, same.is_enough()), (Some(best.latency), false));
+        // Its own parts take the memory.
+        let mut full = topology.clone();
+        full.tiers.iter_mut().for_each(|tier| tier.memory = Bytes(1));
+        assert_eq!(served.gain(&graph, &full, &ids[..2], &best).before, Some(best.latency));
         // The server is another one now.
         let other = served.gain(&graph, &topology, &[ids[0], ids[2]], &best);
         assert_eq!((other.before, other.is_enough()), (None, true));

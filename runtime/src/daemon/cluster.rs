@@ -18,6 +18,10 @@ use crate::trust::{
     SignedAddress, SignedMember,
 };
 
+/// A member that has moved is believed again that it has after so long. Each time costs a write to the disk, during which
+/// nobody is looked up; and who has told of it is asked again by gossip, so nothing is lost.
+const MOVES_EVERY: Duration = Duration::from_secs(5);
+
 /// What one node tells another of the members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +57,8 @@ pub(crate) struct Cluster {
     /// Of all that is known of members.
     digest: Mutex<String>,
     invitations: Mutex<Invitations>,
+    /// When what others say of where a member is was last believed, as far as that is not long ago.
+    moved: Mutex<BTreeMap<NodeId, Duration>>,
 }
 
 impl Cluster {
@@ -78,7 +84,7 @@ impl Cluster {
         let invitations = Invitations::open(&state.invitations(), clock.now())?;
         let (state, digest) = (state.clone(), Mutex::new(Told::by(&roster).digest()));
         let (identity, roster, invitations) = (RwLock::new(identity), RwLock::new(roster), Mutex::new(invitations));
-        Ok(Self { state, clock, identity, roster, digest, invitations })
+        Ok(Self { state, clock, identity, roster, digest, invitations, moved: Mutex::default() })
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -207,15 +213,26 @@ impl Cluster {
 
     /// Takes in what another node says; those whose keys count no more.
     pub(crate) fn hear(&self, told: Told) -> Result<Vec<NodeId>, DaemonError> {
+        self.hear_at(told, self.clock.now())
+    }
+
+    fn hear_at(&self, mut told: Told, now: Duration) -> Result<Vec<NodeId>, DaemonError> {
         self.change(|roster| {
             if told.authority != roster.authority() {
                 // Nodes of another cluster are not let in, so this is one that has changed its mind.
                 return Err(DaemonError::Misunderstood);
             }
+            let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+            moved.retain(|_, at| now.saturating_sub(*at) < MOVES_EVERY);
+            told.addresses.retain(|said| !moved.contains_key(&said.id));
             let before: Vec<NodeId> = roster.members().map(|member| member.id).collect();
+            let said: BTreeMap<NodeId, SignedAddress> =
+                roster.addresses().map(|said| (said.id, said.clone())).collect();
             if let (_, Some(error)) = roster.merge_all(told.records, told.rotations, told.addresses) {
                 tracing::warn!(%error, "what a peer says of members is not all believed");
             }
+            let news = roster.addresses().filter(|address| said.get(&address.id) != Some(address));
+            moved.extend(news.map(|address| (address.id, now)));
             Ok(before.into_iter().filter(|id| roster.role_of(*id).is_none()).collect())
         })
     }

@@ -13,7 +13,7 @@ const CONTEXT: &[u8] = b"thalweg address 1";
 
 /// A member's own word that it is to be found elsewhere than where it was admitted: a lease that was renewed, another
 /// port. It says nothing else: neither who the member is nor what it may do, and nothing of other keys. It counts as
-/// long as its key is accepted.
+/// long as its key is accepted: no more once that is revoked or retired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedAddress {

@@ -23,6 +23,9 @@ pub enum TrustError {
     /// A key that counts no more.
     #[error("the key {id} is revoked, for good: make a new key and join again")]
     Revoked { id: NodeId },
+    /// A key that has handed over for good.
+    #[error("the key {id} is retired: speak with the one that follows it")]
+    Retired { id: NodeId },
     /// Something newer is known.
     #[error("of {id} version {offered} was offered, but {held} is known: get the newer one")]
     Outdated { id: NodeId, offered: u32, held: u32 },

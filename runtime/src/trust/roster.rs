@@ -177,7 +177,8 @@ impl Roster {
         Ok(self.settled(changed, id, before))
     }
 
-    /// Takes in where a member says that it is, if its key is accepted and nothing later is known.
+    /// Takes in where a member says that it is, if its key is accepted, which that of a retired one is not, and nothing
+    /// later is known.
     pub fn merge_address(&mut self, said: SignedAddress) -> Result<Change, TrustError> {
         let id = said.id;
         let before = self.member(id).cloned();
@@ -291,6 +292,9 @@ impl Roster {
         if self.view.revoked.contains(&id) {
             return Err(TrustError::Revoked { id });
         }
+        if self.view.retired.contains(&id) {
+            return Err(TrustError::Retired { id });
+        }
         if !self.view.knows(id) {
             return Err(TrustError::NoMember { id });
         }
@@ -328,7 +332,7 @@ impl Roster {
         let before = mem::replace(&mut self.view, view);
         self.records.retain(|_, record| self.view.counts(record));
         self.rotations.retain(|old, _| self.view.knows(*old));
-        self.addresses.retain(|id, _| self.view.knows(*id));
+        self.addresses.retain(|id, _| self.view.knows(*id) && !self.view.retired.contains(id));
         self.view != before
     }
 

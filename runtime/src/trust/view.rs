@@ -50,12 +50,14 @@ impl View {
         view.revoked = revocations.map(|record| record.member.id).collect();
         view.signers = view.operators.difference(&view.revoked).copied().collect();
         view.members = view.accepted(records, rotations);
-        for (id, member) in &mut view.members {
-            // A key that follows another one says for itself where it is.
-            member.address = addresses.get(id).map_or(member.address, |said| said.address);
-        }
         let retiring = rotations.values().filter(|rotation| rotation.retires && view.knows(rotation.old));
         view.retired = retiring.map(|rotation| rotation.old).collect();
+        for said in addresses.values().filter(|said| !view.retired.contains(&said.id)) {
+            // A key that follows another one says for itself where it is.
+            if let Some(member) = view.members.get_mut(&said.id) {
+                member.address = said.address;
+            }
+        }
         view
     }
 

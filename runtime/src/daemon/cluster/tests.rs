@@ -64,12 +64,11 @@ fn a_node_that_ends_while_it_changes_its_key_has_one_key_and_retires_the_other()
     assert_eq!((cluster.id(), cluster.retirements().unwrap()), (new.id(), vec![retires]));
 }
 
-#[test]
-fn a_member_that_is_not_the_authority_says_where_it_is_by_now_also_under_its_next_key() {
+/// A founder, and the home of a device that it has admitted, which is at this address.
+fn admitted(address: SocketAddr) -> (Home, Cluster, Home) {
     let (founder, home) = (Home::new(), Home::new());
     let (edge, identity) = (founder.open(), KeyFile::new(home.state.key()).make().unwrap());
     edge.tell_of_self("edge", Role::Edge, "127.0.0.1:1".parse().unwrap()).unwrap();
-    let address = "127.0.0.1:2".parse().unwrap();
     let member =
         Member { id: identity.id(), name: "device".into(), role: Role::Device, address, version: 0, revoked: false };
     let invitation = edge.invite(edge.id(), Role::Device, Duration::from_secs(60), "edge:1").unwrap();
@@ -77,7 +76,13 @@ fn a_member_that_is_not_the_authority_says_where_it_is_by_now_also_under_its_nex
     let mut roster = Roster::join(told.authority);
     roster.merge_all(told.records, told.rotations, told.addresses);
     roster.save(&home.state.roster()).unwrap();
+    (founder, edge, home)
+}
 
+#[test]
+fn a_member_that_is_not_the_authority_says_where_it_is_by_now_also_under_its_next_key() {
+    let address = "127.0.0.1:2".parse().unwrap();
+    let (_founder, edge, home) = admitted(address);
     let device = home.open();
     device.tell_of_self("device", Role::Device, address).unwrap();
     assert_eq!(device.roster().addresses().count(), 0, "nothing is new");
@@ -90,6 +95,25 @@ fn a_member_that_is_not_the_authority_says_where_it_is_by_now_also_under_its_nex
     edge.hear(device.told()).unwrap();
     assert_eq!(edge.peer(new.id()).unwrap().address, moved);
     assert_eq!(edge.digest(), device.digest());
+}
+
+#[test]
+fn a_member_that_moves_again_and_again_is_believed_every_few_seconds() {
+    let (_founder, edge, home) = admitted("127.0.0.1:2".parse().unwrap());
+    let device = home.open();
+    let hears = |port, at| {
+        device.tell_of_self("device", Role::Device, ([127, 0, 0, 1], port).into()).unwrap();
+        edge.hear_at(device.told(), at).unwrap();
+        edge.peer(device.id()).unwrap().address.port()
+    };
+    let moment = Duration::from_millis(1);
+    assert_eq!(hears(3, moment), 3);
+    let digest = edge.digest();
+    assert_eq!(hears(4, 2 * moment), 3);
+    assert_eq!(hears(5, MOVES_EVERY), 3);
+    assert_eq!(edge.digest(), digest, "nothing was written down");
+    assert_eq!(hears(6, MOVES_EVERY + moment), 6);
+    assert_eq!(hears(7, MOVES_EVERY + 2 * moment), 6);
 }
 
 #[test]

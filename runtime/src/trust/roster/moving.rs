@@ -61,6 +61,25 @@ fn only_a_member_says_where_it_is() {
     assert_eq!(roster.addresses().map(|said| said.id).collect::<Vec<_>>(), [edge.id()], "a revoked key says nothing");
 }
 
+#[test]
+fn a_retired_key_says_nothing_any_more() {
+    let (authority, edge, new) = (key(1), key(3), key(5));
+    let mut roster = Roster::found(&authority);
+    roster.admit(&authority, &member(&edge, Role::Edge)).unwrap();
+    roster.merge_address(moved(3, 1, 1)).unwrap();
+    roster.merge_rotation(Rotation::sign(&edge, &new, false, authority.id())).unwrap();
+    roster.merge_address(moved(3, 2, 2)).unwrap();
+    roster.merge_address(moved(5, 3, 1)).unwrap();
+    roster.merge_rotation(Rotation::sign(&edge, &new, true, authority.id())).unwrap();
+    for version in [2, 3] {
+        let before = roster.clone();
+        assert!(matches!(roster.merge_address(moved(3, 2, version)), Err(TrustError::Retired { .. })));
+        assert_eq!(roster, before);
+    }
+    assert_eq!(roster.addresses().map(|said| said.id).collect::<Vec<_>>(), [new.id()]);
+    assert_eq!(roster.member(new.id()).unwrap().address.port(), 3);
+}
+
 proptest! {
     #[test]
     fn whatever_is_said_of_addresses_only_these_change_and_to_the_last_that_was_said(

@@ -14,6 +14,7 @@ mod cluster;
 mod start;
 mod calls;
 mod orders;
+mod rotate;
 mod files;
 mod held;
 mod install;

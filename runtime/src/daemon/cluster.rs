@@ -66,16 +66,13 @@ impl Cluster {
     pub(crate) fn open(state: &State, clock: Clock) -> Result<Self, DaemonError> {
         let mut identity = KeyFile::new(state.key()).read_or_make()?;
         let roster = Roster::load(&state.roster())?.unwrap_or_else(|| Roster::found(&identity));
-        if state.next_key().exists() {
-            // It ended while its key was handing over: what others may have been told counts.
-            let next = KeyFile::new(state.next_key()).read()?;
-            let told = roster.rotations().any(|rotation| (rotation.old, rotation.new) == (identity.id(), next.id()));
-            if told {
+        // It may have ended while its key was handing over.
+        match told_key(state, &roster, identity.id())? {
+            Some(next) => {
                 state.take_next_key()?;
                 identity = next;
-            } else {
-                state.drop_next_key()?;
             }
+            None => state.drop_next_key()?,
         }
         // Peers that were connected when it ended know its resets by the key of then.
         if let Some(resets) = read_json::<Hash>(&state.resets())? {
@@ -249,16 +246,26 @@ impl Cluster {
 
     /// Makes a new key that is to take the place of this node's, and says so; both are accepted from then on, until the old
     /// one is retired. The new one, and what retires the old one, which stands in a file by then: the old key will not be
-    /// there any more to sign it.
+    /// there any more to sign it. Where that was begun before and not ended, it goes on with the key that others were told.
     pub(crate) fn announce_key(&self) -> Result<(Identity, Rotation), DaemonError> {
-        self.state.drop_next_key()?;
         if !self.state.resets().exists() {
             write_json(&self.state.resets(), &Hash::from(self.identity().resets()))?;
         }
-        let (old, new) = (self.identity(), KeyFile::new(self.state.next_key()).make()?);
+        let old = self.identity();
+        let told = told_key(&self.state, &self.roster(), old.id())?;
+        let new = match told {
+            Some(told) => told,
+            None => {
+                self.state.drop_next_key()?;
+                KeyFile::new(self.state.next_key()).make()?
+            }
+        };
         let [hands_over, retires] =
             [false, true].map(|retires| Rotation::sign(&old, &new, retires, self.roster().authority()));
-        self.keep_retirements(|all| all.push(retires.clone()))?;
+        self.keep_retirements(|all| {
+            all.retain(|one| *one != retires);
+            all.push(retires.clone());
+        })?;
         self.change(|roster| {
             let address = roster.member(old.id()).map(|member| member.address);
             roster.merge_rotation(hands_over)?;
@@ -304,6 +311,16 @@ impl Cluster {
     pub(crate) fn keep(&self) -> Result<(), DaemonError> {
         Ok(self.invitations().keep(self.clock.now())?)
     }
+}
+
+/// The key that is to follow this one, if others may have been told of it.
+fn told_key(state: &State, roster: &Roster, key: NodeId) -> Result<Option<Identity>, DaemonError> {
+    if !state.next_key().exists() {
+        return Ok(None);
+    }
+    let next = KeyFile::new(state.next_key()).read()?;
+    let told = roster.rotations().any(|rotation| (rotation.old, rotation.new) == (key, next.id()));
+    Ok(told.then_some(next))
 }
 
 impl Gate for Cluster {

@@ -11,19 +11,14 @@ use super::files;
 use super::install::{self, prepare};
 use super::measure;
 use super::results;
+use super::rotate::rotate;
 use super::start::Inner;
 use super::status;
 use crate::calls::json;
 use crate::deployment::{InputOf, OutputOf, Signed};
 use crate::identity::NodeId;
 use crate::store::FileEntry;
-use crate::trust::{Operation, Role, Rotation};
-
-/// A key that has handed over counts for so long: by then all nodes that can be reached have heard of the new one.
-const RETIRES_AFTER: Duration = Duration::from_secs(120);
-
-/// By then a new key is known to all nodes that can be reached: gossip ticks twice a second.
-const HEARD_AFTER: Duration = Duration::from_secs(5);
+use crate::trust::{Operation, Role};
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,17 +98,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
             inner.node.hang_up(id);
             json(&())
         }
-        Order::Rotate => {
-            let (new, retires) = inner.blocking(|inner| inner.cluster.announce_key()).await?;
-            let id = new.id();
-            // Who has a connection hears of it by gossip, and knows the new key when it is first shown.
-            tokio::time::sleep(HEARD_AFTER).await;
-            inner.cluster.take_key(&new)?;
-            inner.node.rotate(new)?;
-            inner.gossip.rename(id, inner.incarnation);
-            tokio::spawn(retire(inner.clone(), retires));
-            json(&id)
-        }
+        Order::Rotate => json(&rotate(inner).await?),
         Order::Measure { part, links, holders } => {
             let _preparing = inner.begin_preparing();
             json(&measure::measure(inner, part, &links, &holders).await?)
@@ -129,14 +114,6 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
         Order::Results { name, from, after } => json(&results::show(inner, name, from, after).await?),
         Order::Forget { name, from, through } => json(&results::forget(inner, name, from, through).await?),
         Order::Abort { name, epoch } => inner.blocking(move |inner| json(&install::abort(inner, &name, epoch))).await,
-    }
-}
-
-/// Retires a key of this node that has handed over, when others have had time to hear of the new one.
-pub(crate) async fn retire(inner: Arc<Inner>, old: Rotation) {
-    tokio::time::sleep(RETIRES_AFTER).await;
-    if let Err(error) = inner.blocking(move |inner| inner.cluster.retire(&old)).await {
-        tracing::warn!(node = %inner.config.name, %error, "the old key was not retired");
     }
 }
 

@@ -21,7 +21,7 @@ use super::neighbours::{Neighbours, keep_deciding, keep_probing};
 use super::outbox::Outboxes;
 use super::source::Source;
 use super::state::State;
-use super::{DaemonError, calls, gossip, install, orders};
+use super::{DaemonError, calls, gossip, install, rotate};
 use crate::clock::Clock;
 use crate::config;
 use crate::emulate::{ShapedSocket, bind};
@@ -59,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) inboxes: Inboxes,
     held: Mutex<BTreeMap<String, Held>>,
     changing: Mutex<()>,
+    /// Held while this node changes its key.
+    pub(crate) rotating: Arc<tokio::sync::Mutex<()>>,
     measured: Mutex<BTreeMap<Hash, Vec<u64>>>,
     preparing: AtomicU32,
     /// When a piece of a file was last brought here, in seconds; 0 for never.
@@ -229,6 +231,7 @@ impl Daemon {
             neighbours: Neighbours::default(),
             held: Mutex::default(),
             changing: Mutex::default(),
+            rotating: Arc::default(),
             measured: Mutex::default(),
             preparing: AtomicU32::new(0),
             last_put_s: AtomicU64::new(0),
@@ -238,7 +241,7 @@ impl Daemon {
         });
         let mut loops = vec![tokio::spawn(calls::serve(inner.clone(), incoming))];
         let retirements = inner.cluster.retirements()?;
-        retirements.into_iter().for_each(|old| drop(tokio::spawn(orders::retire(inner.clone(), old))));
+        retirements.into_iter().for_each(|old| drop(tokio::spawn(rotate::retire(inner.clone(), old))));
         install::restore(&inner, kept).await;
         loops.push(tokio::spawn(keep_probing(inner.clone())));
         loops.push(tokio::spawn(keep_deciding(inner.clone())));

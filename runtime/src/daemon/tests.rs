@@ -10,7 +10,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 use thalweg_flow::PlanId;
 
-use super::{Daemon, DeploymentShown, Measured, Order, Prepared, Status};
+use super::{Daemon, DaemonError, DeploymentShown, Measured, Order, Prepared, Status};
 use crate::client::{Client, ORDER_TIME, Spoken, join};
 use crate::config::NodeFile;
 use crate::deployment::{AlternativeOf, HopOf, Manifest, ShareOf, Signed, SourceOf};
@@ -197,6 +197,22 @@ async fn a_device_that_comes_back_under_another_address_is_found_again() {
     let links = vec![device.id()];
     let measured: Measured = edge.order(Order::Measure { part: None, links, holders: vec![] }).await;
     assert!(measured.links[0].up, "the edge reaches it there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_changes_its_key_does_so_though_who_has_asked_is_gone() {
+    let site = Site::open().await;
+    let (inner, before) = (site.edge.daemon.inner.clone(), site.edge.id());
+    let spoken = site.edge.spoken().await;
+    let gone = spoken.order::<NodeId>(&Order::Rotate, Duration::from_millis(500)).await;
+    assert!(matches!(gone, Err(DaemonError::Silent { .. })), "{gone:?}");
+    // The next one would have to wait for it.
+    drop(inner.rotating.lock().await);
+    let after = inner.cluster.id();
+    assert_ne!(after, before);
+    assert_eq!(inner.cluster.roster().role_of(after), Some(Role::Edge));
+    let status: Status = site.edge.order(Order::Status).await;
+    assert_eq!(status.name, "edge", "it is reached under its new key");
 }
 
 /// On one thread, which nothing may keep waiting.

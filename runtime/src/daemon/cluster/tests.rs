@@ -117,6 +117,23 @@ fn a_member_that_moves_again_and_again_is_believed_every_few_seconds() {
 }
 
 #[test]
+fn a_key_that_others_were_told_is_the_one_that_follows_however_often_it_is_begun() {
+    let home = Home::new();
+    let cluster = home.open();
+    cluster.tell_of_self("edge", Role::Edge, "127.0.0.1:1".parse().unwrap()).unwrap();
+    let (first, retires) = cluster.announce_key().unwrap();
+    let (second, again) = cluster.announce_key().unwrap();
+    assert_eq!((second.id(), &again), (first.id(), &retires));
+    assert_eq!(cluster.retirements().unwrap(), [retires]);
+    cluster.take_key(&second).unwrap();
+    let cluster = home.open();
+    assert_eq!(cluster.id(), first.id());
+    assert_eq!(cluster.roster().role_of(first.id()), Some(Role::Edge), "it is no stranger");
+    // The next one is another.
+    assert_ne!(cluster.announce_key().unwrap().0.id(), first.id());
+}
+
+#[test]
 fn stateless_resets_are_the_same_whichever_key_a_node_has() {
     let home = Home::new();
     let cluster = home.open();

@@ -86,6 +86,8 @@ pub enum DaemonError {
     NoOrder { cause: String },
     #[error("{name}: {cause}")]
     OfNode { name: String, cause: Box<DaemonError> },
+    #[error("who has given the order waits for it no more")]
+    GivenUp,
     #[error("this node has ended")]
     Ended,
 }

@@ -8,8 +8,8 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,9 @@ pub struct Prepared {
     pub took_ms: u64,
 }
 
-/// Prepares what a signed manifest names.
+/// Prepares what a signed manifest names. Where this is not awaited to the end nothing is prepared, unless it just was.
 pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeId]) -> Result<Prepared, DaemonError> {
-    let start = inner.clock.now();
+    let (start, preparing, wanted) = (inner.clock.now(), inner.begin_preparing(), Arc::new(()));
     if !signed.is_genuine() || !inner.cluster.may(signed.by, Operation::Deploy) {
         return Err(DaemonError::NotSigned);
     }
@@ -83,7 +83,13 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
         }
     }
     let bytes = files.iter().map(|file| file.bytes).sum();
-    inner.blocking(move |inner| install(inner, signed, manifest, true)).await?;
+    let is_wanted = Arc::downgrade(&wanted);
+    let installing = inner.blocking(move |inner| {
+        // The files are needed until it is over, and a thread goes on though nobody awaits it.
+        let _preparing = preparing;
+        install(inner, signed, manifest, For::Order(is_wanted))
+    });
+    installing.await?;
     let took_ms = u64::try_from((inner.clock.now() - start).as_millis()).unwrap_or(u64::MAX);
     Ok(Prepared { fetched_bytes: fetched, bytes, took_ms })
 }
@@ -115,11 +121,11 @@ async fn restore_one(inner: &Arc<Inner>, signed: Signed, active: Option<u32>) ->
     let files = distinct(manifest.files());
     fetch(inner, &files, &[]).await?;
     let again = (signed.clone(), manifest.clone());
-    match inner.blocking(move |inner| install(inner, signed, manifest, false)).await {
+    match inner.blocking(move |inner| install(inner, signed, manifest, For::Restart)).await {
         // What was damaged is removed when it is read: once more, with what others have.
         Err(DaemonError::Unpack(_)) => {
             fetch(inner, &files, &[]).await?;
-            inner.blocking(move |inner| install(inner, again.0, again.1, false)).await
+            inner.blocking(move |inner| install(inner, again.0, again.1, For::Restart)).await
         }
         other => other,
     }
@@ -133,13 +139,13 @@ async fn activate_or_say(inner: &Arc<Inner>, name: &str, epoch: u32) {
     }
 }
 
-/// Changes what is deployed under a name. Nothing of it counts before it is on the disk.
+/// Changes what is deployed under a name, for who holds [`Inner::changing`]. Nothing of it counts before it is on the disk.
 fn change<T>(
     inner: &Inner,
+    _one_at_a_time: &MutexGuard<'_, ()>,
     name: &str,
     change: impl FnOnce(&mut Held) -> Result<T, DaemonError>,
 ) -> Result<T, DaemonError> {
-    let _one_at_a_time = inner.changing();
     let mut held = inner.held().get(name).cloned().unwrap_or_default();
     let came = change(&mut held)?;
     held.keep(&inner.state, name)?;
@@ -152,30 +158,43 @@ fn change<T>(
     Ok(came)
 }
 
-/// Loads the shares of a manifest whose files are here, beside those that serve, and writes down that they are, unless
-/// that is why they are loaded.
-fn install(inner: &Inner, signed: Signed, manifest: Manifest, keep: bool) -> Result<(), DaemonError> {
+/// Why a manifest is installed.
+pub(super) enum For {
+    /// An order, as long as it is waited for: then somebody holds this.
+    Order(Weak<()>),
+    /// It is written down that it was, before this node ended.
+    Restart,
+}
+
+/// Loads the shares of a manifest whose files are here, beside those that serve, and writes down that they are.
+pub(super) fn install(inner: &Inner, signed: Signed, manifest: Manifest, why: For) -> Result<(), DaemonError> {
     let sandbox = if manifest.has_modules() { inner.sandbox() } else { None };
     let emulates = inner.config.slowdown > 1.0;
     let shares = unpack(&manifest, &inner.store, emulates, sandbox.as_ref(), |id| inner.cluster.peer(id))?;
     let (name, epoch) = (manifest.name.clone(), manifest.epoch);
     let prepared = (signed, Arc::new(manifest));
-    if keep {
-        change(inner, &name, |held| {
+    // Until its shares are there as well: else who takes it away would take away none.
+    let turn = inner.changing();
+    match why {
+        For::Order(wanted) => change(inner, &turn, &name, |held| {
+            // Whoever has given up the order has looked already whether anything is to be taken away.
+            if wanted.strong_count() == 0 {
+                return Err(DaemonError::GivenUp);
+            }
             held.manifests.insert(epoch, prepared);
             Ok(())
-        })?;
-    } else {
-        inner.held().entry(name).or_default().manifests.insert(epoch, prepared);
+        })?,
+        For::Restart => drop(inner.held().entry(name).or_default().manifests.insert(epoch, prepared)),
     }
     shares.into_iter().for_each(|share| inner.node.install(share));
+    drop(turn);
     memory::give_back();
     Ok(())
 }
 
 /// From now on requests go over this epoch; those before it are retired when their requests are over.
 pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(), DaemonError> {
-    let (wait, sink) = change(inner, name, |held| {
+    let (wait, sink) = change(inner, &inner.changing(), name, |held| {
         let not_prepared = || DaemonError::NotPrepared { name: name.to_owned(), epoch };
         let manifest = held.manifests.get(&epoch).ok_or_else(not_prepared)?.1.clone();
         let before = held.active.replace(epoch);
@@ -238,7 +257,8 @@ pub(crate) fn abort(inner: &Inner, name: &str, epoch: u32) -> bool {
 
 /// Takes away the epochs that are over, and files that nothing needs any more. What does not come about is logged.
 fn take_away(inner: &Inner, name: &str, is_over: impl Fn(&Held, u32) -> bool) -> Result<(), DaemonError> {
-    let taken = change(inner, name, |held| {
+    let turn = inner.changing();
+    let taken = change(inner, &turn, name, |held| {
         let over: Vec<u32> = held.manifests.keys().copied().filter(|epoch| is_over(held, *epoch)).collect();
         held.active = held.active.filter(|epoch| !over.contains(epoch));
         Ok(over.into_iter().filter_map(|epoch| held.manifests.remove(&epoch)).collect::<Vec<_>>())
@@ -251,6 +271,7 @@ fn take_away(inner: &Inner, name: &str, is_over: impl Fn(&Held, u32) -> bool) ->
             inner.node.remove(share.plan, manifest.epoch);
         }
     }
+    drop(turn);
     sweep(inner);
     Ok(())
 }

@@ -104,10 +104,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
             json(&measure::measure(inner, part, &links, &holders).await?)
         }
         Order::Missing { files } => json(&files::missing(inner, files).await?),
-        Order::Prepare { signed, holders } => {
-            let _preparing = inner.begin_preparing();
-            json(&prepare(inner, signed, &holders).await?)
-        }
+        Order::Prepare { signed, holders } => json(&prepare(inner, signed, &holders).await?),
         Order::Activate { name, epoch } => {
             inner.blocking(move |inner| json(&install::activate(inner, &name, epoch)?)).await
         }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::UdpSocket;
+use std::sync::Weak;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 use thalweg_flow::PlanId;
 
+use super::install::{For, install};
 use super::{Daemon, DaemonError, DeploymentShown, Measured, Order, Prepared, Status};
 use crate::client::{Client, ORDER_TIME, Spoken, join};
 use crate::config::NodeFile;
@@ -213,6 +215,19 @@ async fn a_node_that_changes_its_key_does_so_though_who_has_asked_is_gone() {
     assert_eq!(inner.cluster.roster().role_of(after), Some(Role::Edge));
     let status: Status = site.edge.order(Order::Status).await;
     assert_eq!(status.name, "edge", "it is reached under its new key");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_prepared_for_an_order_that_was_given_up_is_not_kept() {
+    let site = Site::open().await;
+    let (inner, manifest) = (site.edge.daemon.inner.clone(), site.of_helper(1));
+    let file = FileEntry::of(&serde_json::to_vec(&manifest).unwrap());
+    let signed = Signed::sign(file, Client::of(&site.edge.config).unwrap().identity());
+    // As a thread finds it that has loaded shares for somebody who is gone.
+    let late = inner.blocking(move |inner| install(inner, signed, manifest, For::Order(Weak::new()))).await;
+    assert!(matches!(late, Err(DaemonError::GivenUp)), "{late:?}");
+    assert!(inner.held().is_empty());
+    assert_eq!(fs::read_dir(site.edge.config.state.join("deployments")).unwrap().count(), 0);
 }
 
 /// On one thread, which nothing may keep waiting.

@@ -80,6 +80,10 @@ impl Order {
 
 /// Carries out an order of `by`, who may give it; its answer as JSON.
 pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> Result<Vec<u8>, DaemonError> {
+    if matches!(order, Order::Prepare { .. } | Order::Activate { .. } | Order::Abort { .. }) {
+        // What is written down of a deployment is all that is known of it until it is back.
+        inner.restored().await;
+    }
     match order {
         Order::Status => json(&status::status(inner)),
         Order::Describe { name } => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use thalweg_modules::sandbox::{Cache, Machine, Sandbox};
 use thalweg_modules::signature::{SigningKey, Trust};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::cluster::Cluster;
 use super::deliver::keep_delivering;
@@ -59,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) inboxes: Inboxes,
     held: Mutex<BTreeMap<String, Held>>,
     changing: Mutex<()>,
+    /// Whether what was deployed when this node last ended is back, as far as it will be.
+    pub(super) restored: watch::Sender<bool>,
     /// Held while this node changes its key.
     pub(crate) rotating: Arc<tokio::sync::Mutex<()>>,
     measured: Mutex<BTreeMap<Hash, Vec<u64>>>,
@@ -88,6 +90,12 @@ impl Inner {
     /// Held while what is deployed changes, until that is on the disk: who looks at it does not wait for that.
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until what was deployed when this node last ended is back.
+    pub(crate) async fn restored(&self) {
+        // The other end lives as long as this node.
+        let _ = self.restored.subscribe().wait_for(|restored| *restored).await;
     }
 
     /// Does what waits for a disk, or computes for more than a moment, on a thread on which nobody else waits.
@@ -231,6 +239,7 @@ impl Daemon {
             neighbours: Neighbours::default(),
             held: Mutex::default(),
             changing: Mutex::default(),
+            restored: watch::Sender::new(false),
             rotating: Arc::default(),
             measured: Mutex::default(),
             preparing: AtomicU32::new(0),
@@ -243,6 +252,7 @@ impl Daemon {
         let retirements = inner.cluster.retirements()?;
         retirements.into_iter().for_each(|old| drop(tokio::spawn(rotate::retire(inner.clone(), old))));
         install::restore(&inner, kept).await;
+        inner.restored.send_replace(true);
         loops.push(tokio::spawn(keep_probing(inner.clone())));
         loops.push(tokio::spawn(keep_deciding(inner.clone())));
         loops.push(tokio::spawn(gossip::keep_talking(inner.clone())));

@@ -230,6 +230,30 @@ async fn what_is_prepared_for_an_order_that_was_given_up_is_not_kept() {
     assert_eq!(fs::read_dir(site.edge.config.state.join("deployments")).unwrap().count(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deployed_is_changed_only_once_it_is_back_after_a_restart() {
+    let site = Site::open().await;
+    site.prepare(&site.device, &site.of_source(1)).await;
+    let restored = &site.device.daemon.inner.restored;
+    restored.send_replace(false);
+    let spoken = Client::of(&site.edge.config).unwrap().to(site.device.daemon.peer()).await.unwrap();
+    let (name, epoch) = (NAME.to_owned(), 1);
+    for order in [Order::Activate { name: name.clone(), epoch }, Order::Abort { name, epoch }] {
+        let waited = spoken.order::<serde_json::Value>(&order, Duration::from_millis(200)).await;
+        assert!(matches!(waited, Err(DaemonError::Silent { .. })), "{waited:?}");
+    }
+    let asked = async {
+        for _ in 0..10 {
+            let status: Status = site.device.order(Order::Status).await;
+            assert_eq!(epochs(&status), Some((None, [1].as_slice())));
+        }
+        restored.send_replace(true);
+    };
+    tokio::join!(site.prepare(&site.device, &site.of_source(2)), asked);
+    let status: Status = site.device.order(Order::Status).await;
+    assert_eq!(epochs(&status), Some((None, [1, 2].as_slice())));
+}
+
 /// On one thread, which nothing may keep waiting.
 #[tokio::test]
 async fn a_node_answers_while_its_disk_takes_its_time() {

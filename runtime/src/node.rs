@@ -36,6 +36,9 @@ use upstream::Links;
 /// admission bounds, and what follows a call.
 const STREAMS_MAX: u32 = 8192;
 
+/// And those of all that are let in only because they may have been invited: joining takes one of each.
+const STRANGERS_MAX: u32 = 32;
+
 /// What a node says before it goes has this long to arrive.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
@@ -169,7 +172,7 @@ impl Node {
             endpoint,
             gate,
             calls,
-            streams: Quota::new(REQUESTS_MAX, STREAMS_MAX),
+            streams: Quota::new(REQUESTS_MAX, STRANGERS_MAX, STREAMS_MAX),
             links: Links::default(),
             compute,
             clock,

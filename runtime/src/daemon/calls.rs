@@ -14,12 +14,13 @@ use super::gossip;
 use super::orders::{Order, carry_out, fits};
 use super::outbox;
 use super::serving;
+use super::source::Source;
 use super::start::Inner;
 use crate::calls::{json, read};
 use crate::identity::{Gate, NodeId};
 use crate::link::Exchange;
 use crate::node::{Incoming, RequestError};
-use crate::quota::Quota;
+use crate::quota::{Held, Quota};
 use crate::store::{CHUNK_BYTES, Hash};
 use crate::trust::{Member, Operation};
 
@@ -39,12 +40,14 @@ const MEMBERS_BYTES_MAX: u64 = 16 << 20;
 const JSON_BYTES: u64 = 1 << 20;
 /// KiB that calls of one peer hold at a time: four of the largest, and a hundred inputs of 224 × 224 pixels.
 const PEER_KIB_MAX: u32 = 64 << 10;
+/// And those of all strangers together: some that join.
+const STRANGERS_KIB_MAX: u32 = 8 << 10;
 /// And those of all peers.
 const ALL_KIB_MAX: u32 = 256 << 10;
 
 /// What calls may hold, in KiB.
 pub(super) fn quota() -> Quota {
-    Quota::new(PEER_KIB_MAX, ALL_KIB_MAX)
+    Quota::new(PEER_KIB_MAX, STRANGERS_KIB_MAX, ALL_KIB_MAX)
 }
 
 /// Bytes that are held while a call is answered: what follows it, or its answer, or both. What takes next to nothing never
@@ -71,23 +74,9 @@ pub(crate) async fn serve(inner: Arc<Inner>, mut calls: mpsc::Receiver<Incoming>
 
 async fn answer(inner: Arc<Inner>, mut incoming: Incoming) {
     let came = inner.clock.now();
-    let _held = tokio::select! {
-        held = inner.calls.take(incoming.peer, holds(&incoming.call).div_ceil(1 << 10)) => held,
-        () = incoming.exchange.released() => return,
-    };
-    let refuse = |reason| Frame::Refuse(Refusal { hop: 0, reason });
-    let (frame, bytes) = match act(&inner, &mut incoming, came).await {
-        Ok(said) => said,
-        Err(Failed::NotAllowed(operation)) => {
-            let operation = format!("to {operation:?}").to_lowercase();
-            tracing::warn!(node = %inner.config.name, peer = %inner.cluster.name(incoming.peer), operation, "refused");
-            (refuse(Reason::NotAllowed { operation: operation.into() }), Vec::new())
-        }
-        Err(Failed::Refused(refusal)) => (Frame::Refuse(refusal), Vec::new()),
-        Err(Failed::Error(error)) => {
-            tracing::info!(node = %inner.config.name, %error, "a call failed");
-            (refuse(Reason::CallFailed { text: error.told() }), Vec::new())
-        }
+    let (frame, bytes, _held) = match act_within(&inner, &mut incoming, came).await {
+        Ok(((frame, bytes), held)) => (frame, bytes, held),
+        Err(failed) => (Frame::Refuse(refusal(&inner, incoming.peer, failed)), Vec::new(), None),
     };
     incoming.exchange.want_no_more();
     let said = async {
@@ -97,6 +86,64 @@ async fn answer(inner: Arc<Inner>, mut incoming: Incoming) {
     };
     // A peer that does not read what it has asked for holds nothing for ever.
     let _ = timeout(BYTES_OUT, said).await;
+}
+
+/// Carries out a call that has come at `came`, once there is room for what it holds: then its answer still takes it.
+async fn act_within(
+    inner: &Arc<Inner>,
+    incoming: &mut Incoming,
+    came: Duration,
+) -> Result<(Said, Option<Held>), Failed> {
+    check(inner, incoming.peer, &incoming.call)?;
+    let peer = Some(incoming.peer).filter(|peer| inner.cluster.knows(*peer));
+    let held = tokio::select! {
+        held = inner.calls.take(peer, holds(&incoming.call).div_ceil(1 << 10)) => held,
+        () = incoming.exchange.released() => return Err(DaemonError::GivenUp.into()),
+    };
+    Ok((act(inner, incoming, came).await?, held))
+}
+
+/// Looks at whether a call may be made, and whether no more is to follow than may, before anything is held for it.
+fn check(inner: &Inner, peer: NodeId, call: &Call) -> Result<(), Failed> {
+    let (operation, bytes, most) = match call {
+        Call::Join { bytes, .. } => return within(*bytes, JOIN_BYTES_MAX),
+        Call::Gossip(_) => (Operation::Gossip, 0, 0),
+        Call::Members { bytes } => (Operation::Gossip, *bytes, MEMBERS_BYTES_MAX),
+        Call::Probe { .. } => (Operation::Probe, 0, 0),
+        Call::Fetch { .. } => (Operation::Fetch, 0, 0),
+        Call::Put { bytes, .. } => (Operation::Install, *bytes, CHUNK_BYTES as u64),
+        // What is ordered, and so who may, is seen later. Who may only ask for little says little.
+        Call::Order { bytes } if inner.cluster.may(peer, Operation::Install) => return within(*bytes, ORDER_BYTES_MAX),
+        Call::Order { bytes } if inner.cluster.knows(peer) => return within(*bytes, JOIN_BYTES_MAX),
+        Call::Order { .. } => return Err(Failed::NotAllowed(Operation::Status)),
+        Call::Deliver { bytes, .. } => (Operation::Deliver, *bytes, DELIVERY_BYTES_MAX),
+        Call::Ask { deployment, tensors, .. } => {
+            allowed(inner, peer, Operation::Ask)?;
+            return asked(inner, &deployment.to_string(), tensors).map(drop);
+        }
+    };
+    allowed(inner, peer, operation)?;
+    within(bytes, most)
+}
+
+fn within(bytes: u64, most: u64) -> Result<(), Failed> {
+    if bytes <= most { Ok(()) } else { Err(DaemonError::Misunderstood.into()) }
+}
+
+fn refusal(inner: &Inner, peer: NodeId, failed: Failed) -> Refusal {
+    let refuse = |reason| Refusal { hop: 0, reason };
+    match failed {
+        Failed::NotAllowed(operation) => {
+            let operation = format!("to {operation:?}").to_lowercase();
+            tracing::warn!(node = %inner.config.name, peer = %inner.cluster.name(peer), operation, "refused");
+            refuse(Reason::NotAllowed { operation: operation.into() })
+        }
+        Failed::Refused(refusal) => refusal,
+        Failed::Error(error) => {
+            tracing::info!(node = %inner.config.name, %error, "a call failed");
+            refuse(Reason::CallFailed { text: error.told() })
+        }
+    }
 }
 
 /// Why a call is not answered.
@@ -114,26 +161,21 @@ impl<E: Into<DaemonError>> From<E> for Failed {
 
 type Said = (Frame, Vec<Vec<u8>>);
 
-/// Carries out a call that has come at `came`.
+/// Carries out a call that may be made.
 async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Result<Said, Failed> {
     let peer = incoming.peer;
-    let allowed = |operation| allowed(inner, peer, operation);
     let exchange = &mut incoming.exchange;
     match &incoming.call {
         Call::Join { secret, bytes } => {
-            let record = take(exchange, *bytes, JOIN_BYTES_MAX).await?;
-            join(inner, incoming.peer, *secret, &record).await
+            let record = take(exchange, *bytes).await?;
+            join(inner, peer, *secret, &record).await
         }
-        Call::Gossip(frame) => {
-            allowed(Operation::Gossip)?;
-            match inner.gossip.answer(inner, frame, incoming.peer) {
-                Some(frame) => Ok((Frame::Reply(Reply::Gossip(frame)), Vec::new())),
-                None => done(Vec::new()),
-            }
-        }
+        Call::Gossip(frame) => match inner.gossip.answer(inner, frame, peer) {
+            Some(frame) => Ok((Frame::Reply(Reply::Gossip(frame)), Vec::new())),
+            None => done(Vec::new()),
+        },
         Call::Members { bytes } => {
-            allowed(Operation::Gossip)?;
-            let told = take(exchange, *bytes, MEMBERS_BYTES_MAX).await?;
+            let told = take(exchange, *bytes).await?;
             let heard = inner.blocking(move |inner| {
                 gossip::hear(inner, &told)?;
                 json(&inner.cluster.told())
@@ -141,12 +183,10 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
             done(heard.await?)
         }
         Call::Probe { bytes } => {
-            allowed(Operation::Probe)?;
             let probed = timeout(BYTES_IN, probed(inner, exchange, (*bytes).min(PROBE_BYTES_MAX)));
             Ok((Frame::Reply(probed.await.map_err(|_| DaemonError::Misunderstood)??), Vec::new()))
         }
         Call::Fetch { hash } => {
-            allowed(Operation::Fetch)?;
             let hash = Hash::from(*hash);
             match inner.blocking(move |inner| inner.store.chunk(hash)).await {
                 Ok(bytes) => done(bytes),
@@ -154,8 +194,7 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
             }
         }
         Call::Put { hash, bytes } => {
-            allowed(Operation::Install)?;
-            let piece = take(exchange, *bytes, CHUNK_BYTES as u64).await?;
+            let piece = take(exchange, *bytes).await?;
             inner.note_put();
             let hash = Hash::from(*hash);
             inner.blocking(move |inner| inner.store.put_chunk(hash, &piece)).await?;
@@ -163,12 +202,10 @@ async fn act(inner: &Arc<Inner>, incoming: &mut Incoming, came: Duration) -> Res
         }
         Call::Order { bytes } => ordered(inner, exchange, peer, *bytes).await,
         Call::Deliver { deployment, has, follows, bytes } => {
-            allowed(Operation::Deliver)?;
-            let results = take_within(exchange, *bytes, DELIVERY_BYTES_MAX, DELIVERY_MAX).await?;
+            let results = take_for(exchange, *bytes, DELIVERY_MAX).await?;
             deliver(inner, peer, deployment.to_string(), (*has, *follows), results).await
         }
         Call::Ask { deployment, remaining_us, tensors } => {
-            allowed(Operation::Ask)?;
             let time = Duration::from_micros(*remaining_us);
             ask(inner, exchange, &deployment.to_string(), (came, time), tensors).await
         }
@@ -181,19 +218,14 @@ fn allowed(inner: &Inner, peer: NodeId, operation: Operation) -> Result<(), Fail
 
 /// Carries out an order of `by`, of which so many bytes follow.
 async fn ordered(inner: &Arc<Inner>, exchange: &mut Exchange, by: NodeId, bytes: u64) -> Result<Said, Failed> {
-    // Who may only ask for little says little.
-    let most = if inner.cluster.may(by, Operation::Install) { ORDER_BYTES_MAX } else { JOIN_BYTES_MAX };
-    if !inner.cluster.knows(by) {
-        return Err(Failed::NotAllowed(Operation::Status));
-    }
-    let text = take(exchange, bytes, most).await?;
+    let text = take(exchange, bytes).await?;
     let order: Order =
         serde_json::from_slice(&text).map_err(|cause| DaemonError::NoOrder { cause: cause.to_string() })?;
     allowed(inner, by, order.operation())?;
     // Nothing comes about of what nobody waits for any more.
     tokio::select! {
         answer = carry_out(inner, by, order) => done(answer?),
-        () = exchange.released() => Err(DaemonError::Ended.into()),
+        () = exchange.released() => Err(DaemonError::GivenUp.into()),
     }
 }
 
@@ -227,14 +259,11 @@ fn done(bytes: Vec<u8>) -> Result<Said, Failed> {
     Ok((Frame::Reply(Reply::Done { bytes: bytes.len() as u64 }), vec![bytes]))
 }
 
-async fn take(exchange: &mut Exchange, bytes: u64, most: u64) -> Result<Vec<u8>, DaemonError> {
-    take_within(exchange, bytes, most, BYTES_IN).await
+async fn take(exchange: &mut Exchange, bytes: u64) -> Result<Vec<u8>, DaemonError> {
+    take_for(exchange, bytes, BYTES_IN).await
 }
 
-async fn take_within(exchange: &mut Exchange, bytes: u64, most: u64, time: Duration) -> Result<Vec<u8>, DaemonError> {
-    if bytes > most {
-        return Err(DaemonError::Misunderstood);
-    }
+async fn take_for(exchange: &mut Exchange, bytes: u64, time: Duration) -> Result<Vec<u8>, DaemonError> {
     let silent = |_| DaemonError::Silent { address: "the caller".into(), time };
     Ok(timeout(time, read(exchange, bytes)).await.map_err(silent)??)
 }
@@ -257,6 +286,17 @@ async fn probed(inner: &Inner, exchange: &mut Exchange, bytes: u64) -> Result<Re
     Ok(Reply::Pong { first_us, last_us: last_us.max(first_us), sent_us: now(), counted })
 }
 
+/// The source of a deployment, if these are its inputs.
+fn asked(inner: &Inner, deployment: &str, tensors: &[Coded]) -> Result<Arc<Source>, Failed> {
+    let source = inner.source(deployment)?;
+    let sizes: Vec<u64> = tensors.iter().map(|coded| coded.bytes).collect();
+    if !fits(&source.of.inputs, &sizes) {
+        let (announced, agreed) = (sizes.len() as u64, source.of.inputs.len() as u64);
+        return Err(Failed::Refused(Refusal { hop: 0, reason: Reason::WrongCount { announced, agreed } }));
+    }
+    Ok(source)
+}
+
 /// Answers a request of somebody on this host, or of a member, as its source: when it came, and how long it may take from
 /// then on.
 async fn ask(
@@ -266,27 +306,22 @@ async fn ask(
     (came, time): (Duration, Duration),
     tensors: &[Coded],
 ) -> Result<Said, Failed> {
-    let source = inner.source(deployment)?;
-    let sizes: Vec<u64> = tensors.iter().map(|coded| coded.bytes).collect();
-    let refuse = |reason| Failed::Refused(Refusal { hop: 0, reason });
-    if !fits(&source.of.inputs, &sizes) {
-        let (announced, agreed) = (sizes.len() as u64, source.of.inputs.len() as u64);
-        return Err(refuse(Reason::WrongCount { announced, agreed }));
-    }
+    // Another epoch may serve than when it was let in.
+    let source = asked(inner, deployment, tensors)?;
     let time = if time.is_zero() { source.of.deadline() } else { time };
     // What cannot be answered is not even read.
     let now = inner.clock.now();
     source.refuse_early(time.saturating_sub(now.saturating_sub(came)), now).map_err(Failed::Refused)?;
     let mut inputs = Vec::new();
     for input in &source.of.inputs {
-        let bytes = take(exchange, input.spec.bytes().0, u64::MAX).await?;
+        let bytes = take(exchange, input.spec.bytes().0).await?;
         inputs.push(Tensor::new(input.spec.clone(), bytes).map_err(|_| DaemonError::Misunderstood)?);
     }
     let received = inner.clock.now();
     let time = time.saturating_sub(received.saturating_sub(came));
     let answered = tokio::select! {
         answered = serving::answer(inner, &source, inputs, time) => answered,
-        () = exchange.released() => return Err(DaemonError::Ended.into()),
+        () = exchange.released() => return Err(DaemonError::GivenUp.into()),
     };
     match answered {
         Ok(answered) => {
@@ -299,7 +334,10 @@ async fn ask(
             Ok((Frame::Answer(answer), answered.outputs.into_iter().map(Tensor::into_data).collect()))
         }
         Err(RequestError::Refused(refusal)) => Err(Failed::Refused(refusal)),
-        Err(error) => Err(refuse(Reason::Malformed { text: Text::from(error.to_string()) })),
+        Err(error) => {
+            let reason = Reason::Malformed { text: Text::from(error.to_string()) };
+            Err(Failed::Refused(Refusal { hop: 0, reason }))
+        }
     }
 }
 
@@ -321,6 +359,6 @@ mod tests {
         assert_eq!(at_a_time(Call::Order { bytes: 100 }), Some(63));
         assert_eq!(at_a_time(Call::Members { bytes: MEMBERS_BYTES_MAX }), Some(3));
         assert_eq!(at_a_time(ask(vec![coded(224 * 224 * 3 * 4)])), Some(111));
-        assert_eq!(at_a_time(ask(vec![coded(u64::MAX), coded(1)])), Some(0), "it waits for all that its peer may have");
+        assert_eq!(at_a_time(ask(vec![coded(u64::MAX), coded(1)])), Some(0));
     }
 }

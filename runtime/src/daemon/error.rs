@@ -86,7 +86,7 @@ pub enum DaemonError {
     NoOrder { cause: String },
     #[error("{name}: {cause}")]
     OfNode { name: String, cause: Box<DaemonError> },
-    #[error("who has given the order waits for it no more")]
+    #[error("who has asked for it waits no more")]
     GivenUp,
     #[error("this node has ended")]
     Ended,

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tempfile::TempDir;
-use thalweg_flow::PlanId;
+use thalweg_flow::{Call, Coded, PlanId, Reason, Reply};
 
 use super::install::{For, install};
 use super::{Daemon, DaemonError, DeploymentShown, Measured, Order, Prepared, Status};
+use crate::calls;
 use crate::client::{Client, ORDER_TIME, Spoken, join};
 use crate::config::NodeFile;
 use crate::deployment::{AlternativeOf, HopOf, Manifest, ShareOf, Signed, SourceOf};
@@ -252,6 +253,39 @@ async fn what_is_deployed_is_changed_only_once_it_is_back_after_a_restart() {
     tokio::join!(site.prepare(&site.device, &site.of_source(2)), asked);
     let status: Status = site.device.order(Order::Status).await;
     assert_eq!(epochs(&status), Some((None, [1, 2].as_slice())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_waits_for_no_memory() {
+    let Site { _folder, edge, device } = Site::open().await;
+    let connection = device.daemon.inner.node.connection(edge.daemon.peer()).await.unwrap();
+    let calls = &edge.daemon.inner.calls;
+    let all_of_device = calls.take(Some(device.id()), u64::MAX).await;
+    let (bytes, hash) = (u64::MAX, [0; 32]);
+    let coded = Coded { codec: "f32".into(), bytes };
+    let refused = [
+        Call::Join { secret: [0; 16], bytes },
+        Call::Members { bytes },
+        Call::Put { hash, bytes: 1 },
+        Call::Order { bytes },
+        Call::Deliver { deployment: NAME.into(), has: None, follows: hash, bytes },
+        Call::Ask { deployment: NAME.into(), remaining_us: 1, tensors: vec![coded] },
+    ];
+    for call in refused {
+        let answer = calls::call(&connection, call.clone(), Vec::new(), 0, ORDER_TIME).await;
+        let Err(DaemonError::Refused(refusal)) = answer else { panic!("{call:?}: {answer:?}") };
+        assert!(
+            matches!(refusal.reason, Reason::NotAllowed { .. } | Reason::CallFailed { .. }),
+            "{call:?}: {refusal:?}"
+        );
+    }
+    let fetch = async || calls::call(&connection, Call::Fetch { hash }, Vec::new(), 0, ORDER_TIME).await;
+    let free = async {
+        edge.order::<Status>(Order::Status).await;
+        drop(all_of_device);
+    };
+    let (fetched, ()) = tokio::join!(fetch(), free);
+    assert!(matches!(fetched, Ok((Reply::NotHere, _))), "what is allowed has waited for it: {fetched:?}");
 }
 
 /// On one thread, which nothing may keep waiting.

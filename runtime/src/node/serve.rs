@@ -39,7 +39,8 @@ pub(super) async fn accept_peers(shared: Arc<Shared>) {
 async fn accept_requests(shared: Arc<Shared>, connection: Connection) {
     while let Ok(exchange) = connection.accept().await {
         // One that has enough of them under way is not heard until some are over, whatever connections it makes.
-        let Some(place) = shared.streams.take(connection.peer(), 1).await else { return };
+        let peer = Some(connection.peer()).filter(|peer| shared.gate.knows(*peer));
+        let Some(place) = shared.streams.take(peer, 1).await else { return };
         let serving = serve(shared.clone(), connection.clone(), exchange, place);
         tokio::spawn(serving);
     }

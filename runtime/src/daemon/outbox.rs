@@ -133,14 +133,7 @@ impl Outbox {
     /// Stores a result, if there is room.
     pub(crate) fn store(&self, body: &[u8]) {
         let mut kept = self.kept();
-        let bytes = kept.journal.bytes() + room_of(body.len());
-        let stored = if body.len() > RESULT_BYTES_MAX {
-            Err(DaemonError::LongResult { bytes: Bytes(body.len() as u64) })
-        } else if bytes > self.room {
-            Err(DaemonError::OutboxFull { deployment: self.deployment.clone(), room: Bytes(self.room) })
-        } else {
-            kept.journal.append(body).map_err(DaemonError::from)
-        };
+        let stored = self.append(&mut kept, body);
         let refused = stored.is_err();
         kept.not_stored += u64::from(refused);
         // Said once, and not again for each that follows.
@@ -154,6 +147,21 @@ impl Outbox {
         if !refused {
             self.stored.notify_one();
         }
+    }
+
+    fn append(&self, kept: &mut Kept, body: &[u8]) -> Result<(), DaemonError> {
+        if body.len() > RESULT_BYTES_MAX {
+            return Err(DaemonError::LongResult { bytes: Bytes(body.len() as u64) });
+        }
+        let fits = |kept: &Kept| kept.journal.bytes() + room_of(body.len()) <= self.room;
+        if !fits(kept) && kept.through >= kept.journal.oldest() {
+            kept.trim()?;
+        }
+        if !fits(kept) {
+            return Err(DaemonError::OutboxFull { deployment: self.deployment.clone(), room: Bytes(self.room) });
+        }
+        kept.journal.append(body)?;
+        Ok(())
     }
 
     /// Waits until all that is stored is safe.
@@ -182,6 +190,7 @@ impl Outbox {
         let batch = batch(page);
         if batch.is_none() {
             kept.pass(&self.deployment, through, damaged);
+            kept.cut(self.room)?;
         }
         Ok(batch)
     }
@@ -192,9 +201,7 @@ impl Outbox {
         kept.delivered += batch.count;
         kept.pass(&self.deployment, batch.through, batch.damaged);
         kept.hindered = None;
-        kept.journal.take_whole(batch.through)?;
-        let enough = TRIM_BYTES.min(self.room / 8);
-        if kept.through == kept.journal.newest() && kept.journal.bytes() > enough { kept.trim() } else { Ok(()) }
+        kept.cut(self.room)
     }
 
     /// The newest result that is there where it is for, by its mark, none where nothing is: what counts as delivered.
@@ -206,13 +213,14 @@ impl Outbox {
             Some(through) => {
                 kept.delivered += through.saturating_sub(kept.through);
                 kept.through = through;
+                kept.cut(self.room)
             }
             None => {
                 let deployment = &self.deployment;
                 tracing::warn!(deployment, "there are other results than came from here: what waits follows them");
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Results wait because of this.
@@ -254,6 +262,13 @@ impl Kept {
         }
         self.damaged += damaged;
         self.through = through;
+    }
+
+    /// Takes away of what was delivered what costs no writing, and the rest when nothing waits and it takes much.
+    fn cut(&mut self, room: u64) -> Result<(), StoreError> {
+        self.journal.take_whole(self.through)?;
+        let enough = TRIM_BYTES.min(room / 8);
+        if self.through == self.journal.newest() && self.journal.bytes() > enough { self.trim() } else { Ok(()) }
     }
 
     /// Takes away what was delivered.

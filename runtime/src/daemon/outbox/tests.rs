@@ -82,3 +82,33 @@ fn a_node_that_stops_leaves_what_waits_and_no_more() {
     assert_eq!(shown(&outbox).waiting, 1);
     assert_eq!(deliver(&outbox), b"\x06\0\0\0second");
 }
+
+#[test]
+fn an_outbox_that_was_full_when_its_process_was_killed_takes_results_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path()).deliver_to(NAME, sinks()[0]).unwrap();
+    (0..7).for_each(|number| outbox.store(&[number; 100]));
+    outbox.sync().unwrap();
+    let mark = outbox.batch().unwrap().unwrap().mark;
+    drop(outbox);
+    let outbox = open(folder.path()).of(NAME).unwrap();
+    outbox.sync().unwrap();
+    outbox.reconcile(Some(mark)).unwrap();
+    assert_eq!(outbox.batch().unwrap(), None);
+    outbox.store(&[8; 100]);
+    assert_eq!((shown(&outbox).waiting, shown(&outbox).not_stored), (1, 0));
+}
+
+#[test]
+fn a_full_outbox_gives_up_what_was_delivered_before_it_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path()).deliver_to(NAME, sinks()[0]).unwrap();
+    outbox.store(&[0; 100]);
+    outbox.sync().unwrap();
+    let batch = outbox.batch().unwrap().unwrap();
+    (1..7).for_each(|number| outbox.store(&[number; 100]));
+    outbox.delivered(&batch).unwrap();
+    (7..9).for_each(|number| outbox.store(&[number; 100]));
+    assert_eq!((shown(&outbox).waiting, shown(&outbox).not_stored), (7, 1));
+    assert_eq!(deliver(&outbox).chunks(104).map(|one| one[4]).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+}

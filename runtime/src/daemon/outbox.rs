@@ -2,8 +2,9 @@
 //!
 //! Each deployment with such a node has an outbox: a [`Journal`]. An answer is stored before it is given to whoever asked,
 //! so from then on the end of this process loses nothing. Stored results are made safe from a loss of power together, soon
-//! after, and delivered only then: such a loss takes away the newest ones that nobody else has seen, never one before
-//! another, and a number or a mark that was delivered never comes again for something else.
+//! after, and delivered only then. So such a loss takes away the newest of them alone, never one before another: whoever
+//! asked has those answers, the node that they are for never gets them. A number or a mark that was delivered never comes
+//! again for something else.
 
 use std::collections::BTreeMap;
 use std::fs;

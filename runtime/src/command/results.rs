@@ -18,7 +18,7 @@ pub(super) struct ResultsArgs {
     deployment: String,
     #[command(flatten)]
     home: Home,
-    /// The node that has them. Without it: the one on this host.
+    /// The node that has them, which shows them to operators alone. Without it: the one on this host.
     #[arg(long, value_name = "NAME")]
     at: Option<String>,
     /// The node that has delivered them: its name or its key. Without it: the only one.

@@ -68,12 +68,14 @@ impl Order {
     /// What whoever gives it has to be allowed.
     pub(crate) fn operation(&self) -> Operation {
         match self {
-            Self::Status | Self::Results { .. } => Operation::Status,
+            Self::Status => Operation::Status,
             Self::Describe { .. } => Operation::Ask,
             Self::Invite { .. } => Operation::Invite,
             Self::Revoke { .. } => Operation::Revoke,
             Self::Measure { .. } | Self::Missing { .. } | Self::Prepare { .. } => Operation::Install,
-            Self::Rotate | Self::Forget { .. } | Self::Activate { .. } | Self::Abort { .. } => Operation::Deploy,
+            // What others have delivered is for this node and for who has deployed it so, not for every member.
+            Self::Results { .. } | Self::Forget { .. } => Operation::Deploy,
+            Self::Rotate | Self::Activate { .. } | Self::Abort { .. } => Operation::Deploy,
         }
     }
 }
@@ -122,4 +124,19 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, by: NodeId, order: Order) -> R
 pub(crate) fn fits(of: &[InputOf], sizes: &[u64]) -> bool {
     let bytes = |spec: &TensorSpec| spec.bytes().0;
     of.len() == sizes.len() && of.iter().zip(sizes).all(|(input, size)| bytes(&input.spec) == *size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_others_are_shown_to_no_helper() {
+        let results = Order::Results { name: "eyes".into(), from: None, after: 0 };
+        let forget = Order::Forget { name: "eyes".into(), from: None, through: 1 };
+        for order in [results, forget] {
+            let allowed = Role::ALL.into_iter().filter(|role| role.may(order.operation()));
+            assert_eq!(allowed.collect::<Vec<_>>(), [Role::Operator], "{order:?}");
+        }
+    }
 }

@@ -78,12 +78,37 @@ fn show(results: &Results, out: &mut dyn Write) -> Result<(), RunError> {
     if results.damaged > 0 {
         writeln!(out, "  {} are damaged", results.damaged)?;
     }
-    let of_one = if let [only] = &results.senders[..] { only.newest } else { results.through };
-    if results.through < of_one {
+    if results.through < results.newest {
         writeln!(out, "  more: --after {}", results.through)?;
     }
     if results.senders.len() > 1 && results.results.is_empty() {
         writeln!(out, "  say which with --from")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::daemon::SenderShown;
+    use crate::identity::NodeId;
+
+    fn text(results: &Results) -> String {
+        let mut out = Vec::new();
+        show(results, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn more_is_said_to_follow_of_one_node_among_several() {
+        let sender = |key| SenderShown { name: "door".into(), id: NodeId::from([key; 32]), oldest: 1, newest: 9 };
+        let senders = vec![sender(1), sender(2)];
+        let one = Results { senders: senders.clone(), through: 5, newest: 9, damaged: 5, ..Results::default() };
+        assert!(text(&one).contains("more: --after 5"), "{}", text(&one));
+        let all = Results { through: 9, ..one };
+        assert!(!text(&all).contains("more"), "{}", text(&all));
+        let none = Results { senders, ..Results::default() };
+        assert!(text(&none).contains("--from") && !text(&none).contains("more"), "{}", text(&none));
+    }
 }

@@ -78,6 +78,8 @@ pub enum DaemonError {
     Result(#[from] NotAResult),
     #[error("no results of \"{deployment}\" from {from} are here; there are those of {known}")]
     NoResults { deployment: String, from: String, known: String },
+    #[error("results of \"{deployment}\" are here from several nodes: name one of them with --from by its key: {of}")]
+    ManySenders { deployment: String, of: String },
     #[error("the manifest is not signed by who may deploy")]
     NotSigned,
     #[error("piece {hash} of a file is nowhere to be had: {tried} nodes were asked")]

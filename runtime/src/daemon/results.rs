@@ -25,6 +25,8 @@ pub struct Results {
     pub results: Vec<ResultShown>,
     /// Number of the last that was looked at: what follows is shown after it.
     pub through: u64,
+    /// Number of the newest of the node that is shown; 0 where none is.
+    pub newest: u64,
     /// Those among them that the disk has damaged, or that are no results.
     pub damaged: u64,
 }
@@ -89,9 +91,10 @@ pub(crate) async fn show(
         if from.is_none() && senders.len() > 1 {
             return Ok(results);
         }
-        let id = meant(&name, from, &senders)?;
-        let read = |journal: &mut Journal| Ok(journal.read(after, SHOWN, SHOWN_BYTES)?);
-        let page = inner.inboxes.with(&(name, id), read)?;
+        let id = meant(&name, from, &senders, |id| inner.cluster.current(id))?;
+        let read = |journal: &mut Journal| Ok((journal.read(after, SHOWN, SHOWN_BYTES)?, journal.newest()));
+        let (page, newest) = inner.inboxes.with(&(name, id), read)?;
+        results.newest = newest;
         (results.through, results.damaged) = (page.through, page.damaged);
         for record in &page.records {
             match shown(record) {
@@ -113,7 +116,7 @@ pub(crate) async fn forget(
     through: u64,
 ) -> Result<(), DaemonError> {
     on_disk(inner, move |inner| {
-        let id = meant(&name, from, &senders(inner, &name)?)?;
+        let id = meant(&name, from, &senders(inner, &name)?, |id| inner.cluster.current(id))?;
         inner.inboxes.with(&(name, id), |journal| Ok(journal.take(through)?))
     })
     .await
@@ -138,20 +141,36 @@ fn senders(inner: &Inner, deployment: &str) -> Result<Vec<SenderShown>, DaemonEr
     Ok(all)
 }
 
-/// The one that is meant by a name or a key, or by nothing where there is one.
-fn meant(deployment: &str, from: Option<String>, senders: &[SenderShown]) -> Result<NodeId, DaemonError> {
-    let is_it =
-        |sender: &&SenderShown| from.as_ref().is_none_or(|from| sender.name == *from || sender.id.to_string() == *from);
-    let mut found = senders.iter().filter(is_it);
-    match (found.next(), found.next()) {
-        (Some(only), None) => Ok(only.id),
-        _ => {
+/// The one that is meant by a name or a key, also one that it has had or has by now, or by nothing where there is one.
+fn meant(
+    deployment: &str,
+    from: Option<String>,
+    senders: &[SenderShown],
+    current: impl Fn(NodeId) -> NodeId,
+) -> Result<NodeId, DaemonError> {
+    let key: Option<NodeId> = from.as_ref().and_then(|from| from.parse().ok());
+    if let Some(exact) = senders.iter().find(|sender| Some(sender.id) == key) {
+        return Ok(exact.id);
+    }
+    let is_it = |sender: &&SenderShown| {
+        let is_key = || key.is_some_and(|key| current(key) == current(sender.id));
+        from.as_ref().is_none_or(|from| sender.name == *from || is_key())
+    };
+    let found: Vec<&SenderShown> = senders.iter().filter(is_it).collect();
+    let deployment = deployment.to_owned();
+    match found[..] {
+        [only] => Ok(only.id),
+        [] => {
             let known: Vec<&str> = senders.iter().map(|sender| sender.name.as_str()).collect();
             Err(DaemonError::NoResults {
-                deployment: deployment.to_owned(),
-                from: from.unwrap_or_else(|| if known.is_empty() { "any node" } else { "just one node" }.to_owned()),
+                deployment,
+                from: from.unwrap_or_else(|| "any node".to_owned()),
                 known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
             })
+        }
+        _ => {
+            let of: Vec<_> = found.iter().map(|sender| format!("{} with key {}", sender.name, sender.id)).collect();
+            Err(DaemonError::ManySenders { deployment, of: of.join(", ") })
         }
     }
 }
@@ -165,4 +184,40 @@ fn shown(record: &Record) -> Result<ResultShown, NotAResult> {
     };
     let outputs = outputs.into_iter().zip(tensors).map(output).collect();
     Ok(ResultShown { number: record.number, epoch, local, coarse, outputs })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn key(byte: u8) -> NodeId {
+        NodeId::from([byte; 32])
+    }
+
+    fn sender(name: &str, byte: u8) -> SenderShown {
+        SenderShown { name: name.to_owned(), id: key(byte), oldest: 1, newest: 1 }
+    }
+
+    #[test]
+    fn a_sender_is_named_by_its_name_and_by_any_of_its_keys() {
+        // The key 1 has handed over to the key 9.
+        let current = |id| if id == key(1) { key(9) } else { id };
+        let from = |from: Option<String>, senders: &[SenderShown]| meant("eyes", from, senders, current);
+        let senders = [sender("door", 1), sender("gate", 2), sender("gate", 3)];
+        assert_eq!(from(Some("door".into()), &senders).unwrap(), key(1));
+        assert_eq!(from(Some(key(1).to_string()), &senders).unwrap(), key(1));
+        assert_eq!(from(Some(key(9).to_string()), &senders).unwrap(), key(1));
+        assert_eq!(from(Some(key(3).to_string()), &senders).unwrap(), key(3));
+        assert_eq!(from(None, &senders[..1]).unwrap(), key(1));
+        for of in [Some("gate".into()), None] {
+            let error = from(of, &senders).unwrap_err().to_string();
+            assert!(error.contains(&key(2).to_string()) && error.contains(&key(3).to_string()), "{error}");
+        }
+        for of in ["window".to_owned(), key(4).to_string()] {
+            let error = from(Some(of), &senders).unwrap_err().to_string();
+            assert!(error.contains("there are those of door, gate, gate"), "{error}");
+        }
+        assert!(from(None, &[]).unwrap_err().to_string().contains("none"));
+    }
 }

@@ -79,8 +79,11 @@ async fn deliver(inner: Arc<Inner>, outbox: Arc<Outbox>) {
             continue;
         };
         // Probes find out whether a link that plans use carries anything. Who tried that here would hold them up.
-        let link = inner.neighbours.believed(inner.cluster.current(sink));
-        if link.is_some_and(|link| !(link.up && link.known)) {
+        let to = inner.cluster.current(sink);
+        if let Some(link) = inner.neighbours.believed(to).filter(|link| !(link.up && link.known)) {
+            if !link.up {
+                outbox.hindered_by(&DaemonError::LinkDown { to: inner.cluster.name(to) });
+            }
             pause = PAUSE_MIN;
             sleep(LOOK_EVERY).await;
             continue;

@@ -72,6 +72,8 @@ pub enum DaemonError {
          room with `inbox` in node.toml"
     )]
     InboxFull { room: Bytes },
+    #[error("the link to {to} is down")]
+    LinkDown { to: String },
     #[error("results of {bytes} are too long to be stored and delivered: answer less")]
     LongResult { bytes: Bytes },
     #[error("the result was not stored: {0}")]

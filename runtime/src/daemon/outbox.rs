@@ -58,7 +58,7 @@ pub struct DeliveryShown {
     pub damaged: u64,
     /// On disk.
     pub bytes: u64,
-    /// What keeps results from being delivered.
+    /// What keeps results from being delivered; none where none waits.
     pub hindered: Option<String>,
 }
 
@@ -243,14 +243,15 @@ impl Outbox {
     /// How it is.
     pub(crate) fn shown(&self, name_of: impl Fn(NodeId) -> String) -> DeliveryShown {
         let kept = self.kept();
+        let waiting = kept.journal.newest().saturating_sub(kept.through);
         DeliveryShown {
             to: name_of(kept.sink),
-            waiting: kept.journal.newest().saturating_sub(kept.through),
+            waiting,
             delivered: kept.delivered,
             not_stored: kept.not_stored,
             damaged: kept.damaged,
             bytes: kept.journal.bytes(),
-            hindered: kept.hindered.clone(),
+            hindered: kept.hindered.clone().filter(|_| waiting > 0),
         }
     }
 }

@@ -112,3 +112,17 @@ fn a_full_outbox_gives_up_what_was_delivered_before_it_refuses() {
     assert_eq!((shown(&outbox).waiting, shown(&outbox).not_stored), (7, 1));
     assert_eq!(deliver(&outbox).chunks(104).map(|one| one[4]).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
 }
+
+#[test]
+fn nothing_hinders_where_nothing_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path()).deliver_to(NAME, sinks()[0]).unwrap();
+    let down = DaemonError::LinkDown { to: "cloud".into() };
+    outbox.hindered_by(&down);
+    assert_eq!(shown(&outbox).hindered, None);
+    outbox.store(b"first");
+    assert_eq!(shown(&outbox).hindered, Some(down.to_string()));
+    deliver(&outbox);
+    outbox.store(b"second");
+    assert_eq!(shown(&outbox).hindered, None);
+}

@@ -233,9 +233,10 @@ impl Outbox {
     fn deliver_to(&self, sink: NodeId) -> Result<(), DaemonError> {
         let mut kept = self.kept();
         if kept.sink != sink {
+            // Where one of these fails the disk and the memory still name the node before.
             kept.trim()?;
-            kept.sink = sink;
             write_json(&self.folder.join(LABEL), &Label { deployment: self.deployment.clone(), sink })?;
+            (kept.sink, kept.hindered) = (sink, None);
         }
         Ok(())
     }
@@ -363,10 +364,9 @@ pub(crate) async fn keep(inner: &Arc<Inner>, source: &Source, answered: &Answere
     };
     let (inner, name, outputs) = (inner.clone(), source.name.clone(), answered.outputs.clone());
     let storing = spawn_blocking(move || {
-        let outbox = match inner.outboxes.of(&name) {
-            Some(outbox) => outbox,
-            None => inner.outboxes.deliver_to(&name, sink)?,
-        };
+        // It may have been asked before the epoch that serves now, which may deliver elsewhere.
+        let sink = inner.source(&name).ok().and_then(|serving| serving.of.deliver_to).unwrap_or(sink);
+        let outbox = inner.outboxes.deliver_to(&name, sink)?;
         outbox.store(&result.to_bytes(&outputs)?);
         Ok::<(), DaemonError>(())
     });

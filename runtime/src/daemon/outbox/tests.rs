@@ -126,3 +126,21 @@ fn nothing_hinders_where_nothing_waits() {
     outbox.store(b"second");
     assert_eq!(shown(&outbox).hindered, None);
 }
+
+#[test]
+fn a_node_that_cannot_be_written_down_gets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let outboxes = open(folder.path());
+    let outbox = outboxes.deliver_to(NAME, sinks()[0]).unwrap();
+    outbox.store(b"first");
+    outbox.sync().unwrap();
+    // The label cannot be replaced by way of what is a folder.
+    let hinders = outbox.folder.join(format!("{LABEL}.new"));
+    fs::create_dir(&hinders).unwrap();
+    outboxes.deliver_to(NAME, sinks()[1]).unwrap_err();
+    assert_eq!(outbox.sink(), Some(sinks()[0]));
+    assert_eq!(shown(&open(folder.path()).of(NAME).unwrap()).to, sinks()[0].to_string());
+    fs::remove_dir(&hinders).unwrap();
+    outboxes.deliver_to(NAME, sinks()[1]).unwrap();
+    assert_eq!((outbox.sink(), deliver(&outbox)), (Some(sinks()[1]), b"\x05\0\0\0first".to_vec()));
+}

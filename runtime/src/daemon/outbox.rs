@@ -30,7 +30,7 @@ pub(crate) const RESULT_BYTES_MAX: usize = 4 << 20;
 /// What is delivered stays until it takes so much, or an eighth of all there is room for: each cut costs some writing.
 const TRIM_BYTES: u64 = 64 << 10;
 /// Results that are delivered together, and their bytes: at 1 Mbit/s they take half a second.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 const BATCH_BYTES: usize = 64 << 10;
 /// Beside the journal: whose it is.
 const LABEL: &str = "outbox.json";

@@ -208,7 +208,8 @@ pub(crate) fn activate(inner: &Arc<Inner>, name: &str, epoch: u32) -> Result<(),
     if let Some(sink) = sink
         && let Err(error) = inner.outboxes.deliver_to(name, sink)
     {
-        tracing::error!(node = %inner.config.name, deployment = name, %error, "whom results are for is not written down yet: the next result tries it again");
+        let node = &inner.config.name;
+        tracing::error!(node = %node, deployment = name, %error, "results are not stored until this comes about");
     }
     tracing::info!(node = %inner.config.name, deployment = name, epoch, "a deployment serves");
     let (inner, name) = (inner.clone(), name.to_owned());

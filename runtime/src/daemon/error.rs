@@ -73,13 +73,13 @@ pub enum DaemonError {
     )]
     InboxFull { room: Bytes },
     #[error(
-        "this node has {share} of results in the inbox, and no more is for one node: take some away with \
+        "the inbox has {share} of results of the node that delivers, and no more is for one: take some away with \
          `thalweg results --forget`, or give it more room with `inbox` in node.toml"
     )]
     InboxShare { share: Bytes },
     #[error(
-        "there are no more places for results of other deployments: {most} are for one node, {all} for all; remove those \
-         that are over from the folder `inbox` of its `state`, while the node is stopped"
+        "there are no more places for results of other deployments: {most} are for one node, {all} for all; remove \
+         those that are over from the folder `inbox` of the `state` here, while the node is stopped"
     )]
     InboxSenders { all: usize, most: usize },
     #[error("the link to {to} is down")]

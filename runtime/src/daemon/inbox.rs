@@ -121,7 +121,7 @@ impl Inboxes {
         let taken = if is_next { self.add(from, &mut inbox, follows, &results) } else { Ok(()) };
         let journal = inbox.journal()?;
         let now = newest(journal);
-        let synced = journal.unsynced().sync();
+        let synced = journal.unsynced().and_then(|unsynced| unsynced.sync());
         self.count(from, &mut inbox);
         taken?;
         synced?;

@@ -167,7 +167,7 @@ impl Outbox {
 
     /// Waits until all that is stored is safe.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        let unsynced = self.kept().journal.unsynced();
+        let unsynced = self.kept().journal.unsynced()?;
         let through = unsynced.sync()?;
         let mut kept = self.kept();
         kept.synced = kept.synced.max(through);

@@ -9,7 +9,9 @@
 //! a record                   bytes of its body (u32, little-endian), its mark (32 bytes), its body
 //! ```
 //! What is appended is safe from the end of the process at once, and from a loss of power after [`Unsynced::sync`]. A loss
-//! of power takes away the newest records that were not synchronised, and nothing before them.
+//! of power takes away the newest records that were not synchronised, and nothing before them. A disk that has failed to
+//! make something safe may have dropped it, and say later that all is well: it is believed again when the last segment was
+//! written anew (A. Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020, shows how systems differ).
 
 mod segment;
 #[cfg(test)]
@@ -19,12 +21,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::disk::{Disk, System};
-use super::replace::place;
+use super::replace::put;
 use super::{Hash, StoreError, UNFINISHED};
 use segment::{HEAD_BYTES, PREFIX_BYTES, Walk, head, mark_before, mark_of, name, number};
 
@@ -72,6 +74,8 @@ pub struct Journal {
     next: u64,
     /// Of the newest record.
     mark: Hash,
+    /// Whether the disk has failed to make the last segment safe, and that was not written anew since.
+    doubtful: Arc<Mutex<bool>>,
 }
 
 impl Journal {
@@ -93,7 +97,8 @@ impl Journal {
             }
         }
         let mark = Hash::from([0; 32]);
-        let mut journal = Self { folder: folder.to_owned(), disk, segment_bytes, segments, next: 1, mark };
+        let (folder_of, doubtful) = (folder.to_owned(), Arc::default());
+        let mut journal = Self { folder: folder_of, disk, segment_bytes, segments, next: 1, mark, doubtful };
         match journal.last() {
             None => journal.begin_anew(chance(folder)?)?,
             Some((first, _)) => journal.find_end(first)?,
@@ -145,9 +150,24 @@ impl Journal {
     }
 
     /// What has to be made safe. The caller need not keep the journal while it waits for that.
-    pub fn unsynced(&self) -> Unsynced {
+    pub fn unsynced(&mut self) -> Result<Unsynced, StoreError> {
+        if *self.doubtful.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.rewrite_last()?;
+        }
         let (first, _) = self.last().unwrap_or((self.next, 0));
-        Unsynced { disk: self.disk.clone(), file: self.path(first), through: self.newest() }
+        let (file, through, doubtful) = (self.path(first), self.newest(), self.doubtful.clone());
+        Ok(Unsynced { disk: self.disk.clone(), file, through, doubtful })
+    }
+
+    /// Writes the last segment once more, into another file that takes its name, if all of it can still be read.
+    fn rewrite_last(&mut self) -> Result<(), StoreError> {
+        let Some((first, _)) = self.last() else { return Ok(()) };
+        let content = self.content(first)?;
+        let mut walk = Walk::of(&content, first);
+        let count = std::iter::from_fn(|| walk.next_before(self.next)).count() as u64;
+        let before = mark_before(&content).filter(|_| first + count == self.next);
+        let before = before.ok_or_else(|| self.failed(io::ErrorKind::InvalidData.into()))?;
+        self.begin(first, before, &content[HEAD_BYTES..])
     }
 
     /// Records after this number, at most `count`, and no more than make up `bytes`, but one if there is one.
@@ -213,7 +233,7 @@ impl Journal {
             self.begin_anew(self.mark)?;
         } else if !self.segments.contains_key(&(through + 1)) {
             // What is left of the segment becomes one of its own. Both are safe then, or the old one alone.
-            self.unsynced().sync()?;
+            self.unsynced()?.sync()?;
             let content = self.content(first)?;
             let mut walk = Walk::of(&content, first);
             let mut last = None;
@@ -240,9 +260,11 @@ impl Journal {
         let over: Vec<u64> = self.segments.range(..number).map(|(first, _)| *first).collect();
         for first in over {
             // The oldest first, each for good, so that a crash leaves no hole.
-            let removed = self.disk.remove(&self.path(first)).and_then(|()| self.disk.sync(&self.folder));
-            removed.map_err(|cause| self.failed(cause))?;
-            self.segments.remove(&first);
+            match self.disk.remove(&self.path(first)) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(self.failed(cause)),
+                _ => self.segments.remove(&first),
+            };
+            self.disk.sync(&self.folder).map_err(|cause| self.failed(cause))?;
         }
         Ok(())
     }
@@ -250,20 +272,25 @@ impl Journal {
     /// Begins a segment for the next record; what is in the one before is made safe first, because nothing looks there
     /// again.
     fn begin_anew(&mut self, mark: Hash) -> Result<(), StoreError> {
-        self.unsynced().sync()?;
-        self.begin(self.next, mark, &[])?;
-        self.mark = mark;
-        Ok(())
+        self.unsynced()?.sync()?;
+        self.begin(self.next, mark, &[])
     }
 
+    /// Gives a segment these records. Where it fails, and the segment is there nevertheless, it counts: what was there
+    /// under its name is gone.
     fn begin(&mut self, first: u64, before: Hash, records: &[u8]) -> Result<(), StoreError> {
         let (file, bytes) = (self.path(first), [&head(before), records].concat());
         let mut unfinished = file.clone().into_os_string();
         unfinished.push(UNFINISHED);
         let failed = |cause| StoreError::of_writing(&file, bytes.len() as u64, cause);
-        place(&*self.disk, Path::new(&unfinished), &file, &bytes).map_err(failed)?;
+        put(&*self.disk, Path::new(&unfinished), &file, &bytes).map_err(failed)?;
         self.segments.insert(first, bytes.len() as u64);
-        Ok(())
+        if first == self.next {
+            self.mark = before;
+        }
+        let synced = self.disk.sync(&self.folder);
+        *self.doubtful.lock().unwrap_or_else(PoisonError::into_inner) = synced.is_err();
+        synced.map_err(failed)
     }
 
     /// The newest record of the last segment, which is cut off behind it.
@@ -321,16 +348,23 @@ pub struct Unsynced {
     disk: Arc<dyn Disk>,
     file: PathBuf,
     through: u64,
+    doubtful: Arc<Mutex<bool>>,
 }
 
 impl Unsynced {
     /// Waits until all records that were there are safe; the number of the newest of them.
     pub fn sync(&self) -> Result<u64, StoreError> {
-        match self.disk.sync(&self.file) {
+        // Of several that sync at a time a disk may tell one alone that it has failed.
+        let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+        let synced = if *doubtful { Err(io::Error::other("it failed before")) } else { self.disk.sync(&self.file) };
+        match synced {
             Ok(()) => Ok(self.through),
             // What is not there any more was written anew, or is not needed.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(self.through),
-            Err(cause) => Err(StoreError::of_writing(&self.file, 0, cause)),
+            Err(cause) => {
+                *doubtful = true;
+                Err(StoreError::of_writing(&self.file, 0, cause))
+            }
         }
     }
 }

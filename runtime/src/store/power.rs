@@ -30,6 +30,10 @@ struct State {
     chance: Pcg64,
     /// And how many of their first bytes are safe.
     unsafe_files: BTreeMap<PathBuf, u64>,
+    /// Those that it has failed to make safe, and of which it says later that they are.
+    doomed_files: BTreeMap<PathBuf, u64>,
+    /// Synchronisations before the one that fails.
+    until_refusal: Option<u64>,
     unsafe_names: Vec<Change>,
 }
 
@@ -44,8 +48,30 @@ impl Failing {
     /// Loses its power at step `steps`, and has room for `room` bytes.
     pub(super) fn new(steps: u64, room: u64, seed: u64) -> Self {
         let chance = Pcg64::seed_from_u64(seed);
-        let (unsafe_files, unsafe_names) = (BTreeMap::new(), Vec::new());
-        Self { state: Mutex::new(State { steps, room, done: 0, dead: false, chance, unsafe_files, unsafe_names }) }
+        let state = State {
+            steps,
+            room,
+            done: 0,
+            dead: false,
+            chance,
+            unsafe_files: BTreeMap::new(),
+            doomed_files: BTreeMap::new(),
+            until_refusal: None,
+            unsafe_names: Vec::new(),
+        };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// The synchronisation after so many others will fail, once.
+    pub(super) fn refuse_sync_after(&self, others: u64) {
+        self.state.lock().expect("no thread has panicked").until_refusal = Some(others);
+    }
+
+    /// Loses its power now.
+    pub(super) fn lose_power(&self) {
+        let mut state = self.state.lock().expect("no thread has panicked");
+        state.dead = true;
+        state.forget();
     }
 
     /// Steps that were done.
@@ -81,6 +107,11 @@ impl State {
             }
             fs::write(&file, content).expect("the disk below works");
         }
+        for (file, safe) in std::mem::take(&mut self.doomed_files) {
+            let Ok(mut content) = fs::read(&file) else { continue };
+            content.truncate(usize::try_from(safe).unwrap_or(usize::MAX));
+            fs::write(&file, content).expect("the disk below works");
+        }
         // Names of one folder may be forgotten in any combination; the latest change of a path is looked at first.
         for Change { path, before } in std::mem::take(&mut self.unsafe_names).into_iter().rev() {
             if self.chance.random_bool(0.5) {
@@ -108,6 +139,7 @@ impl Disk for Failing {
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
         self.step(|state| {
             state.unsafe_files.insert(file.to_owned(), 0);
+            state.doomed_files.remove(file);
             let fits = state.fits(bytes);
             System.write(file, &bytes[..fits])?;
             if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
@@ -126,6 +158,14 @@ impl Disk for Failing {
 
     fn sync(&self, path: &Path) -> io::Result<()> {
         self.step(|state| {
+            let before = state.until_refusal;
+            state.until_refusal = before.and_then(|before| before.checked_sub(1));
+            if before == Some(0) {
+                if let Some(safe) = state.unsafe_files.remove(path) {
+                    state.doomed_files.insert(path.to_owned(), safe);
+                }
+                return Err(io::Error::other("input/output error"));
+            }
             if path.is_dir() {
                 state.unsafe_names.retain(|change| change.path.parent() != Some(path));
             } else {
@@ -139,8 +179,11 @@ impl Disk for Failing {
         self.step(|state| {
             state.changes(from);
             state.changes(to);
-            if let Some(safe) = state.unsafe_files.remove(from) {
-                state.unsafe_files.insert(to.to_owned(), safe);
+            for files in [&mut state.unsafe_files, &mut state.doomed_files] {
+                files.remove(to);
+                if let Some(safe) = files.remove(from) {
+                    files.insert(to.to_owned(), safe);
+                }
             }
             System.rename(from, to)
         })

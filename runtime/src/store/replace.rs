@@ -36,9 +36,13 @@ pub(super) fn replace_on(disk: &dyn Disk, file: &Path, bytes: &[u8]) -> io::Resu
 
 /// Writes under the name `unfinished`, in the same folder, first. Where that fails nothing is left of it.
 pub(super) fn place(disk: &dyn Disk, unfinished: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(disk, unfinished, file, bytes).and_then(|()| disk.sync(folder(file)))
+}
+
+/// The same, and the content is safe, but not yet that it has the name.
+pub(super) fn put(disk: &dyn Disk, unfinished: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = disk.write(unfinished, bytes).and_then(|()| disk.sync(unfinished));
-    let named = written.and_then(|()| disk.rename(unfinished, file));
-    named.and_then(|()| disk.sync(folder(file))).inspect_err(|_| {
+    written.and_then(|()| disk.rename(unfinished, file)).inspect_err(|_| {
         let _ = disk.remove(unfinished);
     })
 }

@@ -208,6 +208,66 @@ fn a_full_disk_refuses_and_keeps_what_is_there() {
     assert_eq!(all(&small(folder.path())).len(), 3);
 }
 
+fn sync(journal: &mut Journal) -> Result<u64, StoreError> {
+    journal.unsynced()?.sync()
+}
+
+#[test]
+fn a_disk_that_failed_to_make_records_safe_is_believed_when_they_were_written_anew() {
+    let (folder, disk) = (TempDir::new().expect("a folder"), never());
+    let mut journal = Journal::open_on(folder.path(), disk.clone(), 10_000).expect("it opens");
+    journal.append(b"first").expect("there is room");
+    sync(&mut journal).expect("safe");
+    journal.append(b"second").expect("there is room");
+    let [before, beside] = [(); 2].map(|()| journal.unsynced().expect("it is not doubtful"));
+    disk.refuse_sync_after(0);
+    before.sync().expect_err("it fails");
+    beside.sync().expect_err("what the disk says now is not believed");
+    journal.append(b"third").expect("there is room");
+    disk.refuse_sync_after(0);
+    sync(&mut journal).expect_err("it fails again");
+    assert_eq!(sync(&mut journal).expect("safe"), 3);
+    let records = all(&journal);
+    disk.lose_power();
+    assert_eq!((records.len(), all(&small(folder.path()))), (3, records));
+}
+
+#[test]
+fn a_segment_that_is_there_counts_also_when_that_is_not_safe_yet() {
+    // What is made safe: the segment before, the new one, that it has its name.
+    for refused in 0..3 {
+        let (folder, disk) = (TempDir::new().expect("a folder"), never());
+        let mut journal = Journal::open_on(folder.path(), disk.clone(), 10_000).expect("it opens");
+        journal.append(b"first").expect("there is room");
+        disk.refuse_sync_after(refused);
+        journal.follow(Hash::of(b"another")).expect_err("it fails");
+        journal.append(b"second").expect("there is room");
+        assert_eq!(all(&journal).len(), 2);
+        assert_eq!(sync(&mut journal).expect("safe"), 2, "refused {refused}");
+        let (mark, records) = (journal.mark(), all(&journal));
+        disk.lose_power();
+        let left = small(folder.path());
+        assert_eq!((left.mark(), all(&left)), (mark, records), "refused {refused}");
+    }
+}
+
+#[test]
+fn what_could_not_be_removed_for_good_is_gone_and_can_be_taken_again() {
+    let (folder, disk) = (TempDir::new().expect("a folder"), never());
+    let mut journal = Journal::open_on(folder.path(), disk.clone(), SMALL).expect("it opens");
+    fill(&mut journal, 20);
+    let records = all(&journal);
+    disk.refuse_sync_after(0);
+    journal.take_whole(20).expect_err("it fails");
+    let gone = journal.oldest() as usize - 1;
+    assert!(gone > 0);
+    assert_eq!(all(&journal), records[gone..]);
+    // Somebody else has removed one.
+    fs::remove_file(folder.path().join(name(journal.oldest()))).expect("removed");
+    journal.take(20).expect("taken");
+    assert_eq!((journal.oldest(), all(&small(folder.path()))), (21, Vec::new()));
+}
+
 /// What is done to a journal.
 #[derive(Debug, Clone)]
 enum Step {
@@ -273,7 +333,7 @@ proptest! {
                     if came.is_ok() { model.bodies.push(body) } else { model.begun = Some(body) }
                     came.is_err()
                 }
-                Step::Sync => match journal.unsynced().sync() {
+                Step::Sync => match journal.unsynced().and_then(|unsynced| unsynced.sync()) {
                     Ok(through) => {
                         model.synced = through;
                         false

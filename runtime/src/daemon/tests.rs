@@ -250,7 +250,8 @@ async fn what_is_deployed_is_changed_only_once_it_is_back_after_a_restart() {
         }
         restored.send_replace(true);
     };
-    tokio::join!(site.prepare(&site.device, &site.of_source(2)), asked);
+    let second = site.of_source(2);
+    tokio::join!(site.prepare(&site.device, &second), asked);
     let status: Status = site.device.order(Order::Status).await;
     assert_eq!(epochs(&status), Some((None, [1, 2].as_slice())));
 }

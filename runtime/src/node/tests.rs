@@ -210,7 +210,7 @@ async fn a_peer_has_so_many_requests_under_way_over_all_its_connections_and_othe
     let is_full = || async {
         tokio::select! {
             biased;
-            _ = node.shared.streams.take(greedy.id(), 1) => false,
+            _ = node.shared.streams.take(Some(greedy.id()), 1) => false,
             () = std::future::ready(()) => true,
         }
     };

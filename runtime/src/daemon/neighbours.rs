@@ -29,7 +29,8 @@ const PROBE_TIME: Duration = Duration::from_millis(10);
 const PROBE_BYTES_MIN: u64 = 3_600;
 /// … and of a link on which there are no requests padding takes at most half.
 const PROBE_SHARE: f64 = 0.5;
-/// Requests show it as well: for so long after one no padding is sent.
+/// Requests show it as well, and better: a long transfer may be slower than a few packets, which would only contradict it.
+/// So for so long after one no padding is sent.
 const FRESH: Duration = Duration::from_millis(600);
 /// A probe is given up after four round trips and this.
 const PROBE_PATIENCE: Duration = Duration::from_millis(400);
@@ -67,6 +68,11 @@ pub(crate) struct Believed {
 }
 
 impl Seen {
+    /// Whether requests go over it.
+    fn is_used(&self, now: Duration) -> bool {
+        self.last_transfer.is_some_and(|last| now.saturating_sub(last) < FRESH)
+    }
+
     fn believed(&self) -> Believed {
         Believed { link: self.link.clone(), up: self.up, known: self.known }
     }
@@ -129,8 +135,7 @@ impl Neighbours {
             let bandwidth = seen.link.bandwidth(now);
             let bytes = (bandwidth.0 as f64 / 8.0 * PROBE_TIME.as_secs_f64()) as u64;
             let bytes = bytes.clamp(PROBE_BYTES_MIN, PROBE_BYTES_MAX);
-            let is_fresh = seen.last_transfer.is_some_and(|last| now.saturating_sub(last) < FRESH);
-            if !seen.link.is_unsure() && (is_fresh || seen.padded_until > now) {
+            if seen.is_used(now) || (!seen.link.is_unsure() && seen.padded_until > now) {
                 return 0;
             }
             seen.padded_until = now + bandwidth.time_for(Bytes(bytes)).div_f64(PROBE_SHARE);
@@ -169,7 +174,8 @@ pub(crate) async fn keep_deciding(inner: Arc<Inner>) {
 async fn probe_until_sure(inner: Arc<Inner>, peer: Peer) {
     for _ in 0..=FOLLOW_UPS_MAX {
         let came = probe(inner.clone(), peer).await;
-        if !came || inner.neighbours.change(peer.id, |seen| !seen.link.is_unsure()) {
+        let now = inner.clock.now();
+        if !came || inner.neighbours.change(peer.id, |seen| seen.is_used(now) || !seen.link.is_unsure()) {
             break;
         }
     }

@@ -223,19 +223,8 @@ impl Site {
 
     /// Waits until requests go over a plan that others have a part in.
     pub(crate) async fn settled(&self, patience: Duration) -> Result<(), Failed> {
-        let until = Instant::now() + patience;
-        loop {
-            let status = self.status(2).await?;
-            let requests = status.deployments.first().and_then(|deployment| deployment.requests.as_ref());
-            let serving = requests.and_then(|requests| requests.alternatives.iter().find(|other| other.serves));
-            if serving.is_some_and(|serving| serving.decision.contains('|')) {
-                return Ok(());
-            }
-            if Instant::now() > until {
-                return Err(format!("nobody helps the device: {requests:?}").into());
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        let helped = |status: &Status| serving(status).is_some_and(|decision| decision.contains('|'));
+        self.wait(2, patience, helped).await.map_err(|error| format!("nobody helps the device: {error}").into())
     }
 
     /// Waits until the cloud calls the edge alive, or down.
@@ -252,13 +241,16 @@ impl Site {
 
     async fn wait(&self, place: usize, patience: Duration, until: impl Fn(&Status) -> bool) -> Result<(), Failed> {
         let end = Instant::now() + patience;
-        while !until(&self.status(place).await?) {
+        loop {
+            let status = self.status(place).await?;
+            if until(&status) {
+                return Ok(());
+            }
             if Instant::now() > end {
-                return Err("it is not so".into());
+                return Err(format!("{:?}", status.deployments).into());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Ok(())
     }
 
     /// What the device has said of its plans so far, in order.
@@ -329,6 +321,12 @@ impl Drop for Site {
     fn drop(&mut self) {
         (0..self.posts.len()).for_each(|place| self.kill(place));
     }
+}
+
+/// What the plan decides that serves the first deployment.
+pub(crate) fn serving(status: &Status) -> Option<&str> {
+    let alternatives = &status.deployments.first()?.requests.as_ref()?.alternatives;
+    Some(&alternatives.iter().find(|other| other.serves)?.decision)
 }
 
 /// Sends a signal to a process.

@@ -20,7 +20,6 @@ use crate::config::NodeFile;
 use crate::daemon::{DaemonError, LinkMeasured, Measured, NodeShown, Order, Prepared, Status};
 use crate::deployment::{DeployReport, NodeRow, Packed, PlanRow, RunsOf, Signed, alternatives, pack, whole};
 use crate::identity::NodeId;
-use crate::link::Peer;
 use crate::run::RunError;
 use crate::show::deployed_table;
 use crate::store::FileEntry;
@@ -134,8 +133,7 @@ impl Deploying {
         let name = args.name.clone().unwrap_or_else(|| subject.name.clone());
         let mut nodes = Vec::new();
         for node in chosen(args, &status)? {
-            let address = node.address.parse().map_err(|_| DaemonError::Misunderstood)?;
-            let spoken = client.to(Peer { id: node.id, address }).await?;
+            let spoken = client.to(node.peer()?).await?;
             nodes.push((node, spoken));
         }
         let sink = subject.pipeline.as_ref().and_then(|pipeline| pipeline.deliver_to.as_ref());

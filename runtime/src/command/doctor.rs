@@ -13,7 +13,6 @@ use crate::client::{Client, ORDER_TIME};
 use crate::config::NodeFile;
 use crate::daemon::{Measured, Order, State, Status};
 use crate::emulate::buffers;
-use crate::link::Peer;
 use crate::memory::available;
 use crate::run::RunError;
 use crate::trust::{KeyFile, Roster};
@@ -177,7 +176,7 @@ async fn side_by_side<T: Send + 'static>(
 
 /// Whether another node reaches this one, as far as it tells.
 async fn back(client: &Client, config: &NodeFile, status: &Status, node: &crate::daemon::NodeShown) -> Option<Finding> {
-    let spoken = client.to(Peer { id: node.id, address: node.address.parse().ok()? }).await.ok()?;
+    let spoken = client.to(node.peer().ok()?).await.ok()?;
     let other: Status = spoken.order(&Order::Status, ORDER_TIME).await.ok()?;
     if other.version != status.version {
         let advice = "update the older one: nodes of one cluster speak one version";

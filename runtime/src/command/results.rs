@@ -8,8 +8,7 @@ use super::ask::row;
 use super::node::{Home, block_on};
 use super::write_json;
 use crate::client::{Client, ORDER_TIME};
-use crate::daemon::{DaemonError, Order, Results, Status};
-use crate::link::Peer;
+use crate::daemon::{Order, Results, Status};
 use crate::run::RunError;
 
 #[derive(Debug, Args)]
@@ -45,8 +44,7 @@ pub(super) fn results(args: &ResultsArgs, out: &mut dyn Write) -> Result<(), Run
             let status: Status = spoken.order(&Order::Status, ORDER_TIME).await?;
             let node = status.nodes.into_iter().find(|node| node.name == *at);
             let node = node.ok_or_else(|| RunError::NoSuchNode { name: at.clone() })?;
-            let address = node.address.parse().map_err(|_| DaemonError::Misunderstood)?;
-            spoken = client.to(Peer { id: node.id, address }).await?;
+            spoken = client.to(node.peer()?).await?;
         }
         match args.forget {
             Some(through) => {

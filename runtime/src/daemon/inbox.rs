@@ -13,7 +13,7 @@ use thalweg_planner::Bytes;
 
 use super::DaemonError;
 use super::outbox::{BATCH, RESULT_BYTES_MAX};
-use super::state::State;
+use super::state::{State, as_file, of_file};
 use crate::identity::NodeId;
 use crate::store::{Hash, Journal, room_of};
 
@@ -170,8 +170,7 @@ impl Inboxes {
         if is_new && (all.len() >= SENDERS_MAX || of_node >= most) {
             return Err(DaemonError::InboxSenders { all: SENDERS_MAX, most });
         }
-        let name = data_encoding::HEXLOWER.encode(sender.0.as_bytes());
-        let folder = self.folder.join(name).join(sender.1.to_string());
+        let folder = self.folder.join(as_file(&sender.0)).join(sender.1.to_string());
         Ok(all
             .entry(sender)
             .or_insert_with(|| Arc::new(Mutex::new(Inbox { folder, journal: None, counted: 0 })))
@@ -215,8 +214,7 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, DaemonError> {
 
 /// Whose results lie in a folder; none where it is none of ours.
 fn sender(folder: &Path) -> Option<Sender> {
-    let name = folder.parent()?.file_name()?.to_str()?;
-    let name = String::from_utf8(data_encoding::HEXLOWER.decode(name.as_bytes()).ok()?).ok()?;
+    let name = of_file(folder.parent()?.file_name()?.to_str()?)?;
     Some((name, folder.file_name()?.to_str()?.parse().ok()?))
 }
 

@@ -95,11 +95,8 @@ async fn time_part(inner: &Arc<Inner>, file: FileEntry, holders: &[NodeId]) -> R
     let files: Vec<FileEntry> = part.pieces.iter().flat_map(PieceOf::files).cloned().collect();
     fetch(inner, &files, holders).await?;
     try_part(inner, &part).await?;
-    let timing = {
-        let inner = inner.clone();
-        tokio::task::spawn_blocking(move || part.pieces.iter().map(|piece| time(&inner, &piece.runs)).collect())
-    };
-    let timed: Result<Vec<Option<u64>>, DaemonError> = timing.await.map_err(|_| DaemonError::Ended)?;
+    let timing = move |inner: &Arc<Inner>| part.pieces.iter().map(|piece| time(inner, &piece.runs)).collect();
+    let timed: Result<Vec<Option<u64>>, DaemonError> = inner.blocking(timing).await;
     memory::give_back();
     let emulated = |time: u64| (time as f64 * inner.config.slowdown) as u64;
     let times: Vec<u64> = timed?.into_iter().flatten().map(emulated).collect();

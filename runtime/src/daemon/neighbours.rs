@@ -132,12 +132,12 @@ impl Neighbours {
     /// The bytes that a probe takes along.
     fn padding(&self, id: NodeId, now: Duration) -> u64 {
         self.change(id, |seen| {
-            let bandwidth = seen.link.bandwidth(now);
-            let bytes = (bandwidth.0 as f64 / 8.0 * PROBE_TIME.as_secs_f64()) as u64;
-            let bytes = bytes.clamp(PROBE_BYTES_MIN, PROBE_BYTES_MAX);
             if seen.is_used(now) || (!seen.link.is_unsure() && seen.padded_until > now) {
                 return 0;
             }
+            let bandwidth = seen.link.bandwidth(now);
+            let bytes = (bandwidth.0 as f64 / 8.0 * PROBE_TIME.as_secs_f64()) as u64;
+            let bytes = bytes.clamp(PROBE_BYTES_MIN, PROBE_BYTES_MAX);
             seen.padded_until = now + bandwidth.time_for(Bytes(bytes)).div_f64(PROBE_SHARE);
             bytes
         })

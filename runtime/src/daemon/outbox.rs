@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use thalweg_planner::Bytes;
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 
 use super::DaemonError;
 use super::source::Source;
@@ -362,15 +361,15 @@ pub(crate) async fn keep(inner: &Arc<Inner>, source: &Source, answered: &Answere
         coarse: !answered.coarse.is_empty(),
         outputs: source.of.outputs.clone(),
     };
-    let (inner, name, outputs) = (inner.clone(), source.name.clone(), answered.outputs.clone());
-    let storing = spawn_blocking(move || {
+    let (name, outputs) = (source.name.clone(), answered.outputs.clone());
+    let storing = inner.blocking(move |inner| {
         // It may have been asked before the epoch that serves now, which may deliver elsewhere.
         let sink = inner.source(&name).ok().and_then(|serving| serving.of.deliver_to).unwrap_or(sink);
         let outbox = inner.outboxes.deliver_to(&name, sink)?;
         outbox.store(&result.to_bytes(&outputs)?);
         Ok::<(), DaemonError>(())
     });
-    if let Ok(Err(error)) = storing.await {
+    if let Err(error) = storing.await {
         tracing::error!(deployment = source.name, %error, "a result was answered and not stored");
     }
 }

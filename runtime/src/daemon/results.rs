@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thalweg_planner::{Tensor, TensorSpec};
-use tokio::task::spawn_blocking;
 
 use super::DaemonError;
 use super::start::Inner;
@@ -85,7 +84,7 @@ pub(crate) async fn show(
     from: Option<String>,
     after: u64,
 ) -> Result<Results, DaemonError> {
-    on_disk(inner, move |inner| {
+    let shown = inner.blocking(move |inner| {
         let senders = senders(inner, &name)?;
         let mut results = Results { senders: senders.clone(), ..Results::default() };
         if from.is_none() && senders.len() > 1 {
@@ -103,9 +102,9 @@ pub(crate) async fn show(
                 Err(_) => results.damaged += 1,
             }
         }
-        Ok(results)
-    })
-    .await
+        Ok::<_, DaemonError>(results)
+    });
+    shown.await
 }
 
 /// Takes away results up to a number, of the node that is meant.
@@ -115,19 +114,11 @@ pub(crate) async fn forget(
     from: Option<String>,
     through: u64,
 ) -> Result<(), DaemonError> {
-    on_disk(inner, move |inner| {
+    let taken = inner.blocking(move |inner| {
         let id = meant(&name, from, &senders(inner, &name)?, |id| inner.cluster.current(id))?;
         inner.inboxes.with(&(name, id), |journal| Ok(journal.take(through)?))
-    })
-    .await
-}
-
-async fn on_disk<T: Send + 'static>(
-    inner: &Arc<Inner>,
-    act: impl FnOnce(&Inner) -> Result<T, DaemonError> + Send + 'static,
-) -> Result<T, DaemonError> {
-    let inner = inner.clone();
-    spawn_blocking(move || act(&inner)).await.map_err(|_| DaemonError::Ended)?
+    });
+    taken.await
 }
 
 /// All that have delivered results of a deployment, each under the key by which it is known here.

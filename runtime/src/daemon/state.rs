@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -86,8 +87,7 @@ impl State {
     }
 
     pub(crate) fn deployment(&self, name: &str) -> PathBuf {
-        // Any name is a file name in hexadecimal digits.
-        self.deployments().join(format!("{}.json", data_encoding::HEXLOWER.encode(name.as_bytes())))
+        self.deployments().join(format!("{}.json", as_file(name)))
     }
 
     /// Results that wait to be delivered.
@@ -96,7 +96,7 @@ impl State {
     }
 
     pub(crate) fn outbox(&self, deployment: &str) -> PathBuf {
-        self.outboxes().join(data_encoding::HEXLOWER.encode(deployment.as_bytes()))
+        self.outboxes().join(as_file(deployment))
     }
 
     /// Results that others have delivered.
@@ -115,6 +115,16 @@ impl State {
     pub(crate) fn keep_incarnation(&self, incarnation: u64) -> Result<(), DaemonError> {
         write_json(&self.0.join("incarnation"), &incarnation)
     }
+}
+
+/// The name of a deployment as one of a file: any is in hexadecimal digits.
+pub(crate) fn as_file(name: &str) -> String {
+    HEXLOWER.encode(name.as_bytes())
+}
+
+/// The name of a deployment, by that of a file; none where it is of none.
+pub(crate) fn of_file(name: &str) -> Option<String> {
+    String::from_utf8(HEXLOWER.decode(name.as_bytes()).ok()?).ok()
 }
 
 /// What lies in a file; none where it is not there.

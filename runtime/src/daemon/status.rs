@@ -5,10 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thalweg_flow::{Explanation, PlanId, SpanKind, Why};
 
+use super::DaemonError;
 use super::outbox::DeliveryShown;
 use super::source::{Counts, Source};
 use super::start::Inner;
 use crate::identity::NodeId;
+use crate::link::Peer;
 use crate::memory::resident_bytes_max;
 use crate::module::rank;
 use crate::trust::{Member, Role};
@@ -53,6 +55,14 @@ pub struct NodeShown {
     pub address: String,
     /// `alive`, `suspect`, `down`, or `unknown` before anything was heard.
     pub liveness: String,
+}
+
+impl NodeShown {
+    /// Where to connect to it.
+    pub fn peer(&self) -> Result<Peer, DaemonError> {
+        let address = self.address.parse().map_err(|_| DaemonError::Misunderstood)?;
+        Ok(Peer { id: self.id, address })
+    }
 }
 
 /// A link from the node that tells.

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::Settings;
 use crate::load::{Load, Seen, back_after, longest_gap};
 use crate::report::Outcome;
-use crate::site::{Failed, Plan, Site, signal_to};
+use crate::site::{Failed, Plan, Site, serving, signal_to};
 
 /// Between two requests.
 const EVERY: Duration = Duration::from_millis(250);
@@ -20,10 +20,7 @@ const ALONE: Duration = Duration::from_millis(450);
 /// Which of edge and cloud helps the device.
 pub(crate) async fn helper(site: &Site) -> Result<usize, Failed> {
     let status = site.status(2).await?;
-    let requests = status.deployments.first().and_then(|deployment| deployment.requests.as_ref());
-    let serving = requests.and_then(|requests| requests.alternatives.iter().find(|other| other.serves));
-    let decision = serving.map(|serving| serving.decision.clone()).unwrap_or_default();
-    Ok(if decision.contains("edge") { 1 } else { 0 })
+    Ok(usize::from(serving(&status).is_some_and(|decision| decision.contains("edge"))))
 }
 
 /// How the time after a fault went: the longest silence beyond what an answer takes anyway.

@@ -202,6 +202,11 @@ impl Node {
         self.shared.write(|installed| installed.remove(plan, epoch)).is_some()
     }
 
+    /// How long all takes that waits to be computed here, with what is.
+    pub fn backlog(&self) -> Duration {
+        self.shared.compute.backlog()
+    }
+
     /// The clock of its traces.
     pub fn clock(&self) -> Clock {
         self.shared.clock

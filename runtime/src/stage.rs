@@ -112,6 +112,11 @@ impl ComputeThreads {
         Ok(Place { room: self.room.clone(), ticket })
     }
 
+    /// How long all takes that waits for these threads, with what they compute.
+    pub(crate) fn backlog(&self) -> Duration {
+        self.room.lock().admission.backlog(self.room.clock.now())
+    }
+
     /// The tiers above a share have answered so long after it was computed here.
     pub(crate) fn answered(&self, share: ShareId, rest: Duration) {
         self.room.lock().admission.answered(share, rest);

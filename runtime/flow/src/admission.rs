@@ -145,6 +145,12 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         self.costs.get(&share).map_or(Duration::ZERO, |cost| cost.typical)
     }
 
+    /// How long all that waits here takes, with what runs.
+    pub fn backlog(&self, now: Duration) -> Duration {
+        let waiting = sum(self.waiting.values().map(|one| self.likely(one.share)));
+        waiting.saturating_add(self.left(now)) / self.threads.get()
+    }
+
     /// Forgets what was measured of a share that is not here any more.
     pub fn forget(&mut self, share: ShareId) {
         self.costs.remove(&share);
@@ -295,8 +301,12 @@ impl<C: Ord + Copy, T> Admission<C, T> {
             let work = line.ready_of.iter().map(|(share, count)| self.likely(*share).saturating_mul(*count));
             sum(work).min(until.saturating_sub(line.served))
         });
-        let left = |one: &Running<C>| one.since.saturating_add(one.charged).saturating_sub(now);
-        own.saturating_add(sum(others)).saturating_add(sum(self.running.values().map(left)))
+        own.saturating_add(sum(others)).saturating_add(self.left(now))
+    }
+
+    /// Computing time that is left of what runs.
+    fn left(&self, now: Duration) -> Duration {
+        sum(self.running.values().map(|one| one.since.saturating_add(one.charged).saturating_sub(now)))
     }
 
     /// Whether a request that would not be done in the time that is left is tried all the same.

@@ -27,6 +27,10 @@ pub const LATE_MAX: Duration = Duration::from_millis(200);
 /// request before it, runs beside the other tries' coding, and a device is not alone on its cores.
 pub const LOCAL_MARGIN_PERCENT: u32 = 100;
 
+/// One part in so many of the time left is kept free by what a request waits for: paces vary, and what is late by a little
+/// has taken as much from all tiers as what is answered.
+pub const KEPT_FREE: u32 = 4;
+
 /// All that can happen to a request at the node that makes it. Ways are named by their index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptEvent {
@@ -93,14 +97,20 @@ pub struct Attempts {
 /// is under way over them already. None where one may do, or where there are none.
 pub fn too_busy(ways: &[Way], left: Duration) -> Option<Refusal> {
     let waiting = ways.iter().map(|way| way.under_way).sum();
-    let full = !ways.is_empty() && chosen(ways).all(|way| way.waits > left);
-    full.then_some(Refusal { hop: 0, reason: Reason::Busy { waiting } })
+    let free = chosen(ways).enumerate().any(|(place, way)| is_free(place, way, left));
+    (!ways.is_empty() && !free).then_some(Refusal { hop: 0, reason: Reason::Busy { waiting } })
 }
 
 /// Those of the ways that one request may try.
 fn chosen(ways: &[Way]) -> impl Iterator<Item = &Way> {
     let local = ways.iter().skip(WAYS_MAX - 1).find(|way| way.local);
     ways.iter().take(if local.is_some() { WAYS_MAX - 1 } else { WAYS_MAX }).chain(local)
+}
+
+/// Whether a request that has so much time left may go this way, which stands at this place of those it may try. What all
+/// the model takes here, the parts of other plans do not get of this node: beside them it is for when nothing waits.
+fn is_free(place: usize, way: &Way, left: Duration) -> bool {
+    way.waits <= if way.local && place > 0 { Duration::ZERO } else { left - left / KEPT_FREE }
 }
 
 impl Attempts {
@@ -112,7 +122,7 @@ impl Attempts {
         let chosen = chosen(ways).map(|way| (*way, Try::Ahead)).collect();
         let mut attempts = Self { ways: chosen, deadline, hedge: None, over: false };
         let left = deadline.saturating_sub(now);
-        let first = attempts.ways.iter().position(|(way, _)| way.waits <= left);
+        let first = attempts.ways.iter().enumerate().position(|(place, (way, _))| is_free(place, way, left));
         let action = match (first, too_busy(ways, left)) {
             _ if left.is_zero() => attempts.refuse(Reason::DeadlinePassed),
             (Some(first), _) => attempts.start(first, now),
@@ -230,11 +240,15 @@ impl Attempts {
 /// When the local way begins beside one that begins now: when that is late, but no later than the local way needs to
 /// make the deadline, with a margin of at most half of the time to spare. At once where no answer is predicted until
 /// then: it would begin in any case, and later it might have to wait for others. None where it could not make the
-/// deadline any more.
+/// deadline any more, and where others that are under way take half of the time while something waits here too: it is these
+/// that make it late.
 fn hedge(way: &Way, local: &Way, deadline: Duration, now: Duration) -> Option<Duration> {
     let expected = way.expected();
     let late = expected.saturating_add(expected.clamp(LATE_MIN, LATE_MAX));
     let spare = deadline.saturating_sub(now).checked_sub(local.expected())?;
+    if way.waits > spare / 2 && !local.waits.is_zero() {
+        return None;
+    }
     let margin = local.predicted.saturating_mul(LOCAL_MARGIN_PERCENT) / 100;
     let last = spare - margin.min(spare / 2);
     Some(now.saturating_add(if expected > last { Duration::ZERO } else { late.min(last) }))

@@ -25,7 +25,7 @@ pub use admission::{Admission, Busy, ShareId, Ticket, Turn};
 pub use alternative::{Alternative, CrossingCost, Estimates, HopCost};
 pub use assemble::{Assembly, Payload};
 pub use attempt::{
-    AttemptAction, AttemptEvent, Attempts, LATE_MAX, LATE_MIN, LOCAL_MARGIN_PERCENT, WAYS_MAX, too_busy,
+    AttemptAction, AttemptEvent, Attempts, KEPT_FREE, LATE_MAX, LATE_MIN, LOCAL_MARGIN_PERCENT, WAYS_MAX, too_busy,
 };
 pub use budget::{RETRIES_MAX, RETRIES_SECOND, RETRY_PERCENT, RetryBudget};
 pub use contract::{Announced, Contract, Slot};

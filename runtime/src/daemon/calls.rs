@@ -94,7 +94,7 @@ async fn act_within(
     incoming: &mut Incoming,
     came: Duration,
 ) -> Result<(Said, Option<Held>), Failed> {
-    check(inner, incoming.peer, &incoming.call)?;
+    check(inner, incoming.peer, &incoming.call, came)?;
     let peer = Some(incoming.peer).filter(|peer| inner.cluster.knows(*peer));
     let held = tokio::select! {
         held = inner.calls.take(peer, holds(&incoming.call).div_ceil(1 << 10)) => held,
@@ -103,8 +103,9 @@ async fn act_within(
     Ok((act(inner, incoming, came).await?, held))
 }
 
-/// Looks at whether a call may be made, and whether no more is to follow than may, before anything is held for it.
-fn check(inner: &Inner, peer: NodeId, call: &Call) -> Result<(), Failed> {
+/// Looks at whether a call that has come at `came` may be made, and whether no more is to follow than may, before anything
+/// is held for it.
+fn check(inner: &Inner, peer: NodeId, call: &Call, came: Duration) -> Result<(), Failed> {
     let (operation, bytes, most) = match call {
         Call::Join { bytes, .. } => return within(*bytes, JOIN_BYTES_MAX),
         Call::Gossip(_) => (Operation::Gossip, 0, 0),
@@ -117,9 +118,10 @@ fn check(inner: &Inner, peer: NodeId, call: &Call) -> Result<(), Failed> {
         Call::Order { bytes } if inner.cluster.knows(peer) => return within(*bytes, JOIN_BYTES_MAX),
         Call::Order { .. } => return Err(Failed::NotAllowed(Operation::Status)),
         Call::Deliver { bytes, .. } => (Operation::Deliver, *bytes, DELIVERY_BYTES_MAX),
-        Call::Ask { deployment, tensors, .. } => {
+        Call::Ask { deployment, remaining_us, tensors } => {
             allowed(inner, peer, Operation::Ask)?;
-            return asked(inner, &deployment.to_string(), tensors).map(drop);
+            let time = Duration::from_micros(*remaining_us);
+            return asked(inner, &deployment.to_string(), (came, time), tensors).map(drop);
         }
     };
     allowed(inner, peer, operation)?;
@@ -286,15 +288,24 @@ async fn probed(inner: &Inner, exchange: &mut Exchange, bytes: u64) -> Result<Re
     Ok(Reply::Pong { first_us, last_us: last_us.max(first_us), sent_us: now(), counted })
 }
 
-/// The source of a deployment, if these are its inputs.
-fn asked(inner: &Inner, deployment: &str, tensors: &[Coded]) -> Result<Arc<Source>, Failed> {
+/// The source of a deployment, if these are its inputs and it may answer in time, and how long a request may take: what
+/// cannot be answered is not even read.
+fn asked(
+    inner: &Inner,
+    deployment: &str,
+    (came, time): (Duration, Duration),
+    tensors: &[Coded],
+) -> Result<(Arc<Source>, Duration), Failed> {
     let source = inner.source(deployment)?;
     let sizes: Vec<u64> = tensors.iter().map(|coded| coded.bytes).collect();
     if !fits(&source.of.inputs, &sizes) {
         let (announced, agreed) = (sizes.len() as u64, source.of.inputs.len() as u64);
         return Err(Failed::Refused(Refusal { hop: 0, reason: Reason::WrongCount { announced, agreed } }));
     }
-    Ok(source)
+    let time = if time.is_zero() { source.of.deadline() } else { time };
+    let now = inner.clock.now();
+    source.refuse_early(inner, time.saturating_sub(now.saturating_sub(came)), now).map_err(Failed::Refused)?;
+    Ok((source, time))
 }
 
 /// Answers a request of somebody on this host, or of a member, as its source: when it came, and how long it may take from
@@ -306,12 +317,8 @@ async fn ask(
     (came, time): (Duration, Duration),
     tensors: &[Coded],
 ) -> Result<Said, Failed> {
-    // Another epoch may serve than when it was let in.
-    let source = asked(inner, deployment, tensors)?;
-    let time = if time.is_zero() { source.of.deadline() } else { time };
-    // What cannot be answered is not even read.
-    let now = inner.clock.now();
-    source.refuse_early(time.saturating_sub(now.saturating_sub(came)), now).map_err(Failed::Refused)?;
+    // Another epoch may serve than when it was let in, or more may be under way.
+    let (source, time) = asked(inner, deployment, (came, time), tensors)?;
     let mut inputs = Vec::new();
     for input in &source.of.inputs {
         let bytes = take(exchange, input.spec.bytes().0).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thalweg_flow::{
     Alternative, CrossingCost, Estimates, Explanation, HopCost, LinkEstimate, PlanId, Refusal, RetryBudget, Span,
-    SpanKind, Switch, TierEstimate, too_busy,
+    SpanKind, Switch, TierEstimate, Way, too_busy,
 };
 use thalweg_planner::{Bandwidth, Bytes, Direction};
 
@@ -54,6 +54,18 @@ pub(super) struct Decided {
     pub(super) counts: Counts,
     /// Latencies and spans of the latest answers, by plan.
     latest: VecDeque<(PlanId, Duration, Vec<Span>)>,
+}
+
+impl Decided {
+    /// What a request may try now. What waits to be computed here holds up the local way, over whichever plan it goes.
+    pub(super) fn ways(&self, inner: &Inner, now: Duration) -> Vec<Way> {
+        let mut ways = self.switch.ways(&self.estimates, now);
+        let backlog = inner.node.backlog();
+        for way in ways.iter_mut().filter(|way| way.local && !backlog.is_zero()) {
+            way.waits = way.waits.max(backlog + way.predicted);
+        }
+        ways
+    }
 }
 
 impl Source {
@@ -124,12 +136,11 @@ impl Source {
     }
 
     /// The refusal of a request for which there is no place now, if that is so.
-    pub(crate) fn refuse_early(&self, left: Duration, now: Duration) -> Result<(), Refusal> {
+    pub(crate) fn refuse_early(&self, inner: &Inner, left: Duration, now: Duration) -> Result<(), Refusal> {
         let mut decided = self.decided();
-        let Decided { switch, estimates, counts, .. } = &mut *decided;
-        let Some(refusal) = too_busy(&switch.ways(estimates, now), left) else { return Ok(()) };
-        counts.requests += 1;
-        counts.refused += 1;
+        let Some(refusal) = too_busy(&decided.ways(inner, now), left) else { return Ok(()) };
+        decided.counts.requests += 1;
+        decided.counts.refused += 1;
         Err(refusal)
     }
 

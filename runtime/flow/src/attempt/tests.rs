@@ -187,11 +187,19 @@ fn at_the_deadline_it_is_refused_and_what_ran_has_failed() {
 fn a_way_on_which_others_hold_it_up_for_too_long_is_not_tried() {
     let mut budget = RetryBudget::new(ms(0));
     let mut first = |ways: &[Way]| Attempts::begin(ways, DEADLINE, &mut budget, ms(0)).1;
-    let full = |plan| held_up(plan, 50, 30, 1001);
+    let full = |plan| held_up(plan, 50, 30, 751);
     let start = |way| AttemptAction::Start { way };
-    assert_eq!(first(&[held_up(FIRST, 50, 30, 1000), way(LOCAL, 200)]), start(0));
+    assert_eq!(first(&[held_up(FIRST, 50, 30, 750), way(LOCAL, 200)]), start(0));
     assert_eq!(first(&[full(FIRST), way(SECOND, 80), way(LOCAL, 200)]), start(1));
     assert_eq!(first(&[full(FIRST), full(SECOND), way(LOCAL, 200)]), start(2));
+    assert_eq!(
+        first(&[held_up(LOCAL, 200, 4, 750), way(FIRST, 300)]),
+        start(0),
+        "where it serves it is like the others"
+    );
+    let refusal = Refusal { hop: 0, reason: Reason::Busy { waiting: 31 } };
+    let one_here = held_up(LOCAL, 200, 1, 400);
+    assert_eq!(first(&[full(FIRST), one_here]), AttemptAction::Refuse(refusal), "beside others when nothing waits");
     let refusal = Refusal { hop: 0, reason: Reason::Busy { waiting: 60 } };
     assert_eq!(first(&[full(FIRST), full(LOCAL)]), AttemptAction::Refuse(refusal));
 }
@@ -201,6 +209,14 @@ fn what_waits_behind_others_is_late_when_these_are() {
     let local = way(LOCAL, 100);
     assert_eq!(hedge(&way(FIRST, 50), &local, DEADLINE, ms(0)), Some(ms(100)));
     assert_eq!(hedge(&held_up(FIRST, 50, 4, 300), &local, DEADLINE, ms(0)), Some(ms(500)));
+    let busy = held_up(LOCAL, 100, 1, 1);
+    assert_eq!(hedge(&held_up(FIRST, 50, 9, 450), &busy, DEADLINE, ms(0)), Some(ms(650)));
+    assert_eq!(hedge(&held_up(FIRST, 50, 9, 451), &busy, DEADLINE, ms(0)), None, "half of 900 ms");
+    assert_eq!(
+        hedge(&held_up(FIRST, 50, 9, 451), &local, DEADLINE, ms(0)),
+        Some(ms(651)),
+        "nothing else is asked of it"
+    );
     assert_eq!(hedge(&way(FIRST, 50), &held_up(LOCAL, 100, 9, 1001), DEADLINE, ms(0)), None);
 }
 

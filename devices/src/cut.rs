@@ -10,7 +10,7 @@ use tract_onnx::tract_hir::tract_core::prelude::TractResult;
 
 use crate::error::StageError;
 use crate::guard::guard;
-use crate::model::{Model, numberless};
+use crate::model::{Model, Port, numberless};
 
 /// A tensor at the border of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,13 @@ impl Model {
         let graph = guard(|| self.extract(layers, takes, gives));
         let graph = graph.map_err(prepare)?.map_err(|cause| prepare(format!("{cause:#}")))?;
         Ok(Partition { graph, takes: borders(takes)?, gives: borders(gives)?, name: name.clone() })
+    }
+
+    /// The part that is all of the model: takes its inputs and gives its outputs.
+    pub fn whole_part(&self) -> Result<Partition, StageError> {
+        let tensors = |ports: &[Port]| ports.iter().map(|port| port.tensor).collect::<Vec<_>>();
+        let layers: Vec<usize> = (0..self.layers.len()).collect();
+        self.partition(&layers, &tensors(self.inputs()), &tensors(self.outputs()))
     }
 
     fn part_name(&self, layers: &[usize]) -> String {

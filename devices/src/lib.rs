@@ -16,11 +16,15 @@ pub mod profile;
 mod cut;
 mod files;
 mod cpu;
+mod stage;
+mod backend;
 mod tensor;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod split;
 mod error;
 
-pub use cpu::Stage;
+pub use backend::{Backends, Compared};
 pub use cut::Partition;
 pub use error::{ModelError, StageError};
 pub use figure::InvalidFigure;
@@ -29,3 +33,4 @@ pub use machine::this_machine;
 pub use model::{Model, Port};
 pub use onnx::Shapes;
 pub use split::{Below, CutCheck, Split, check_cut, cuts};
+pub use stage::Stage;

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thalweg_planner::{Graph, Layer, MacRate, OpClass, Separator, Tensor, duration};
 
-use crate::cpu::Stage;
 use crate::device::DeviceProfile;
 use crate::error::StageError;
 use crate::model::Model;
+use crate::stage::Stage;
 
 /// How much time to spend on measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use thalweg_planner::{Graph, Separator, Tensor, TensorId};
 
-use crate::cpu::Stage;
 use crate::error::StageError;
 use crate::model::Model;
+use crate::stage::Stage;
 
 /// The part below a cut and the part above it, ready to run.
 #[derive(Debug)]

@@ -1,0 +1,195 @@
+//! What this machine computes on, and which of it is the fastest for a part.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use thalweg_planner::{Tensor, TensorSpec};
+
+use crate::cut::Partition;
+use crate::error::StageError;
+#[cfg(feature = "gpu")]
+use crate::gpu::{Gpu, GpuError};
+use crate::stage::Stage;
+
+/// Runs of a part on each backend, of which the fastest counts, and the time after which no further one starts.
+const RUNS: usize = 5;
+const BUDGET: Duration = Duration::from_millis(500);
+
+/// The backends of this machine: its CPU, and one GPU where there is one. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Backends {
+    #[cfg(feature = "gpu")]
+    gpu: Option<Gpu>,
+    why_none: Option<String>,
+}
+
+/// What a part takes on one backend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// "cpu", or the name of an adapter.
+    pub backend: String,
+    /// The fastest run, with what crosses between host and device; none where it does not run there.
+    pub run_us: Option<f64>,
+    /// To optimise or compile it.
+    pub prepare_us: f64,
+    /// The first run, with what a driver does then.
+    pub first_us: f64,
+    /// Operators, and how many of them run on the CPU all the same.
+    pub operators: usize,
+    /// See `operators`: their names, what they are and why.
+    pub on_cpu: Vec<(String, String, String)>,
+    /// Kernels, and submissions, of one run.
+    pub kernels: usize,
+    /// See `kernels`.
+    pub submits: usize,
+    /// Bytes on the device: constants, and the pool of what is made on the way.
+    pub constants: u64,
+    /// See `constants`.
+    pub pool: u64,
+    /// Why it does not run there.
+    pub why_not: Option<String>,
+}
+
+impl Backends {
+    /// The CPU alone.
+    pub fn cpu() -> Self {
+        Self::default()
+    }
+
+    /// The CPU, and the adapter whose name has `adapter` in it; the first of hardware where that is empty, none where it is
+    /// "none".
+    pub fn find(adapter: &str) -> Self {
+        if adapter == "none" {
+            return Self { why_none: Some("none is wanted".to_owned()), ..Self::default() };
+        }
+        #[cfg(feature = "gpu")]
+        match Gpu::open(adapter) {
+            Ok(gpu) => Self { gpu: Some(gpu), why_none: None },
+            Err(cause) => Self { gpu: None, why_none: Some(cause.to_string()) },
+        }
+        #[cfg(not(feature = "gpu"))]
+        Self { why_none: Some("this program was built without the feature `gpu`".to_owned()) }
+    }
+
+    /// Why there is no GPU among them.
+    pub fn why_no_gpu(&self) -> Option<&str> {
+        self.why_none.as_deref()
+    }
+
+    /// The name of the GPU's adapter.
+    pub fn adapter(&self) -> Option<&str> {
+        #[cfg(feature = "gpu")]
+        return self.gpu.as_ref().map(|gpu| gpu.adapter().name.as_str());
+        #[cfg(not(feature = "gpu"))]
+        None
+    }
+
+    /// Prepares a part for the backend on which it is fastest, by trying: on the CPU where a GPU is no faster or fails.
+    pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &self.gpu
+            && let Ok(compiled) = part.clone().prepare_on(gpu)
+        {
+            let inputs = zeros(&part)?;
+            let cpu = part.clone().prepare()?;
+            let on_cpu = fastest(|| cpu.run(&inputs).map(drop))?;
+            let on_gpu = fastest(|| compiled.run(&inputs).map(drop));
+            return Ok(if on_gpu.is_ok_and(|on_gpu: Duration| on_gpu < on_cpu) { part.with(compiled) } else { cpu });
+        }
+        part.prepare()
+    }
+
+    /// What a part takes on each backend.
+    pub fn compare(&self, part: &Partition) -> Result<Vec<Compared>, StageError> {
+        let inputs = zeros(part)?;
+        let started = Instant::now();
+        let cpu = part.clone().prepare()?;
+        let prepare = started.elapsed();
+        let started = Instant::now();
+        cpu.run(&inputs)?;
+        let first = started.elapsed();
+        let run = fastest(|| cpu.run(&inputs).map(drop))?;
+        let on_cpu = Compared::new("cpu", Some(run), prepare, first);
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &self.gpu {
+            return Ok(vec![on_cpu, on_gpu(gpu, part, &inputs)]);
+        }
+        Ok(vec![on_cpu])
+    }
+}
+
+impl Compared {
+    fn new(backend: &str, run: Option<Duration>, prepare: Duration, first: Duration) -> Self {
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        Self {
+            backend: backend.to_owned(),
+            run_us: run.map(micros),
+            prepare_us: micros(prepare),
+            first_us: micros(first),
+            operators: 0,
+            on_cpu: Vec::new(),
+            kernels: 0,
+            submits: 0,
+            constants: 0,
+            pool: 0,
+            why_not: None,
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn on_gpu(gpu: &Gpu, part: &Partition, inputs: &[Tensor]) -> Compared {
+    let (name, started) = (gpu.adapter().name.as_str(), Instant::now());
+    let failed = |cause: GpuError| Compared {
+        why_not: Some(cause.to_string()),
+        ..Compared::new(name, None, Duration::ZERO, Duration::ZERO)
+    };
+    let stage = match part.clone().prepare_on(gpu) {
+        Ok(stage) => stage,
+        Err(cause) => return failed(cause),
+    };
+    let prepare = started.elapsed();
+    let started = Instant::now();
+    if let Err(cause) = stage.run(inputs) {
+        return failed(cause);
+    }
+    let first = started.elapsed();
+    match fastest(|| stage.run(inputs).map(drop)) {
+        Ok(run) => {
+            let (coverage, memory) = (stage.coverage().clone(), stage.memory());
+            Compared {
+                operators: coverage.operators,
+                on_cpu: coverage.left,
+                kernels: coverage.kernels,
+                submits: coverage.submits,
+                constants: memory.constants,
+                pool: memory.pool,
+                ..Compared::new(name, Some(run), prepare, first)
+            }
+        }
+        Err(cause) => failed(cause),
+    }
+}
+
+fn zeros(part: &Partition) -> Result<Vec<Tensor>, StageError> {
+    let zeros = |spec: &TensorSpec| Tensor::new(spec.clone(), vec![0; spec.bytes().0 as usize]);
+    let made = part.takes.iter().map(|border| zeros(&border.spec));
+    let failed =
+        |cause: thalweg_planner::WrongLength| StageError::Prepare { part: part.name.clone(), cause: cause.to_string() };
+    made.map(|tensor| tensor.map_err(failed)).collect()
+}
+
+/// The fastest of a few runs after a first one.
+fn fastest<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<Duration, E> {
+    run()?;
+    let (begun, mut least) = (Instant::now(), Duration::MAX);
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        run()?;
+        least = least.min(started.elapsed());
+        if begun.elapsed() > BUDGET {
+            break;
+        }
+    }
+    Ok(least)
+}

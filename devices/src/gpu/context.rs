@@ -1,0 +1,291 @@
+//! The GPU: one adapter, its queue, and the kernels that were compiled for it.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use pollster::block_on;
+
+use super::error::GpuError;
+use super::shader::Shader;
+
+/// An adapter as its driver names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adapter {
+    /// Its name, such as "V3D 7.1.7".
+    pub name: String,
+    /// What it is reached through: Vulkan, Metal or Dx12.
+    pub backend: String,
+    /// The driver and its version.
+    pub driver: String,
+    /// Whether it computes on the processor, as llvmpipe does.
+    pub software: bool,
+}
+
+/// How long a run may take: a driver that answers nothing for so long is taken for lost.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A device context. Cheap to clone; all of them share kernels.
+#[derive(Debug, Clone)]
+pub struct Gpu(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    adapter: Adapter,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    limits: wgpu::Limits,
+    kind: wgpu::DeviceType,
+    half: bool,
+    timestamps: bool,
+    /// By what they are compiled from.
+    kernels: Mutex<HashMap<Shader, Arc<Kernel>>>,
+    /// Why the device is lost, if it is.
+    lost: Arc<OnceLock<String>>,
+}
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// All adapters of this machine, those of hardware first. None where no driver is installed.
+pub fn adapters() -> Vec<Adapter> {
+    found().into_iter().map(|(adapter, _)| adapter).collect()
+}
+
+fn found() -> Vec<(Adapter, wgpu::Adapter)> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::PRIMARY,
+        flags: if cfg!(test) { wgpu::InstanceFlags::VALIDATION } else { wgpu::InstanceFlags::empty() },
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let described = |adapter: wgpu::Adapter| {
+        let info = adapter.get_info();
+        let driver = [info.driver, info.driver_info].join(" ").trim().to_owned();
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        (Adapter { name: info.name, backend: format!("{:?}", info.backend), driver, software }, adapter)
+    };
+    let mut found: Vec<_> = block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
+        .into_iter()
+        .filter(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS))
+        .map(described)
+        .collect();
+    found.sort_by_key(|(adapter, _)| adapter.software);
+    found
+}
+
+impl Gpu {
+    /// The first adapter whose name has `name` in it, in any case; the first of hardware when it is empty.
+    pub fn open(name: &str) -> Result<Self, GpuError> {
+        let all = found();
+        let names: Vec<String> = all.iter().map(|(adapter, _)| adapter.name.clone()).collect();
+        let is_meant = |adapter: &Adapter| match name {
+            "" => !adapter.software,
+            _ => adapter.name.to_lowercase().contains(&name.to_lowercase()),
+        };
+        match all.into_iter().find(|(adapter, _)| is_meant(adapter)) {
+            Some((adapter, device)) => Self::on(adapter, &device),
+            None => Err(GpuError::NoAdapter { name: name.to_owned(), found: names.join(", ") }),
+        }
+    }
+
+    fn on(adapter: Adapter, device: &wgpu::Adapter) -> Result<Self, GpuError> {
+        let (limits, device_type) = (device.limits(), device.get_info().device_type);
+        let wanted = wgpu::Features::SHADER_F16
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let features = device.features() & wanted;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("thalweg"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let opened = block_on(device.request_device(&descriptor));
+        let (device, queue) =
+            opened.map_err(|cause| GpuError::NoDevice { adapter: adapter.name.clone(), cause: cause.to_string() })?;
+        let lost = Arc::new(OnceLock::new());
+        let says = lost.clone();
+        device.set_device_lost_callback(move |reason, text| {
+            let _ = says.set(format!("{reason:?}: {text}").to_lowercase());
+        });
+        let says = lost.clone();
+        // What is wrong outside an error scope is an error of ours: nothing is computed on this device any more.
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let _ = says.set(error.to_string());
+        }));
+        let half = features.contains(wgpu::Features::SHADER_F16);
+        let timestamps =
+            features.contains(wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+        let (kernels, kind) = (Mutex::default(), device_type);
+        Ok(Self(Arc::new(Inner { adapter, device, queue, limits, kind, half, timestamps, kernels, lost })))
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &Adapter {
+        &self.0.adapter
+    }
+
+    /// Whether kernels may compute on half-precision values.
+    pub fn has_half(&self) -> bool {
+        self.0.half
+    }
+
+    /// Whether it tells how long each kernel took.
+    pub fn has_timestamps(&self) -> bool {
+        self.0.timestamps
+    }
+
+    /// Ends the device, as a driver that is reset does: for tests of what comes after.
+    pub fn lose(&self) {
+        let _ = self.0.lost.set("it was ended on purpose".to_owned());
+        self.0.device.destroy();
+    }
+
+    pub(super) fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    pub(super) fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    pub(super) fn limits(&self) -> &wgpu::Limits {
+        &self.0.limits
+    }
+
+    /// Processors that each run workgroups of their own, roughly: nothing tells it, so by the kind of the adapter.
+    pub(super) fn processors(&self) -> usize {
+        match self.0.kind {
+            wgpu::DeviceType::DiscreteGpu => 128,
+            wgpu::DeviceType::Cpu => 4,
+            _ => 16,
+        }
+    }
+
+    /// An error where the device is lost.
+    pub(super) fn check(&self) -> Result<(), GpuError> {
+        match self.0.lost.get() {
+            Some(cause) => Err(GpuError::Lost { adapter: self.0.adapter.name.clone(), cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all that was submitted is done.
+    pub(super) fn wait(&self) -> Result<(), GpuError> {
+        let waited = self.0.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(ANSWERS_WITHIN) });
+        self.check()?;
+        waited.map(drop).map_err(|cause| self.lost(&cause.to_string()))
+    }
+
+    /// The device is lost from now on, for a reason that nobody else says.
+    pub(super) fn lost(&self, cause: &str) -> GpuError {
+        let cause = self.0.lost.get_or_init(|| cause.to_owned()).clone();
+        GpuError::Lost { adapter: self.0.adapter.name.clone(), cause }
+    }
+
+    /// Does something that may be too much for the device, or not valid: then it says what was wrong.
+    pub(super) fn scoped<T>(&self, work: impl FnOnce() -> T) -> Result<T, GpuError> {
+        self.check()?;
+        let memory = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let valid = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = work();
+        let (valid, memory) = (block_on(valid.pop()), block_on(memory.pop()));
+        self.check()?;
+        let adapter = || self.0.adapter.name.clone();
+        match (memory, valid) {
+            (Some(cause), _) => Err(GpuError::Memory { adapter: adapter(), cause: cause.to_string() }),
+            (_, Some(cause)) => Err(GpuError::Kernel { adapter: adapter(), cause: cause.to_string() }),
+            (None, None) => Ok(made),
+        }
+    }
+
+    /// Buffers that are on the device, and their bytes: what each driver call has asked for and not given back.
+    pub fn allocated(&self) -> (usize, u64) {
+        let report = self.0.device.generate_allocator_report();
+        report.map_or((0, 0), |report| (report.allocations.len(), report.total_allocated_bytes))
+    }
+
+    /// Kernels that were compiled.
+    pub fn compiled(&self) -> usize {
+        self.kernels().len()
+    }
+
+    /// The kernel that is compiled from this, once a device.
+    pub(super) fn kernel(&self, shader: &Shader) -> Result<Arc<Kernel>, GpuError> {
+        if let Some(kernel) = self.kernels().get(shader) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(self.scoped(|| self.compile(shader))?);
+        self.kernels().insert(shader.clone(), kernel.clone());
+        Ok(kernel)
+    }
+
+    /// Compiles what is not yet, on all cores: drivers take tens of milliseconds for each.
+    pub(super) fn compile_all<'a>(&self, shaders: impl Iterator<Item = &'a Shader>) -> Result<(), GpuError> {
+        let known = |shader: &&Shader| !self.kernels().contains_key(*shader);
+        let missing: HashSet<&Shader> = shaders.filter(known).collect();
+        let missing: Vec<&Shader> = missing.into_iter().collect();
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let each = missing.len().div_ceil(threads).max(1);
+        thread::scope(|scope| {
+            let started: Vec<_> = missing
+                .chunks(each)
+                .map(|some| scope.spawn(move || some.iter().try_for_each(|shader| self.kernel(shader).map(drop))))
+                .collect();
+            let lost = |_| Err(self.lost("a driver panicked while it compiled a kernel"));
+            started.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(lost))
+        })
+    }
+
+    fn kernels(&self) -> MutexGuard<'_, HashMap<Shader, Arc<Kernel>>> {
+        self.0.kernels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compile(&self, shader: &Shader) -> Kernel {
+        let device = &self.0.device;
+        let label = Some(shader.name);
+        let source = wgpu::ShaderSource::Wgsl(shader.text.as_str().into());
+        let descriptor = wgpu::ShaderModuleDescriptor { label, source };
+        // Checks of each index and each loop cost up to a tenth. None is needed: what a kernel reads or writes is bounded by
+        // the sizes that it was made for, and beyond its buffers the driver bounds it (`robustBufferAccess`).
+        #[expect(unsafe_code, reason = "the text is ours, and its indices are bounded by construction")]
+        let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+        let types = [wgpu::BufferBindingType::Uniform]
+            .into_iter()
+            .chain((0..shader.reads).map(|_| storage(true)))
+            .chain((0..shader.writes).map(|_| storage(false)));
+        let entry = |(binding, ty): (u32, wgpu::BufferBindingType)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        };
+        let entries: Vec<_> = (0..).zip(types).map(entry).collect();
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label,
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            })),
+            module: &module,
+            entry_point: Some("main"),
+            // Kernels write all of it before they read it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..wgpu::PipelineCompilationOptions::default()
+            },
+            cache: None,
+        });
+        Kernel { pipeline, layout }
+    }
+}

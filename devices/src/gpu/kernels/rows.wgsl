@@ -1,0 +1,59 @@
+// Softmax, or normalisation by the root of the mean of squares, over any axes: 64 threads make one row of the output.
+//
+//   in0   input; element r of row `line` is in0[base(line) + inner(r)]
+//   out   element r of it is number place_base(line) + place(r)
+//
+//   len pitch count   rows; workgroups along x; elements of a row
+//   EPSILON           what is added to the mean of squares
+
+var<workgroup> partial: array<f32, 64>;
+
+fn base(line: u32) -> u32 {
+  return //{base};
+}
+
+fn inner(r: u32) -> u32 {
+  return //{inner};
+}
+
+fn place_base(line: u32) -> u32 {
+  return //{place_base};
+}
+
+fn place(r: u32) -> u32 {
+  return //{place};
+}
+
+fn sum_of_all(thread: u32, own: f32) -> f32 {
+  workgroupBarrier();
+  partial[thread] = own;
+  for (var half = 32u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if thread < half {
+      partial[thread] += partial[thread + half];
+    }
+  }
+  workgroupBarrier();
+  return partial[0];
+}
+
+fn largest_of_all(thread: u32, own: f32) -> f32 {
+  workgroupBarrier();
+  partial[thread] = own;
+  for (var half = 32u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if thread < half {
+      partial[thread] = max(partial[thread], partial[thread + half]);
+    }
+  }
+  workgroupBarrier();
+  return partial[0];
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let line = group.x + group.y * p.pitch;
+  // The same for all threads of a group, so that all meet at each barrier; what lies beyond is not stored.
+  let origin = base(min(line, p.len - 1u));
+  //{body}
+}

@@ -1,0 +1,149 @@
+//! Whole models and their parts on the first adapter there is, beside the CPU: software Vulkan in CI.
+
+use std::path::Path;
+
+use thalweg_planner::{DType, Tensor, TensorSpec};
+
+use super::{Gpu, GpuError, GpuStage, adapters};
+use crate::{Backends, Model, Shapes};
+
+/// Largest difference from the CPU, of the output's largest value.
+const TOLERANCE: f32 = 1e-4;
+
+/// Models of the repository, with the shapes that they leave open and whether all of each has kernels.
+const MODELS: [(&str, &str, bool); 10] = [
+    ("efficientnet_lite0/efficientnet_lite0_op13", "", true),
+    ("ppocr/ch_PP-OCRv4_det_infer", "1,3,64,96", true),
+    ("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,96", true),
+    ("ppocr/ch_ppocr_mobile_v2.0_cls_infer", "1,3,48,192", true),
+    ("onnx_light/light_resnet50", "", true),
+    ("onnx_light/light_densenet121", "", true),
+    ("onnx_light/light_inception_v1", "", false),
+    ("onnx_light/light_shufflenet", "", true),
+    ("silero_vad/silero_vad_16k_sequence", "", false),
+    ("silero_vad/silero_vad_openvino_16k", "", false),
+];
+
+pub(super) fn gpu() -> Option<Gpu> {
+    let Some(adapter) = adapters().into_iter().next() else {
+        eprintln!("skipped: no driver for a GPU is installed, such as Debian's mesa-vulkan-drivers");
+        return None;
+    };
+    Some(Gpu::open(&adapter.name).expect("an adapter that is there"))
+}
+
+fn model(name: &str, shape: &str) -> Model {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/models/{name}.onnx"));
+    let sizes: Vec<usize> = shape.split(',').filter_map(|size| size.parse().ok()).collect();
+    let shapes = if sizes.is_empty() { Shapes::new() } else { [(String::new(), sizes)].into() };
+    Model::load(&path, &shapes).expect("a model of the repository")
+}
+
+/// Values between -1 and 1 that differ from place to place; of integers 0 and 1.
+pub(super) fn noise(spec: &TensorSpec) -> Tensor {
+    let len = spec.len();
+    let data = match spec.dtype {
+        DType::F32 => (0..len).flat_map(|at| (((at * 7919 + 13) % 1000) as f32 / 500.0 - 1.0).to_le_bytes()).collect(),
+        DType::I64 => (0..len).flat_map(|at| ((at % 2) as i64).to_le_bytes()).collect(),
+        _ => vec![0; spec.bytes().0 as usize],
+    };
+    Tensor::new(spec.clone(), data).expect("as long as its spec says")
+}
+
+/// The largest difference, of the largest value that is expected; of a hundredth, where all probabilities are near zero.
+pub(super) fn difference(made: &[Tensor], expected: &[Tensor]) -> f32 {
+    assert_eq!(made.len(), expected.len());
+    let each = made.iter().zip(expected).map(|(made, expected)| match (made.to_f32(), expected.to_f32()) {
+        (Some(made), Some(expected)) => {
+            let most = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            let off = made.iter().zip(&expected).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() });
+            off.map(|off| if off.is_nan() { f32::INFINITY } else { off }).fold(0.0, f32::max) / most.max(1e-2)
+        }
+        _ if made == expected => 0.0,
+        _ => f32::INFINITY,
+    });
+    each.fold(0.0, f32::max)
+}
+
+fn inputs(model: &Model) -> Vec<Tensor> {
+    model.inputs().iter().map(|port| noise(&port.spec)).collect()
+}
+
+#[test]
+fn every_model_agrees_with_the_cpu_and_takes_at_most_three_submissions() {
+    let Some(gpu) = gpu() else { return };
+    for (name, shape, whole) in MODELS {
+        let model = model(name, shape);
+        let inputs = inputs(&model);
+        let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
+        let stage: GpuStage = model.whole_part().expect("a part").prepare_on(&gpu).expect("kernels");
+        let made = stage.run(&inputs).expect("a run");
+        let (off, coverage) = (difference(&made, &expected), stage.coverage());
+        assert!(off <= TOLERANCE, "{name} is off by {off:e}");
+        assert_eq!(coverage.left.is_empty(), whole, "{name} leaves {:?}", coverage.left);
+        assert!(!whole || coverage.submits == 1, "{name}: {} submissions", coverage.submits);
+        assert_eq!(stage.run(&inputs).expect("another run"), made, "{name} differs from run to run");
+    }
+}
+
+#[test]
+fn head_and_tail_agree_with_the_whole_wherever_it_is_cut() {
+    let Some(gpu) = gpu() else { return };
+    let model = model("efficientnet_lite0/efficientnet_lite0_op13", "");
+    let graph = model.describe();
+    let inputs = inputs(&model);
+    let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
+    for separator in crate::cuts(&model, &graph, 2).into_iter().step_by(9) {
+        let (below, above): (Vec<usize>, Vec<usize>) = (0..graph.layers.len()).partition(|at| *at < separator.at);
+        let head = model.partition(&below, &graph.inputs, &separator.live).expect("a head");
+        let tail = model.partition(&above, &separator.live, &graph.outputs).expect("a tail");
+        let crossing = head.prepare_on(&gpu).expect("kernels").run(&inputs).expect("a run");
+        let made = tail.prepare_on(&gpu).expect("kernels").run(&crossing).expect("a run");
+        let off = difference(&made, &expected);
+        assert!(off <= TOLERANCE, "cut at {} it is off by {off:e}", separator.at);
+    }
+}
+
+#[test]
+fn what_was_lost_goes_on_on_the_cpu_and_no_request_is_lost() {
+    let Some(gpu) = gpu() else { return };
+    let model = model("onnx_light/light_squeezenet", "");
+    let inputs = inputs(&model);
+    let part = model.whole_part().expect("a part");
+    let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
+    let stage = part.clone().with(part.prepare_on(&gpu).expect("kernels"));
+    assert_eq!((stage.backend(), stage.left_gpu()), (gpu.adapter().name.as_str(), None));
+    assert!(difference(&stage.run(&inputs).expect("a run"), &expected) <= TOLERANCE);
+    gpu.lose();
+    assert_eq!(stage.run(&inputs).expect("the CPU takes over"), expected);
+    assert_eq!(stage.backend(), "cpu");
+    let why = stage.left_gpu().expect("it says why");
+    assert!(why.contains("is lost") && why.contains(&gpu.adapter().name), "{why}");
+    let again = model.whole_part().expect("a part").prepare_on(&gpu);
+    assert!(matches!(again, Err(GpuError::Lost { .. })), "{again:?}");
+}
+
+#[test]
+fn a_thousand_runs_allocate_nothing_on_the_device() {
+    let Some(gpu) = gpu() else { return };
+    let model = model("silero_vad/silero_vad_openvino_16k", "");
+    let inputs = inputs(&model);
+    let stage = model.whole_part().expect("a part").prepare_on(&gpu).expect("kernels");
+    let first = stage.run(&inputs).expect("a run");
+    let before = gpu.allocated();
+    for _ in 0..1000 {
+        assert_eq!(stage.run(&inputs).expect("a run"), first);
+    }
+    assert_eq!(gpu.allocated(), before, "what is allocated on the device");
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_named_beside_those_that_are() {
+    let backends = Backends::find("no such adapter");
+    let why = backends.why_no_gpu().expect("there is none");
+    assert!(why.starts_with("no adapter with \"no such adapter\" in its name: "), "{why}");
+    assert_eq!(backends.adapter(), None);
+    let model = model("onnx_light/light_squeezenet", "");
+    let stage = backends.prepare(model.whole_part().expect("a part")).expect("the CPU goes on");
+    assert_eq!(stage.backend(), "cpu");
+}

@@ -1,0 +1,146 @@
+//! A part that is ready to run, on whichever backend it was prepared for.
+
+use std::sync::Arc;
+#[cfg(feature = "gpu")]
+use std::sync::OnceLock;
+
+use thalweg_planner::{Tensor, TensorSpec};
+
+use crate::cpu::Cpu;
+use crate::cut::{Border, Partition};
+use crate::error::StageError;
+#[cfg(feature = "gpu")]
+use crate::gpu::{GpuError, GpuStage};
+use crate::model::Model;
+
+/// A part that is optimised for this machine and ready to run, from any thread. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    name: Arc<str>,
+    takes: Arc<[Border]>,
+    gives: Arc<[Border]>,
+    engine: Engine,
+}
+
+#[derive(Debug, Clone)]
+enum Engine {
+    Cpu(Cpu),
+    #[cfg(feature = "gpu")]
+    Gpu(Arc<OnGpu>),
+}
+
+/// A part on the GPU, and what takes over where that fails.
+#[cfg(feature = "gpu")]
+#[derive(Debug)]
+struct OnGpu {
+    stage: GpuStage,
+    part: Partition,
+    /// Prepared when it is first needed.
+    cpu: OnceLock<Result<Cpu, StageError>>,
+    /// Why the GPU computes nothing of it any more.
+    left: OnceLock<GpuError>,
+}
+
+impl Partition {
+    /// Optimises the part for this machine's CPU. Tens of milliseconds for a small network.
+    pub fn prepare(self) -> Result<Stage, StageError> {
+        let engine = Engine::Cpu(Cpu::prepare(&self.name, self.graph)?);
+        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), engine })
+    }
+
+    /// The part on a GPU for which it was compiled.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn with(self, stage: GpuStage) -> Stage {
+        let (name, takes, gives) = (self.name.as_str().into(), self.takes.clone().into(), self.gives.clone().into());
+        let on_gpu = OnGpu { stage, part: self, cpu: OnceLock::new(), left: OnceLock::new() };
+        Stage { name, takes, gives, engine: Engine::Gpu(Arc::new(on_gpu)) }
+    }
+}
+
+impl Model {
+    /// The whole model, ready to run on the CPU: takes its inputs and gives its outputs.
+    pub fn whole(&self) -> Result<Stage, StageError> {
+        self.whole_part()?.prepare()
+    }
+}
+
+impl Stage {
+    /// Runs the part: one tensor for each that it takes, one for each that it gives.
+    ///
+    /// Refuses tensors of another type or shape, and never panics. What a GPU does not compute the CPU does.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
+        self.check(inputs)?;
+        let outputs = match &self.engine {
+            Engine::Cpu(cpu) => cpu.run(&self.name, &self.takes, inputs)?,
+            #[cfg(feature = "gpu")]
+            Engine::Gpu(gpu) => gpu.run(&self.name, &self.takes, inputs)?,
+        };
+        for (index, (border, output)) in self.gives.iter().zip(&outputs).enumerate() {
+            if border.spec != *output.spec() {
+                let (wants, got) = (border.spec.clone(), output.spec().to_string());
+                return Err(StageError::WrongOutput { part: self.name.to_string(), index, wants, got });
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// The tensors that it takes.
+    pub fn takes(&self) -> impl Iterator<Item = &TensorSpec> {
+        self.takes.iter().map(|border| &border.spec)
+    }
+
+    /// The tensors that it gives.
+    pub fn gives(&self) -> impl Iterator<Item = &TensorSpec> {
+        self.gives.iter().map(|border| &border.spec)
+    }
+
+    /// What computes it: "cpu", or the name of an adapter.
+    pub fn backend(&self) -> &str {
+        match &self.engine {
+            Engine::Cpu(_) => "cpu",
+            #[cfg(feature = "gpu")]
+            Engine::Gpu(gpu) if gpu.left.get().is_some() => "cpu",
+            #[cfg(feature = "gpu")]
+            Engine::Gpu(gpu) => gpu.stage.adapter(),
+        }
+    }
+
+    /// Why the GPU for which it was prepared does not compute it any more.
+    pub fn left_gpu(&self) -> Option<String> {
+        match &self.engine {
+            Engine::Cpu(_) => None,
+            #[cfg(feature = "gpu")]
+            Engine::Gpu(gpu) => gpu.left.get().map(GpuError::to_string),
+        }
+    }
+
+    fn check(&self, inputs: &[Tensor]) -> Result<(), StageError> {
+        for index in 0..inputs.len().max(self.takes.len()) {
+            let wants = self.takes.get(index).map(|border| &border.spec);
+            let got = inputs.get(index).map(Tensor::spec);
+            if wants != got {
+                let print = |spec: Option<&TensorSpec>| spec.map_or("nothing".to_owned(), TensorSpec::to_string);
+                let (part, wants, got) = (self.name.to_string(), print(wants), print(got));
+                return Err(StageError::WrongInput { part, index, wants, got });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl OnGpu {
+    fn run(&self, name: &str, takes: &[Border], inputs: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
+        if self.left.get().is_none() {
+            match self.stage.run(inputs) {
+                Ok(outputs) => return Ok(outputs),
+                // That is of these inputs: the next ones may fit.
+                Err(GpuError::TooLarge { .. }) => {}
+                Err(cause) => drop(self.left.set(cause)),
+            }
+        }
+        let prepare = || Cpu::prepare(name, self.part.graph.clone());
+        let cpu = self.cpu.get_or_init(prepare).as_ref().map_err(StageError::clone)?;
+        cpu.run(name, takes, inputs)
+    }
+}

@@ -19,11 +19,11 @@ pub struct Stage {
     name: Arc<str>,
     takes: Arc<[Border]>,
     gives: Arc<[Border]>,
-    engine: Engine,
+    on: On,
 }
 
 #[derive(Debug, Clone)]
-enum Engine {
+enum On {
     Cpu(Cpu),
     #[cfg(feature = "gpu")]
     Gpu(Arc<OnGpu>),
@@ -44,8 +44,8 @@ struct OnGpu {
 impl Partition {
     /// Optimises the part for this machine's CPU. Tens of milliseconds for a small network.
     pub fn prepare(self) -> Result<Stage, StageError> {
-        let engine = Engine::Cpu(Cpu::prepare(&self.name, self.graph)?);
-        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), engine })
+        let on = On::Cpu(Cpu::prepare(&self.name, self.graph)?);
+        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on })
     }
 
     /// The part on a GPU for which it was compiled.
@@ -53,7 +53,7 @@ impl Partition {
     pub(crate) fn with(self, stage: GpuStage) -> Stage {
         let (name, takes, gives) = (self.name.as_str().into(), self.takes.clone().into(), self.gives.clone().into());
         let on_gpu = OnGpu { stage, part: self, cpu: OnceLock::new(), left: OnceLock::new() };
-        Stage { name, takes, gives, engine: Engine::Gpu(Arc::new(on_gpu)) }
+        Stage { name, takes, gives, on: On::Gpu(Arc::new(on_gpu)) }
     }
 }
 
@@ -70,10 +70,10 @@ impl Stage {
     /// Refuses tensors of another type or shape, and never panics. What a GPU does not compute the CPU does.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
         self.check(inputs)?;
-        let outputs = match &self.engine {
-            Engine::Cpu(cpu) => cpu.run(&self.name, &self.takes, inputs)?,
+        let outputs = match &self.on {
+            On::Cpu(cpu) => cpu.run(&self.name, &self.takes, inputs)?,
             #[cfg(feature = "gpu")]
-            Engine::Gpu(gpu) => gpu.run(&self.name, &self.takes, inputs)?,
+            On::Gpu(gpu) => gpu.run(&self.name, &self.takes, inputs)?,
         };
         for (index, (border, output)) in self.gives.iter().zip(&outputs).enumerate() {
             if border.spec != *output.spec() {
@@ -96,21 +96,21 @@ impl Stage {
 
     /// What computes it: "cpu", or the name of an adapter.
     pub fn backend(&self) -> &str {
-        match &self.engine {
-            Engine::Cpu(_) => "cpu",
+        match &self.on {
+            On::Cpu(_) => "cpu",
             #[cfg(feature = "gpu")]
-            Engine::Gpu(gpu) if gpu.left.get().is_some() => "cpu",
+            On::Gpu(gpu) if gpu.left.get().is_some() => "cpu",
             #[cfg(feature = "gpu")]
-            Engine::Gpu(gpu) => gpu.stage.adapter(),
+            On::Gpu(gpu) => gpu.stage.adapter(),
         }
     }
 
     /// Why the GPU for which it was prepared does not compute it any more.
     pub fn left_gpu(&self) -> Option<String> {
-        match &self.engine {
-            Engine::Cpu(_) => None,
+        match &self.on {
+            On::Cpu(_) => None,
             #[cfg(feature = "gpu")]
-            Engine::Gpu(gpu) => gpu.left.get().map(GpuError::to_string),
+            On::Gpu(gpu) => gpu.left.get().map(GpuError::to_string),
         }
     }
 

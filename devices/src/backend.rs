@@ -1,5 +1,8 @@
 //! What this machine computes on, and which of it is the fastest for a part.
 
+use std::sync::Arc;
+#[cfg(feature = "gpu")]
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -16,11 +19,14 @@ const RUNS: usize = 5;
 const BUDGET: Duration = Duration::from_millis(500);
 
 /// The backends of this machine: its CPU, and one GPU where there is one. Cheap to clone.
+///
+/// A driver is loaded when something is first prepared, which takes from a tenth of a second to one.
 #[derive(Debug, Clone, Default)]
 pub struct Backends {
+    /// In the name of the adapter; none for the CPU alone.
+    adapter: Option<Arc<str>>,
     #[cfg(feature = "gpu")]
-    gpu: Option<Gpu>,
-    why_none: Option<String>,
+    gpu: Arc<OnceLock<Result<Gpu, GpuError>>>,
 }
 
 /// What a part takes on one backend.
@@ -30,6 +36,8 @@ pub struct Compared {
     pub backend: String,
     /// The fastest run, with what crosses between host and device; none where it does not run there.
     pub run_us: Option<f64>,
+    /// How much of a run is what runs on the CPU all the same.
+    pub cpu_us: f64,
     /// To optimise or compile it.
     pub prepare_us: f64,
     /// The first run, with what a driver does then.
@@ -58,36 +66,32 @@ impl Backends {
 
     /// The CPU, and the adapter whose name has `adapter` in it; the first of hardware where that is empty, none where it is
     /// "none".
-    pub fn find(adapter: &str) -> Self {
-        if adapter == "none" {
-            return Self { why_none: Some("none is wanted".to_owned()), ..Self::default() };
-        }
-        #[cfg(feature = "gpu")]
-        match Gpu::open(adapter) {
-            Ok(gpu) => Self { gpu: Some(gpu), why_none: None },
-            Err(cause) => Self { gpu: None, why_none: Some(cause.to_string()) },
-        }
-        #[cfg(not(feature = "gpu"))]
-        Self { why_none: Some("this program was built without the feature `gpu`".to_owned()) }
+    pub fn with(adapter: &str) -> Self {
+        Self { adapter: (adapter != "none").then(|| adapter.into()), ..Self::default() }
     }
 
-    /// Why there is no GPU among them.
-    pub fn why_no_gpu(&self) -> Option<&str> {
-        self.why_none.as_deref()
+    /// The name of the GPU's adapter, or why there is none.
+    pub fn adapter(&self) -> Result<String, String> {
+        #[cfg(feature = "gpu")]
+        return match self.gpu() {
+            Some(Ok(gpu)) => Ok(gpu.adapter().name.clone()),
+            Some(Err(cause)) => Err(cause.to_string()),
+            None => Err("none is wanted".to_owned()),
+        };
+        #[cfg(not(feature = "gpu"))]
+        Err("this program was built without the feature `gpu`".to_owned())
     }
 
-    /// The name of the GPU's adapter.
-    pub fn adapter(&self) -> Option<&str> {
-        #[cfg(feature = "gpu")]
-        return self.gpu.as_ref().map(|gpu| gpu.adapter().name.as_str());
-        #[cfg(not(feature = "gpu"))]
-        None
+    #[cfg(feature = "gpu")]
+    fn gpu(&self) -> Option<Result<&Gpu, &GpuError>> {
+        let adapter = self.adapter.as_ref()?;
+        Some(self.gpu.get_or_init(|| Gpu::open(adapter)).as_ref())
     }
 
     /// Prepares a part for the backend on which it is fastest, by trying: on the CPU where a GPU is no faster or fails.
     pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = &self.gpu
+        if let Some(Ok(gpu)) = self.gpu()
             && let Ok(compiled) = part.clone().prepare_on(gpu)
         {
             let inputs = zeros(&part)?;
@@ -111,7 +115,7 @@ impl Backends {
         let run = fastest(|| cpu.run(&inputs).map(drop))?;
         let on_cpu = Compared::new("cpu", Some(run), prepare, first);
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = &self.gpu {
+        if let Some(Ok(gpu)) = self.gpu() {
             return Ok(vec![on_cpu, on_gpu(gpu, part, &inputs)]);
         }
         Ok(vec![on_cpu])
@@ -124,6 +128,7 @@ impl Compared {
         Self {
             backend: backend.to_owned(),
             run_us: run.map(micros),
+            cpu_us: 0.0,
             prepare_us: micros(prepare),
             first_us: micros(first),
             operators: 0,
@@ -154,10 +159,13 @@ fn on_gpu(gpu: &Gpu, part: &Partition, inputs: &[Tensor]) -> Compared {
         return failed(cause);
     }
     let first = started.elapsed();
-    match fastest(|| stage.run(inputs).map(drop)) {
+    let mut on_cpu = Duration::MAX;
+    let timed = fastest(|| stage.run_timed(inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu)));
+    match timed {
         Ok(run) => {
             let (coverage, memory) = (stage.coverage().clone(), stage.memory());
             Compared {
+                cpu_us: on_cpu.as_secs_f64() * 1e6,
                 operators: coverage.operators,
                 on_cpu: coverage.left,
                 kernels: coverage.kernels,

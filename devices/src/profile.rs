@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thalweg_planner::{Graph, Layer, MacRate, OpClass, Separator, Tensor, duration};
 
+use crate::backend::Backends;
 use crate::device::DeviceProfile;
 use crate::error::StageError;
 use crate::model::Model;
@@ -55,16 +56,17 @@ pub struct PrefixTime {
 
 /// Times prefixes of `model` on `inputs`; `progress` hears how many are done, of how many.
 ///
-/// `candidates` are the cuts to choose from. The last prefix is always the whole model.
+/// `candidates` are the cuts to choose from. The last prefix is always the whole model. Each is timed on the backend on which
+/// it is fastest.
 pub fn measure(
     model: &Model,
     graph: &Graph,
     candidates: &[Separator],
     inputs: &[Tensor],
-    effort: Effort,
+    (effort, backends): (Effort, &Backends),
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Vec<PrefixTime>, StageError> {
-    let whole = prefix(&model.whole()?, graph.layers.len(), inputs, effort)?;
+    let whole = prefix(&backends.prepare(model.whole_part()?)?, graph.layers.len(), inputs, effort)?;
     let chosen = spread_out(graph, candidates, count(whole.median, effort));
     let total = chosen.len();
     let mut times = Vec::with_capacity(total + 1);
@@ -73,7 +75,7 @@ pub fn measure(
         // With the outputs that are made below the cut: layers that nothing needs would be dropped, and not timed.
         let gives = [separator.live, graph.outputs_of(0..separator.at)].concat();
         let layers: Vec<usize> = (0..separator.at).collect();
-        let head = model.partition(&layers, &graph.inputs, &gives)?.prepare()?;
+        let head = backends.prepare(model.partition(&layers, &graph.inputs, &gives)?)?;
         times.push(prefix(&head, separator.at, inputs, effort)?);
     }
     times.push(whole);
@@ -98,10 +100,11 @@ pub fn apply(graph: &mut Graph, prefixes: &[PrefixTime]) {
     }
 }
 
-/// Writes into `profile` what its convolutions and depthwise convolutions reach in `graph`, which was timed on it.
+/// Writes into `profile` what its convolutions and depthwise convolutions reach in `graph`, which was timed on it; with a GPU
+/// its products of matrices too.
 ///
 /// A class that takes less than a hundredth of the model's time is left out: its share is too uncertain.
-pub fn class_rates(graph: &Graph, profile: &mut DeviceProfile) {
+pub fn class_rates(graph: &Graph, backends: &Backends, profile: &mut DeviceProfile) {
     let time_s =
         |layers: &mut dyn Iterator<Item = &Layer>| layers.map(|layer| layer.reference.as_secs_f64()).sum::<f64>();
     let whole_s = time_s(&mut graph.layers.iter());
@@ -113,6 +116,11 @@ pub fn class_rates(graph: &Graph, profile: &mut DeviceProfile) {
     };
     profile.convolution = rate(OpClass::Convolution);
     profile.depthwise = rate(OpClass::Depthwise);
+    if let (Some(product), Ok(adapter)) = (rate(OpClass::MatrixProduct), backends.adapter()) {
+        // What one core of the CPU reaches says nothing of the GPU.
+        profile.matrix_product = product;
+        profile.title = format!("{}, {adapter}", profile.title);
+    }
 }
 
 /// At most `max - 1` of the candidates, as even as possible in estimated time.

@@ -25,4 +25,4 @@ pub use manifest::{
 pub use pack::{Packed, PackedFile, pack, whole};
 pub use report::{DeployReport, NodeRow, PlanRow};
 pub use result::{NotAResult, ResultOf};
-pub use unpack::{UnpackError, prepare, read_files, unpack};
+pub use unpack::{Here, UnpackError, prepare, read_files, unpack};

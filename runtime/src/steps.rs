@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_devices::{Model, Port, StageError};
+use thalweg_devices::{Backends, Model, Port, StageError};
 use thalweg_planner::{Graph, Tensor, TensorId};
 
 use crate::codebook::{Codebooks, CutBooks};
@@ -48,6 +48,8 @@ pub struct Steps {
     inputs: Vec<Port>,
     /// The tensors of [`Graph::outputs`], with the pipeline's names for them.
     outputs: Vec<Port>,
+    /// What its models are timed and run on; the CPU alone where nothing else is said.
+    backends: Backends,
 }
 
 /// A model or a module, and where it stands in the graph.
@@ -95,6 +97,16 @@ pub enum Body {
 }
 
 impl Steps {
+    /// From now on its models are timed, and its parts prepared, on whichever of these is fastest for them.
+    pub fn compute_on(&mut self, backends: Backends) {
+        self.backends = backends;
+    }
+
+    /// What its models are timed and run on.
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
     /// The steps, in the order in which they run.
     pub fn all(&self) -> &[Step] {
         &self.steps

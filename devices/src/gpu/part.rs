@@ -1,6 +1,7 @@
 //! A part on the GPU: all that has kernels there, what has none on the processor, in turns.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use thalweg_planner::{Tensor, TensorId, TensorSpec};
 
@@ -153,6 +154,11 @@ fn piece(model: &Model, gpu: &Gpu, on_device: bool, layers: &[usize], outputs: &
 impl GpuStage {
     /// Runs the part: one tensor for each that it takes, one for each that it gives. They fit, or it is an error.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, GpuError> {
+        Ok(self.run_timed(inputs)?.0)
+    }
+
+    /// The same, and how long what has no kernel took on the CPU.
+    pub(crate) fn run_timed(&self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Duration), GpuError> {
         let fits = inputs.len() == self.takes.len()
             && inputs.iter().zip(&self.takes).all(|(input, border)| *input.spec() == border.spec);
         if !fits {
@@ -162,15 +168,21 @@ impl GpuStage {
         for (id, input) in self.inputs.iter().zip(inputs) {
             tensors[*id] = Some(input.clone());
         }
+        let mut on_cpu = Duration::ZERO;
         for piece in &self.pieces {
+            let started = Instant::now();
             let taken: Option<Vec<Tensor>> = piece.takes.iter().map(|id| tensors[*id].clone()).collect();
             let taken = taken.ok_or_else(|| GpuError::Engine(format!("{}: a tensor is missing", self.name)))?;
             for (id, made) in piece.gives.iter().zip(piece.run(&taken)?) {
                 tensors[*id] = Some(made);
             }
+            if let Work::Host(_) = piece.work {
+                on_cpu += started.elapsed();
+            }
         }
         let given: Option<Vec<Tensor>> = self.outputs.iter().map(|id| tensors[*id].clone()).collect();
-        given.ok_or_else(|| GpuError::Engine(format!("{}: an output is missing", self.name)))
+        let given = given.ok_or_else(|| GpuError::Engine(format!("{}: an output is missing", self.name)))?;
+        Ok((given, on_cpu))
     }
 
     /// The name of the adapter.

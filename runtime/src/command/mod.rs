@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use thalweg_devices::Backends;
 use thalweg_modules::signature::{PublicKey, Trust};
 
 use crate::run::{RunError, Subject};
@@ -91,6 +92,25 @@ struct Target {
     live_max: usize,
     #[command(flatten)]
     trusted: Trusted,
+}
+
+/// What computes models, beside the CPU.
+#[derive(Debug, Args)]
+struct OnGpu {
+    /// Compute on the GPU with this in its adapter's name too, where it is faster; "" stands for the first of hardware.
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    adapter: String,
+}
+
+impl OnGpu {
+    /// The backends, with the adapter that is asked for, or an error that says which there are.
+    fn backends(&self) -> Result<Backends, RunError> {
+        let backends = Backends::with(&self.adapter);
+        match backends.adapter() {
+            Err(cause) if self.adapter != "none" => Err(RunError::NoAdapter { cause }),
+            _ => Ok(backends),
+        }
+    }
 }
 
 /// Whose modules are run, beside those that come with the program.

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use thalweg_codec::Codec;
 use thalweg_devices::device::DeviceProfile;
-use thalweg_devices::profile::Effort;
+use thalweg_devices::profile::{Effort, class_rates};
 use thalweg_devices::{Model, Shapes, this_machine};
 use thalweg_modules::signature::Trust;
 use thalweg_planner::{Graph, Objective, Topology};
 
-use super::Target;
+use super::{OnGpu, Target};
 use crate::config;
 use crate::run::{RunError, Speed, Subject, codecs, measure_steps, pin, priced_graph, priced_topology, scale};
 use crate::show::Progress;
@@ -33,14 +33,17 @@ pub(super) struct Priced {
     pub(super) objective: Objective,
 }
 
-/// Loads `target`, with the machine that `profile` describes as the reference, or this one.
+/// Loads `target`, with the machine that `profile` describes as the reference, or this one, with the backends that are asked
+/// for.
 pub(super) fn prepare(
-    target: &Target,
+    (target, on): (&Target, &OnGpu),
     topology: Option<&Path>,
     profile: Option<&Path>,
     speed: Speed,
 ) -> Result<Prepared, RunError> {
-    let loaded = Loaded::load(target, profile)?;
+    let backends = on.backends()?;
+    let mut loaded = Loaded::load(target, profile)?;
+    loaded.subject.steps.compute_on(backends);
     let own = loaded.subject.pipeline.as_ref().map(|pipeline| pipeline.topology.as_path());
     let file = topology.or(own).ok_or(RunError::NoTopology)?;
     let places = config::Topology::read(file)?;
@@ -77,11 +80,14 @@ impl Loaded {
     }
 
     fn price(self, target: &Target) -> Result<Priced, RunError> {
-        let Self { subject, here, reference } = self;
+        let Self { subject, here, mut reference } = self;
         let codecs =
             subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| codecs(&subject, pipeline));
         let times = times(&subject, &reference, target.live_max, Effort::QUICK)?;
         let mut graph = priced_graph(&subject, &times, &codecs);
+        if subject.steps.backends().adapter().is_ok() {
+            class_rates(&graph, subject.steps.backends(), &mut reference);
+        }
         // Codecs and modules were timed here, whatever machine the profile is of.
         scale(&mut graph, &here.slowdown(&reference));
         subject.pipeline.as_ref().map_or(Ok(()), |pipeline| pin(&mut graph, pipeline))?;

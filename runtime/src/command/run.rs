@@ -12,7 +12,7 @@ use thalweg_planner::Tensor;
 
 use super::given::Given;
 use super::prepare::{Prepared, prepare};
-use super::{Target, check_writable, write_file, write_json};
+use super::{OnGpu, Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
 use crate::run::study::replanned;
 use crate::run::{Choice, Deployment, RunError, Speed, Subject, choose, emulated, measure, planned_report, run_report};
@@ -22,6 +22,8 @@ use crate::show::{Progress, table, timeline};
 pub(super) struct RunArgs {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    on: OnGpu,
     /// The topology file. Without it: the pipeline's.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
@@ -50,7 +52,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), RunError> {
     args.plot.as_deref().map_or(Ok(()), check_writable)?;
     args.draw.as_deref().map_or(Ok(()), check_writable)?;
-    let prepared = prepare(&args.target, args.topology.as_deref(), None, Speed::Shown)?;
+    let prepared = prepare((&args.target, &args.on), args.topology.as_deref(), None, Speed::Shown)?;
     check(args, &prepared.subject)?;
     let choice = choose(&prepared.graph, &prepared.topology, &prepared.objective, args.given.plan(&prepared)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;

@@ -29,6 +29,8 @@ pub struct NodeFile {
     pub threads: NonZero<u32>,
     /// How many times as long it takes as its machine does, to emulate a slower one; 1 for the machine as it is.
     pub slowdown: f64,
+    /// The GPU that may compute models: a part of its adapter's name, "" for the first of hardware, "none" for no one.
+    pub adapter: String,
     /// Memory for parts; none for what is free.
     pub memory: Option<Bytes>,
     /// Room on disk for results of each deployment that wait until they are delivered.
@@ -58,6 +60,7 @@ pub(super) struct NodeKeys {
     outbox: Option<Bytes>,
     inbox: Option<Bytes>,
     slowdown: Option<f64>,
+    adapter: Option<String>,
     trust: Option<Vec<String>>,
 }
 
@@ -103,6 +106,8 @@ impl NodeFile {
             outbox: keys.outbox.unwrap_or(OUTBOX_DEFAULT),
             inbox: keys.inbox.unwrap_or(INBOX_DEFAULT),
             slowdown,
+            // A slower machine than this one has no GPU of this one.
+            adapter: keys.adapter.unwrap_or(if slowdown > 1.0 { "none".into() } else { String::new() }),
             trust: trust.collect::<Result<_, _>>()?,
         })
     }
@@ -127,6 +132,8 @@ mod tests {
     fn a_short_file_is_enough() {
         let node = read(GOOD).unwrap();
         assert_eq!((node.role, node.slowdown, node.address), (Role::Edge, 1.0, None));
+        assert_eq!(node.adapter, "");
+        assert_eq!(read(&format!("{GOOD}slowdown = 2.0\n")).unwrap().adapter, "none");
         assert!(node.state.ends_with("state"));
         assert_eq!((node.outbox, node.inbox), (OUTBOX_DEFAULT, INBOX_DEFAULT));
         assert_eq!(read(&format!("{GOOD}outbox = \"2 MiB\"\n")).unwrap().outbox, Bytes(2 << 20));

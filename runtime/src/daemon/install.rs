@@ -20,7 +20,7 @@ use super::files::fetch;
 use super::held::{Held, Kept, read_manifest};
 use super::source::Source;
 use super::start::Inner;
-use crate::deployment::{Manifest, PartOf, RunsOf, Signed, read_files, unpack};
+use crate::deployment::{Here, Manifest, PartOf, RunsOf, Signed, read_files, unpack};
 use crate::identity::NodeId;
 use crate::memory;
 use crate::store::FileEntry;
@@ -170,7 +170,8 @@ pub(super) enum For {
 pub(super) fn install(inner: &Inner, signed: Signed, manifest: Manifest, why: For) -> Result<(), DaemonError> {
     let sandbox = if manifest.has_modules() { inner.sandbox() } else { None };
     let emulates = inner.config.slowdown > 1.0;
-    let shares = unpack(&manifest, &inner.store, emulates, sandbox.as_ref(), |id| inner.cluster.peer(id))?;
+    let here = Here { backends: &inner.backends, sandbox: sandbox.as_ref(), emulates };
+    let shares = unpack(&manifest, &inner.store, here, |id| inner.cluster.peer(id))?;
     let (name, epoch) = (manifest.name.clone(), manifest.epoch);
     let prepared = (signed, Arc::new(manifest));
     // Until its shares are there as well: else who takes it away would take away none.

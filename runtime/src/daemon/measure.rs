@@ -107,7 +107,7 @@ async fn time_part(inner: &Arc<Inner>, file: FileEntry, holders: &[NodeId]) -> R
 fn time(inner: &Inner, runs: &RunsOf) -> Result<Option<u64>, DaemonError> {
     let RunsOf::Model(files) = runs else { return Ok(None) };
     let partition = Partition::from_files(&read_files(files, &inner.store)?).map_err(UnpackError::from)?;
-    let stage = partition.prepare().map_err(UnpackError::from)?;
+    let stage = inner.backends.prepare(partition).map_err(UnpackError::from)?;
     let zeros = |spec| random::zeros(spec).map_err(|_| DaemonError::Misunderstood);
     let inputs = stage.takes().map(zeros).collect::<Result<Vec<Tensor>, _>>()?;
     let mut times = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use thalweg_devices::Backends;
 use thalweg_modules::sandbox::{Cache, Machine, Sandbox};
 use thalweg_modules::signature::{SigningKey, Trust};
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) node: Node,
     pub(crate) store: Store,
+    /// What it computes models on.
+    pub(crate) backends: Backends,
     pub(crate) neighbours: Neighbours,
     pub(crate) gossip: Talk,
     /// What calls that are being answered hold, in KiB, of each peer and in all.
@@ -246,6 +249,7 @@ impl Daemon {
             last_put_s: AtomicU64::new(0),
             unswept: AtomicBool::new(false),
             sandbox: OnceLock::new(),
+            backends: Backends::with(&config.adapter),
             config,
         });
         let mut loops = vec![tokio::spawn(calls::serve(inner.clone(), incoming))];

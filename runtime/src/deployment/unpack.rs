@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_codec::{Book, BookError, Codec, Pixels};
-use thalweg_devices::{PartFile, Partition, StageError};
+use thalweg_devices::{Backends, PartFile, Partition, StageError};
 use thalweg_flow::{Contract, Slot};
 use thalweg_modules::sandbox::{self, Grants, Limit, Limits, NoLimit, Sandbox, SandboxError};
 use thalweg_planner::{Tensor, TensorSpec};
@@ -42,31 +42,39 @@ pub enum UnpackError {
     NoSuchPeer { id: NodeId },
 }
 
-/// Makes the shares of `manifest` of what lies in `store`; `peer` says where each node is. With `emulates` they take as
-/// long as planned, where this machine is faster.
+/// What this machine runs parts on.
+#[derive(Debug, Clone, Copy)]
+pub struct Here<'a> {
+    /// Its backends for models.
+    pub backends: &'a Backends,
+    /// Where modules run, if there are any.
+    pub sandbox: Option<&'a Sandbox>,
+    /// Whether parts take as long as planned, where this machine is faster.
+    pub emulates: bool,
+}
+
+/// Makes the shares of `manifest` of what lies in `store`; `peer` says where each node is.
 ///
 /// Takes as long as preparing the parts does: not to be called where others wait.
 pub fn unpack(
     manifest: &Manifest,
     store: &Store,
-    emulates: bool,
-    sandbox: Option<&Sandbox>,
+    here: Here<'_>,
     peer: impl Fn(NodeId) -> Option<Peer>,
 ) -> Result<Vec<Share>, UnpackError> {
-    let mut unpacking = Unpacking { store, emulates, sandbox, parts: Vec::new() };
+    let mut unpacking = Unpacking { store, here, parts: Vec::new() };
     manifest.shares.iter().map(|share| unpacking.share(share, manifest.epoch, &peer)).collect()
 }
 
 /// Makes a part of what lies in `store`.
-pub fn prepare(part: &PartOf, store: &Store, sandbox: Option<&Sandbox>) -> Result<Part, UnpackError> {
-    let pieces = part.pieces.iter().map(|piece| drawn(piece, store, sandbox)).collect::<Result<_, _>>()?;
-    Ok(Blueprint { pieces, takes: part.takes.clone(), gives: part.gives.clone() }.prepare()?)
+pub fn prepare(part: &PartOf, store: &Store, here: Here<'_>) -> Result<Part, UnpackError> {
+    let pieces = part.pieces.iter().map(|piece| drawn(piece, store, here.sandbox)).collect::<Result<_, _>>()?;
+    Ok(Blueprint { pieces, takes: part.takes.clone(), gives: part.gives.clone() }.prepare(here.backends)?)
 }
 
 struct Unpacking<'a> {
     store: &'a Store,
-    emulates: bool,
-    sandbox: Option<&'a Sandbox>,
+    here: Here<'a>,
     /// Plans share parts.
     parts: Vec<(PartOf, Arc<Part>)>,
 }
@@ -107,7 +115,7 @@ impl Unpacking<'_> {
             stage: stage.map(|stage| stage as Arc<dyn Compute>),
             answers: share.answers.iter().copied().map(picked).collect(),
             onward: onward.transpose()?,
-            emulation: if self.emulates { planned } else { Emulation::NONE },
+            emulation: if self.here.emulates { planned } else { Emulation::NONE },
         })
     }
 
@@ -115,7 +123,7 @@ impl Unpacking<'_> {
         if let Some((_, prepared)) = self.parts.iter().find(|(known, _)| known == part) {
             return Ok(prepared.clone());
         }
-        let prepared = Arc::new(prepare(part, self.store, self.sandbox)?);
+        let prepared = Arc::new(prepare(part, self.store, self.here)?);
         self.parts.push((part.clone(), prepared.clone()));
         Ok(prepared)
     }

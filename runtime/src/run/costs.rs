@@ -52,7 +52,14 @@ pub fn measure_steps(
             Some(times) => times,
             None => {
                 let candidates = cuts(model, graph, live_max);
-                profile::measure(model, graph, &candidates, &step.inputs, effort, &mut progress)?
+                profile::measure(
+                    model,
+                    graph,
+                    &candidates,
+                    &step.inputs,
+                    (effort, subject.steps.backends()),
+                    &mut progress,
+                )?
             }
         })),
         Body::Module { module, .. } => {

@@ -99,6 +99,8 @@ pub enum RunError {
     NoSuchOutput { file: PathBuf, name: String, outputs: String },
     #[error("{}: [answer] does not say which output it means: add `output`, one of {outputs}", file.display())]
     WhichOutput { file: PathBuf, outputs: String },
+    #[error("{cause}; leave --adapter out to compute on the CPU alone")]
+    NoAdapter { cause: String },
     #[error("{}: {cause}", file.display())]
     Steps { file: PathBuf, cause: Box<StepError> },
     #[error(transparent)]

@@ -13,12 +13,14 @@ mod table;
 mod study;
 mod books;
 mod module;
+mod backends;
 mod nodes;
 mod plot;
 mod progress;
 #[cfg(test)]
 mod sample;
 
+pub use backends::{ComparedModel, compared_table};
 pub use books::books_table;
 pub use module::{own_table, sheet_table, timing_table};
 pub use nodes::{deployed_table, status_table};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use thalweg_devices::{Model, Port};
+use thalweg_devices::{Backends, Model, Port};
 use thalweg_planner::{Bytes, Graph, Layer, Macs, OpClass, Pin, Tensor, TensorCost, TensorId, TensorSpec};
 
 use super::{Body, MODULE_OP, Step, Steps};
@@ -15,7 +15,7 @@ impl Steps {
         let graph = Graph::default();
         let (texts, needed) = (BTreeSet::new(), Vec::new());
         let (steps, travels, inputs, outputs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { steps, graph, travels, texts, needed, inputs, outputs }
+        Self { steps, graph, travels, texts, needed, inputs, outputs, backends: Backends::default() }
     }
 
     /// A tensor that the pipeline takes.

@@ -3,9 +3,9 @@
 //! A [`Blueprint`] says what they are, wherever it stands; [`Blueprint::prepare`] makes of it what runs on this machine.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
-use thalweg_devices::{Partition, Stage, StageError};
+use thalweg_devices::{Backends, Partition, Stage, StageError};
 use thalweg_planner::{Tensor, TensorId};
 
 use super::{Body, ModuleFault, PreparedModule, Step, Steps};
@@ -51,6 +51,8 @@ pub struct Part {
     /// What it takes, by tensor of the graph.
     takes: Vec<TensorId>,
     gives: Vec<TensorId>,
+    /// That a GPU was left is said once.
+    said: Once,
 }
 
 /// The layers of one step in a part.
@@ -92,7 +94,7 @@ pub enum PartError {
 impl Steps {
     /// The part that runs `layers`, in ascending order, on the tensors `takes`, and ends with the tensors `gives`.
     pub fn part(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> Result<Part, StageError> {
-        self.blueprint(layers, takes, gives)?.prepare()
+        self.blueprint(layers, takes, gives)?.prepare(&self.backends)
     }
 
     /// As [`Steps::part`], before it is prepared.
@@ -153,21 +155,33 @@ impl Steps {
 }
 
 impl Blueprint {
-    /// Makes it ready to run on this machine.
-    pub fn prepare(self) -> Result<Part, StageError> {
+    /// Makes it ready to run on this machine, each model on the backend on which it is fastest.
+    pub fn prepare(self, backends: &Backends) -> Result<Part, StageError> {
         let prepared = |piece: DrawnPiece| {
             let runs = match piece.body {
-                PieceBody::Model(partition) => Runs::Model(partition.prepare()?),
+                PieceBody::Model(partition) => {
+                    let stage = backends.prepare(*partition)?;
+                    tracing::debug!(step = piece.step, backend = stage.backend(), "a part of a model is prepared");
+                    Runs::Model(stage)
+                }
                 PieceBody::Module(module) => Runs::Module(module),
             };
             Ok(Piece { step: piece.step, runs, takes: piece.takes, gives: piece.gives })
         };
         let pieces = self.pieces.into_iter().map(prepared).collect::<Result<_, StageError>>()?;
-        Ok(Part { pieces, takes: self.takes, gives: self.gives })
+        Ok(Part { pieces, takes: self.takes, gives: self.gives, said: Once::new() })
     }
 }
 
 impl Part {
+    /// The step of which a GPU computes nothing any more, and why.
+    fn left_gpu(&self) -> Option<(&str, String)> {
+        self.pieces.iter().find_map(|piece| match &piece.runs {
+            Runs::Model(stage) => Some((piece.step.as_str(), stage.left_gpu()?)),
+            Runs::Module(_) => None,
+        })
+    }
+
     /// Makes what the part gives of what it takes, both in the order in which it was asked for.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, PartError> {
         let mut made: Vec<(TensorId, Tensor)> = self.takes.iter().copied().zip(inputs.iter().cloned()).collect();
@@ -193,6 +207,10 @@ impl Part {
 
 impl Compute for Part {
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>> {
-        Ok(self.run(inputs)?)
+        let made = self.run(inputs)?;
+        if let Some((step, cause)) = self.left_gpu() {
+            self.said.call_once(|| tracing::warn!(step, %cause, "the CPU goes on with what the GPU computed"));
+        }
+        Ok(made)
     }
 }

@@ -10,7 +10,7 @@ use thalweg_planner::SavedPlan;
 
 use super::given::Given;
 use super::prepare::{Prepared, prepare};
-use super::{Target, check_writable, write_file, write_json};
+use super::{OnGpu, Target, check_writable, write_file, write_json};
 use crate::run::{RunError, Speed, choose, planned_report};
 use crate::show::{table, timeline};
 use study::Study;
@@ -19,6 +19,8 @@ use study::Study;
 pub(super) struct PlanArgs {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    on: OnGpu,
     /// The topology file. Without it: the pipeline's.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
@@ -45,7 +47,8 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
         check_writable(file)?;
     }
     args.study.check()?;
-    let prepared = prepare(&args.target, args.topology.as_deref(), args.profile.as_deref(), Speed::Profiled)?;
+    let prepared =
+        prepare((&args.target, &args.on), args.topology.as_deref(), args.profile.as_deref(), Speed::Profiled)?;
     let plot = args.plot.as_deref();
     if args.study.is_apart() {
         return args.study.answer(&prepared, plot, args.json, out);

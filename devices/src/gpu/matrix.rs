@@ -1,4 +1,7 @@
 //! Texts of the product of matrices: how tiles are read, multiplied and stored, unrolled for a tile's sizes.
+//!
+//! What lies outside is read from inside and then left out, rather than not read: so all reads of a thread are under way at
+//! once.
 
 use std::fmt::Write as _;
 
@@ -107,21 +110,17 @@ fn left_function(left: Left) -> &'static str {
         }
         Left::Rows => {
             "fn left(a0: u32, k: u32, m: u32) -> vec4<f32> {
-  if k >= p.k {
-    return vec4<f32>();
-  }
-  return in0[(a0 + min(m, p.m - 1u) * p.left_m + k) / 4u];
+  let fours = in0[(a0 + min(m, p.m - 1u) * p.left_m + min(k, p.k - 4u)) / 4u];
+  return select(vec4<f32>(), fours, k < p.k);
 }"
         }
         Left::Strided => {
             "fn left(a0: u32, k: u32, m: u32) -> vec4<f32> {
-  if k >= p.k {
-    return vec4<f32>();
-  }
-  let origin = a0 + k * p.left_k;
+  let origin = a0 + min(k, p.k - 1u) * p.left_k;
   let last = p.m - 1u;
-  return vec4(in0[origin + min(m, last) * p.left_m], in0[origin + min(m + 1u, last) * p.left_m],
+  let fours = vec4(in0[origin + min(m, last) * p.left_m], in0[origin + min(m + 1u, last) * p.left_m],
     in0[origin + min(m + 2u, last) * p.left_m], in0[origin + min(m + 3u, last) * p.left_m]);
+  return select(vec4<f32>(), fours, k < p.k);
 }"
         }
     }
@@ -131,61 +130,52 @@ fn right_function(right: Right) -> &'static str {
     match right {
         Right::Strided => {
             "fn right(b0: u32, k: u32, n: u32) -> vec4<f32> {
-  if k >= p.k {
-    return vec4<f32>();
-  }
-  let origin = b0 + k * p.right_k;
+  let origin = b0 + min(k, p.k - 1u) * p.right_k;
   let last = p.n - 1u;
-  return vec4(in1[origin + min(n, last) * p.right_n], in1[origin + min(n + 1u, last) * p.right_n],
+  let fours = vec4(in1[origin + min(n, last) * p.right_n], in1[origin + min(n + 1u, last) * p.right_n],
     in1[origin + min(n + 2u, last) * p.right_n], in1[origin + min(n + 3u, last) * p.right_n]);
+  return select(vec4<f32>(), fours, k < p.k);
 }"
         }
         Right::Wide => {
             "fn right(b0: u32, k: u32, n: u32) -> vec4<f32> {
-  if k >= p.k {
-    return vec4<f32>();
-  }
-  return in1[(b0 + k * p.right_k + min(n, p.n - 4u)) / 4u];
+  let fours = in1[(b0 + min(k, p.k - 1u) * p.right_k + min(n, p.n - 4u)) / 4u];
+  return select(vec4<f32>(), fours, k < p.k);
 }"
         }
         Right::Image => {
             "fn pixel(origin: u32, y: i32, x: i32) -> f32 {
-  if y < 0 || x < 0 || y >= i32(p.height) || x >= i32(p.width) {
-    return 0.0;
-  }
-  return in1[origin + u32(y) * p.width + u32(x)];
+  let inside = y >= 0 && x >= 0 && y < i32(p.height) && x < i32(p.width);
+  return select(0.0, in1[origin + select(0u, u32(y) * p.width + u32(x), inside)], inside);
 }
 fn right(b0: u32, k: u32, y: vec4<i32>, x: vec4<i32>) -> vec4<f32> {
-  if k >= p.k {
-    return vec4<f32>();
-  }
-  let origin = b0 + k / (KH * KW) * p.channel_stride;
-  let at = k % (KH * KW);
+  let own = min(k, p.k - 1u);
+  let origin = b0 + own / (KH * KW) * p.channel_stride;
+  let at = own % (KH * KW);
   let down = y + i32(at / KW * DH);
   let across = x + i32(at % KW * DW);
-  return vec4(pixel(origin, down.x, across.x), pixel(origin, down.y, across.y),
+  let fours = vec4(pixel(origin, down.x, across.x), pixel(origin, down.y, across.y),
     pixel(origin, down.z, across.z), pixel(origin, down.w, across.w));
+  return select(vec4<f32>(), fours, k < p.k);
 }"
         }
         Right::Spread => {
             "fn pixel(origin: u32, y: i32, x: i32) -> f32 {
   let row = y / i32(SH);
   let column = x / i32(SW);
-  if y < 0 || x < 0 || row * i32(SH) != y || column * i32(SW) != x || row >= i32(p.height) || column >= i32(p.width) {
-    return 0.0;
-  }
-  return in1[origin + u32(row) * p.width + u32(column)];
+  let whole = y >= 0 && x >= 0 && row * i32(SH) == y && column * i32(SW) == x;
+  let inside = whole && row < i32(p.height) && column < i32(p.width);
+  return select(0.0, in1[origin + select(0u, u32(row) * p.width + u32(column), inside)], inside);
 }
 fn right(b0: u32, k: u32, y: vec4<i32>, x: vec4<i32>) -> vec4<f32> {
-  if k >= p.k {
-    return vec4<f32>();
-  }
-  let origin = b0 + k / (KH * KW) * p.channel_stride;
-  let at = k % (KH * KW);
+  let own = min(k, p.k - 1u);
+  let origin = b0 + own / (KH * KW) * p.channel_stride;
+  let at = own % (KH * KW);
   let down = y - i32(at / KW * DH);
   let across = x - i32(at % KW * DW);
-  return vec4(pixel(origin, down.x, across.x), pixel(origin, down.y, across.y),
+  let fours = vec4(pixel(origin, down.x, across.x), pixel(origin, down.y, across.y),
     pixel(origin, down.z, across.z), pixel(origin, down.w, across.w));
+  return select(vec4<f32>(), fours, k < p.k);
 }"
         }
     }

@@ -7,17 +7,18 @@ use tract_onnx::tract_hir::tract_core::prelude::{Datum as _, TractResult};
 
 use super::context::Gpu;
 use super::error::GpuError;
-use super::ir::{Arg, Call, Kind, Origin, Program, Step, Store, Template, Value};
+use super::ir::{Call, Kind, Operand, Origin, Program, Step, Store, Template, Value};
 use super::recorded::Recorded;
 use super::view::{Index, View};
 use crate::cut::{Border, Partition};
 
 const PEAK: Template = Template { name: "peak", text: include_str!("kernels/peak.wgsl") };
-const MAP: Template = Template { name: "map", text: include_str!("kernels/map.wgsl") };
+const PEAK_READ: Template = Template { name: "peak_read", text: include_str!("kernels/peak_read.wgsl") };
 const THREADS: usize = 1 << 18;
 const TURNS: usize = 256;
-/// Elements that are copied: more than caches hold.
-const COPIED: usize = 1 << 25;
+/// Threads that read, of 16 fours each: all together more than caches hold.
+const READERS: usize = 1 << 19;
+const READ: usize = READERS * 64;
 const RUNS: usize = 10;
 
 /// The most that a device does in a second.
@@ -25,47 +26,41 @@ const RUNS: usize = 10;
 pub struct Peaks {
     /// Multiply-adds in f32.
     pub macs: f64,
-    /// Bytes that are read plus those that are written.
+    /// Bytes that are read.
     pub bytes: f64,
 }
 
 impl Gpu {
     /// Measures what the device reaches. None where it does not tell how long a kernel takes.
     pub fn peaks(&self) -> Result<Option<Peaks>, GpuError> {
-        let (made, number) = ("made".to_owned(), "$0".to_owned());
-        let peak = one_kernel(PEAK, THREADS, (made, Vec::new()), vec![("TURNS", TURNS)]);
-        let copy = one_kernel(MAP, COPIED, (number, vec![Arg::Read(0, Index::linear(0))]), Vec::new());
+        let peak = one_kernel(PEAK, THREADS, 1, vec![("TURNS", TURNS)]);
+        let read = one_kernel(PEAK_READ, READERS, READ, Vec::new());
         let seconds = |program: &Program| -> Result<Option<f64>, GpuError> {
             let times = Recorded::new(self, program)?.times(RUNS)?;
             Ok(times.and_then(|times| times.first().map(|kernel| kernel.time.as_secs_f64())))
         };
-        let (Some(peak), Some(copy)) = (seconds(&peak)?, seconds(&copy)?) else { return Ok(None) };
-        Ok(Some(Peaks { macs: (THREADS * TURNS * 32) as f64 / peak, bytes: (COPIED * 8) as f64 / copy }))
+        let (Some(peak), Some(read)) = (seconds(&peak)?, seconds(&read)?) else { return Ok(None) };
+        Ok(Some(Peaks { macs: (THREADS * TURNS * 32) as f64 / peak, bytes: (READ * 4) as f64 / read }))
     }
 }
 
-/// A program of one kernel with one step, which reads value 0 and writes value 1.
-fn one_kernel(
-    template: Template,
-    len: usize,
-    (text, args): (String, Vec<Arg>),
-    consts: Vec<(&'static str, usize)>,
-) -> Program {
+/// A program of one kernel, which reads so many elements and makes `len`.
+fn one_kernel(template: Template, len: usize, read: usize, consts: Vec<(&'static str, usize)>) -> Program {
     let groups = len / 64;
     let x = groups.min(1 << 14);
-    let value = |origin| Value { len, kind: Kind::Float, origin };
+    let value = |len, origin| Value { len, kind: Kind::Float, origin };
     Program {
-        values: vec![value(Origin::Input(0)), value(Origin::Made { call: 0, step: Some(0) })],
+        values: vec![value(read, Origin::Input(0)), value(len, Origin::Made { call: 0, step: Some(0) })],
         calls: vec![Call {
             node: template.name.to_owned(),
             template,
             consts,
             params: vec![("len", len), ("pitch", x * 64)],
             inserts: Vec::new(),
-            reads: Vec::new(),
+            reads: vec![Operand { value: 0, wide: read.is_multiple_of(4) }],
             len,
             row: 0,
-            steps: vec![Step { text, args, kind: Kind::Float, value: 1 }],
+            steps: vec![Step { text: "made".to_owned(), args: Vec::new(), kind: Kind::Float, value: 1 }],
             stores: vec![Store { step: 0, value: 1, index: Index::linear(0) }],
             grid: [x, groups.div_ceil(x), 1],
             macs: 0,

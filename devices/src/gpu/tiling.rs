@@ -21,7 +21,7 @@ const BRING: f64 = 2.0;
 const BRING_OF_IMAGE: f64 = 12.0;
 /// Cycles that the reduction of parts takes at least, and bytes that it reads in one.
 const REDUCTION: f64 = 5000.0;
-const REDUCTION_BYTES: f64 = 1500.0;
+const REDUCTION_BYTES: f64 = 550.0;
 /// Multiply-adds of a processor in a cycle.
 const LANES: f64 = 128.0;
 

@@ -1,5 +1,7 @@
 //! Whole models and their parts on the first adapter there is, beside the CPU: software Vulkan in CI.
 
+mod kernels;
+
 use std::path::Path;
 
 use thalweg_planner::{DType, Tensor, TensorSpec};

@@ -1,0 +1,227 @@
+//! Kernels beside the CPU, on random graphs of a few nodes.
+
+mod convolution;
+mod einsum;
+mod pool;
+mod rows;
+mod tiles;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::Config;
+use thalweg_planner::{DType, Tensor, TensorSpec};
+use tract_onnx::prelude::{IntoTensor as _, tract_ndarray::ArrayD};
+use tract_onnx::tract_hir::internal::{DatumType, OutletId, SpecialOps as _, TypedFact, TypedModel};
+use tract_onnx::tract_hir::tract_core::ops::TypedOp;
+use tract_onnx::tract_hir::tract_core::prelude::{Datum as _, Tensor as EngineTensor};
+
+use super::super::ir::{Origin, Program};
+use super::super::lower::{Bounds, lower};
+use super::super::memory::plan;
+use super::super::recorded::Recorded;
+use super::super::words;
+use super::{Gpu, TOLERANCE, difference, gpu};
+use crate::cut::{Border, Partition};
+
+/// One device for all cases: it compiles each kernel once.
+static GPU: LazyLock<Option<Gpu>> = LazyLock::new(gpu);
+
+/// Sizes of axes: edges of tiles and of workgroups, odd and prime ones.
+const SIZES: [usize; 14] = [1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 31, 33, 64, 67];
+
+fn cases(cases: u32) -> Config {
+    Config { cases, max_shrink_iters: 200, failure_persistence: None, ..Config::default() }
+}
+
+fn size() -> impl Strategy<Value = usize> {
+    select(&SIZES[..])
+}
+
+/// So many axes, that have so many elements at most.
+fn shape(axes: impl Into<proptest::collection::SizeRange>, most: usize) -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(size(), axes).prop_map(move |sizes| bounded(sizes, most))
+}
+
+/// Axes that would make too many elements are short.
+fn bounded(mut sizes: Vec<usize>, most: usize) -> Vec<usize> {
+    let mut all = 1;
+    for size in &mut sizes {
+        if all * *size > most {
+            *size = if all * 3 <= most { 3 } else { 1 };
+        }
+        all *= *size;
+    }
+    sizes
+}
+
+/// A number between -1 and 1 that differs from place to place and from tensor to tensor.
+fn number(tensor: usize, at: usize) -> f32 {
+    ((at * 7919 + tensor * 331 + 13) % 1009) as f32 / 504.5 - 1.0
+}
+
+fn numbers(tensor: usize, shape: &[usize]) -> EngineTensor {
+    let data = (0..shape.iter().product()).map(|at| number(tensor, at)).collect();
+    ArrayD::<f32>::from_shape_vec(shape, data).expect("as many as the shape has").into_tensor()
+}
+
+/// What a part takes: floats between -1 and 1, integers between -5 and 5, booleans.
+fn taken(tensor: usize, spec: &TensorSpec) -> Tensor {
+    let ints = || (0..spec.len()).map(|at| (number(tensor, at) * 5.5) as i64);
+    let data = match spec.dtype {
+        DType::F32 => (0..spec.len()).flat_map(|at| number(tensor, at).to_le_bytes()).collect(),
+        DType::I64 => ints().flat_map(i64::to_le_bytes).collect(),
+        DType::I32 => ints().flat_map(|value| (value as i32).to_le_bytes()).collect(),
+        DType::U8 => ints().map(|value| (value.unsigned_abs() * 40) as u8).collect(),
+        DType::Bool => ints().map(|value| u8::from(value > 0)).collect(),
+        other => panic!("{other:?} is not made here"),
+    };
+    Tensor::new(spec.clone(), data).expect("as long as its spec says")
+}
+
+/// A graph that is made node by node.
+#[derive(Default)]
+struct Graph {
+    model: TypedModel,
+}
+
+impl Graph {
+    fn name(&self) -> String {
+        format!("n{}", self.model.nodes.len())
+    }
+
+    fn input(&mut self, shape: &[usize]) -> OutletId {
+        self.input_of(f32::datum_type(), shape)
+    }
+
+    fn input_of(&mut self, datum: DatumType, shape: &[usize]) -> OutletId {
+        self.model.add_source(self.name(), TypedFact::dt_shape(datum, shape)).expect("a source")
+    }
+
+    fn constant(&mut self, tensor: EngineTensor) -> OutletId {
+        self.model.add_const(self.name(), tensor).expect("a constant")
+    }
+
+    fn weights(&mut self, shape: &[usize]) -> OutletId {
+        let tensor = numbers(self.model.nodes.len(), shape);
+        self.constant(tensor)
+    }
+
+    fn add(&mut self, op: impl Into<Box<dyn TypedOp>>, inputs: &[OutletId]) -> OutletId {
+        self.model.wire_node(self.name(), op, inputs).expect("the engine takes it")[0]
+    }
+
+    fn shape(&self, outlet: OutletId) -> Vec<usize> {
+        self.model.outlet_fact(outlet).expect("an outlet").shape.as_concrete().expect("fixed").to_vec()
+    }
+
+    fn part(mut self, outputs: &[OutletId]) -> Partition {
+        self.model.select_output_outlets(outputs).expect("outputs");
+        let border = |outlet: &OutletId| {
+            let fact = self.model.outlet_fact(*outlet).expect("an outlet");
+            Border { spec: crate::tensor::spec(fact).expect("it travels"), datum: fact.datum_type }
+        };
+        let takes = self.model.inputs.iter().map(border).collect();
+        let gives = self.model.outputs.iter().map(border).collect();
+        Partition { name: "a case".to_owned(), graph: self.model, takes, gives }
+    }
+
+    /// All of it has kernels, which agree with the CPU.
+    fn agrees(self, outputs: &[OutletId]) {
+        Case::beside_cpu(self.part(outputs)).agrees();
+    }
+
+    /// All of it has kernels, which make these numbers.
+    fn makes(self, output: OutletId, expected: &[f32]) {
+        let part = self.part(&[output]);
+        let data = expected.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let expected = Tensor::new(part.gives[0].spec.clone(), data).expect("as long as its spec says");
+        Case { inputs: inputs(&part), part, expected: vec![expected] }.agrees();
+    }
+
+    /// The same on a device that has less.
+    fn agrees_within(self, outputs: &[OutletId], bounds: Bounds) {
+        let Some(gpu) = GPU.as_ref() else { return };
+        let case = Case::beside_cpu(self.part(outputs));
+        let recorded = Recorded::new(gpu, &check(&case.part, bounds)).expect("kernels");
+        let fill = |place: usize, to: wgpu::WriteOnly<'_, [u8]>| {
+            words::write(&case.inputs[place], place, to).expect("it fits");
+        };
+        let read = |place: usize, from: &[u8]| words::read(&case.part.gives[place].spec, from).expect("its words");
+        case.compare(&recorded.run(fill, read).expect("a run"));
+    }
+
+    /// The same comes out whatever has no kernel; returns what that is, and why.
+    fn agrees_or_says_why(self, outputs: &[OutletId]) -> Vec<(String, String, String)> {
+        let Some(gpu) = GPU.as_ref() else { return Vec::new() };
+        let case = Case::beside_cpu(self.part(outputs));
+        let stage = case.part.clone().prepare_on(gpu).expect("a part");
+        case.compare(&stage.run(&case.inputs).expect("a run"));
+        stage.coverage().left.clone()
+    }
+}
+
+fn inputs(part: &Partition) -> Vec<Tensor> {
+    part.takes.iter().enumerate().map(|(place, border)| taken(place, &border.spec)).collect()
+}
+
+struct Case {
+    part: Partition,
+    inputs: Vec<Tensor>,
+    expected: Vec<Tensor>,
+}
+
+impl Case {
+    fn beside_cpu(part: Partition) -> Self {
+        let inputs = inputs(&part);
+        let expected = part.clone().prepare().expect("the CPU").run(&inputs).expect("the CPU");
+        Self { part, inputs, expected }
+    }
+
+    fn agrees(&self) {
+        let Some(gpu) = GPU.as_ref() else { return };
+        let stage = self.part.clone().prepare_on(gpu).expect("kernels");
+        assert_eq!(stage.coverage().left, Vec::new(), "what is left to the CPU");
+        self.compare(&stage.run(&self.inputs).expect("a run"));
+        check(&self.part, Bounds::of(gpu));
+    }
+
+    fn compare(&self, made: &[Tensor]) {
+        let off = difference(made, &self.expected);
+        let begins = |tensor: &Tensor| tensor.to_f32().map(|all| all[..all.len().min(24)].to_vec());
+        let shown = |tensors: &[Tensor]| tensors.iter().map(begins).collect::<Vec<_>>();
+        let (made, expected) = (shown(made), shown(&self.expected));
+        assert!(off <= TOLERANCE, "off by {off:e}: {made:?} for {expected:?} of\n{}", self.part.graph);
+    }
+}
+
+/// The part's program, which is within bounds, and whose values stay in their buffers as long as they are read.
+fn check(part: &Partition, bounds: Bounds) -> Program {
+    let lowered = lower(&part.graph, bounds).expect("a program");
+    assert_eq!(lowered.left, HashMap::new(), "what is left to the CPU");
+    let program = lowered.program;
+    let planned = plan(&program);
+    let made = |value: &usize| matches!(program.values[*value].origin, Origin::Made { .. });
+    let buffer = |value: usize| planned.of[value].expect("it is in memory");
+    let mut holds = vec![None; planned.buffers.len()];
+    for call in &program.calls {
+        let bound = call.reads.len() + call.read_by_steps().len() + call.writes().len();
+        assert!(bound <= bounds.buffers, "{bound} buffers of {}: {call:?}", bounds.buffers);
+        assert!(call.grid.iter().all(|groups| (1..=bounds.groups).contains(groups)), "{:?}", call.grid);
+        let reads: Vec<usize> = call.all_reads().filter(made).collect();
+        for value in &reads {
+            assert_eq!(holds[buffer(*value)], Some(*value), "{} reads what is there", call.node);
+        }
+        for value in call.writes() {
+            assert!(planned.buffers[buffer(value)] >= program.values[value].len * 4, "it is large enough");
+            assert!(reads.iter().all(|read| buffer(*read) != buffer(value)), "{} writes to what it reads", call.node);
+            holds[buffer(value)] = Some(value);
+        }
+    }
+    for output in program.outputs.iter().filter(|output| made(&output.value)) {
+        assert_eq!(holds[buffer(output.value)], Some(output.value), "an output is there at the end");
+    }
+    program
+}

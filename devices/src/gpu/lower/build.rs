@@ -11,8 +11,11 @@ impl Lowering<'_> {
     pub(super) fn outputs(&mut self) -> Result<(), Why> {
         for outlet in &self.graph.outputs {
             let view = self.view(*outlet)?;
-            let made = matches!(self.program.values[view.value].origin, Origin::Made { .. });
-            let view = if made && view.offset == 0 { self.dense(view)? } else { self.copied(view)? };
+            let value = &self.program.values[view.value];
+            let made = matches!(value.origin, Origin::Made { .. });
+            // What is given is all of a value.
+            let whole = made && view.offset == 0 && volume(&view.shape) == value.len;
+            let view = if whole { self.dense(view)? } else { self.copied(view)? };
             self.program.outputs.push(view);
         }
         for output in self.program.outputs.clone() {

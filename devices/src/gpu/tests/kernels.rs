@@ -4,6 +4,7 @@ mod convolution;
 mod einsum;
 mod pool;
 mod rows;
+mod shape;
 mod tiles;
 
 use std::collections::HashMap;

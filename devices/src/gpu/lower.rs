@@ -13,7 +13,7 @@ mod product;
 mod convolution;
 mod einsum;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_onnx::prelude::TValue;
@@ -91,6 +91,7 @@ pub(super) fn lower(graph: &TypedModel, bounds: Bounds) -> Result<Lowered, GpuEr
         views: HashMap::new(),
         constants: HashMap::new(),
         uploaded: HashMap::new(),
+        kept: HashSet::new(),
         node: String::new(),
     };
     let engine = |cause: &dyn std::fmt::Display| GpuError::Engine(cause.to_string());
@@ -126,6 +127,8 @@ struct Lowering<'a> {
     constants: HashMap<OutletId, Arc<Tensor>>,
     /// Constants that are values already.
     uploaded: HashMap<OutletId, View>,
+    /// Values that several nodes read, or that the part gives.
+    kept: HashSet<ValueId>,
     node: String,
 }
 
@@ -155,6 +158,9 @@ impl Lowering<'_> {
         let view = self.view_of(node)?;
         if view.shape != self.shape(node.id.into())?.as_slice() {
             return Err(format!("a shape of {:?} came out", view.shape));
+        }
+        if node.outputs[0].successors.len() > 1 || self.graph.outputs.contains(&node.id.into()) {
+            self.kept.insert(view.value);
         }
         self.views.insert(node.id.into(), view);
         Ok(())

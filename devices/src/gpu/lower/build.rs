@@ -119,8 +119,13 @@ impl Lowering<'_> {
     /// Whether a kernel may have so many more buffers, beside those of what it makes that is read elsewhere.
     pub(super) fn has_room(&self, call: usize, more: usize) -> bool {
         let own = &self.program.calls[call];
-        // Each step but the last might be read elsewhere too.
-        let stores = own.stores.len() + 2;
-        own.reads.len() + own.read_by_steps().len() + stores + more <= self.bounds.buffers
+        let stored = own.writes();
+        // In memory will be what other nodes read too, and what no step of the kernel reads, such as the next one.
+        let read = |place: usize| own.steps.iter().any(|step| step.args.contains(&Arg::Step(place)));
+        let is_open = |(place, step): (usize, &Step)| {
+            (self.kept.contains(&step.value) || !read(place)) && !stored.contains(&step.value)
+        };
+        let open = own.steps.iter().enumerate().filter(|step| is_open(*step)).count() + 1;
+        own.reads.len() + own.read_by_steps().len() + stored.len() + open + more <= self.bounds.buffers
     }
 }

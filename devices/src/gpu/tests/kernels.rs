@@ -2,6 +2,7 @@
 
 mod convolution;
 mod einsum;
+mod pointwise;
 mod pool;
 mod rows;
 mod shape;

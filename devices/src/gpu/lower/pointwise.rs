@@ -15,13 +15,25 @@ use super::{Lowering, Why, kind};
 impl Lowering<'_> {
     pub(super) fn element_wise(&mut self, node: &TypedNode, op: &ElementWiseOp) -> Result<View, Why> {
         let text = unary(op)?;
+        self.wraps_nowhere(node)?;
         self.pointwise(node, &node.inputs, &text)
     }
 
     pub(super) fn binary(&mut self, node: &TypedNode, op: &TypedBinOp) -> Result<View, Why> {
         let kind = kind(self.datum(node.inputs[0])?)?;
         let text = binary(op.0.name(), kind)?;
+        if !matches!(op.0.name(), "Min" | "Max") {
+            self.wraps_nowhere(node)?;
+        }
         self.pointwise(node, &node.inputs, text)
+    }
+
+    /// What the engine computes in fewer bits than the device wraps there earlier.
+    fn wraps_nowhere(&self, node: &TypedNode) -> Result<(), Why> {
+        match self.datum(node.id.into())? {
+            datum @ (DatumType::I8 | DatumType::U8 | DatumType::I16) => Err(format!("it wraps in {datum:?}")),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn cast(&mut self, node: &TypedNode, op: &Cast) -> Result<View, Why> {
@@ -32,6 +44,10 @@ impl Lowering<'_> {
                 return if narrows { Err(format!("it rounds to {:?}", op.to)) } else { self.view(node.inputs[0]) };
             }
             (Kind::Int, Kind::Float) => "f32($0)",
+            // Beyond its ends a number becomes the nearest of them.
+            (Kind::Float, Kind::Int) if op.to == DatumType::U8 => "i32(clamp($0, 0.0, 255.0))",
+            (Kind::Float, Kind::Int) if op.to == DatumType::I8 => "i32(clamp($0, -128.0, 127.0))",
+            (Kind::Float, Kind::Int) if op.to == DatumType::I16 => "i32(clamp($0, -32768.0, 32767.0))",
             (Kind::Float, Kind::Int) if op.to != DatumType::Bool => "i32($0)",
             (Kind::Float, _) => "i32($0 != 0.0)",
             (Kind::Int, _) => "i32($0 != 0)",
@@ -75,8 +91,11 @@ impl Lowering<'_> {
         let kind = kind(tensor.datum_type())?;
         let value = tensor.cast_to_scalar::<f64>();
         let value = value.map_err(|cause| cause.to_string())?;
-        let fits = kind == Kind::Int || value == 0.0 || (value.abs() >= 1e-30 && value.is_finite());
-        Ok(fits.then(|| number(value as f32, kind)))
+        let fits = match kind {
+            Kind::Int => f64::from(value as i32) == value,
+            Kind::Float => value == 0.0 || (value.abs() >= 1e-30 && value.is_finite()),
+        };
+        Ok(fits.then(|| number(value, kind)))
     }
 
     /// The latest kernel that makes one of these, element by element, if all others are there before it.
@@ -114,9 +133,9 @@ enum Given {
 }
 
 /// A number as WGSL writes it.
-pub(super) fn number(value: f32, kind: Kind) -> String {
+pub(super) fn number(value: f64, kind: Kind) -> String {
     match kind {
-        Kind::Float => format!("f32({value:?})"),
+        Kind::Float => format!("f32({:?})", value as f32),
         Kind::Int => format!("{}", value as i32),
     }
 }
@@ -125,7 +144,7 @@ pub(super) fn number(value: f32, kind: Kind) -> String {
 fn unary(op: &ElementWiseOp) -> Result<String, Why> {
     let op = &op.0;
     if let Some(leaky) = op.downcast_ref::<LeakyRelu>() {
-        return Ok(format!("select($0 * {}, $0, $0 > 0.0)", number(leaky.alpha, Kind::Float)));
+        return Ok(format!("select($0 * {}, $0, $0 > 0.0)", number(leaky.alpha.into(), Kind::Float)));
     }
     if let Some(power) = op.downcast_ref::<math::PowConst>() {
         return match power.exponent {
@@ -178,8 +197,8 @@ fn binary(name: &str, kind: Kind) -> Result<&'static str, Why> {
         ("Div", Kind::Float) => "$0 / $1",
         ("Min", _) => "min($0, $1)",
         ("Max", _) => "max($0, $1)",
-        ("And", Kind::Int) => "min($0, $1) & 1",
-        ("Or", Kind::Int) => "max($0, $1) & 1",
+        ("And", Kind::Int) => "i32($0 != 0 && $1 != 0)",
+        ("Or", Kind::Int) => "i32($0 != 0 || $1 != 0)",
         ("Xor", Kind::Int) => "$0 ^ $1",
         ("==" | "Eq", _) => "i32($0 == $1)",
         ("!=" | "NE", _) => "i32($0 != $1)",

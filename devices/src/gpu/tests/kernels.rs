@@ -2,6 +2,7 @@
 
 mod convolution;
 mod einsum;
+mod integers;
 mod pointwise;
 mod pool;
 mod rows;

@@ -97,8 +97,12 @@ pub(super) fn lower(graph: &TypedModel, bounds: Bounds) -> Result<Lowered, GpuEr
     let engine = |cause: &dyn std::fmt::Display| GpuError::Engine(cause.to_string());
     let order = graph.eval_order().map_err(|cause| engine(&cause))?;
     let mut left = HashMap::new();
+    let mut refused = None;
     for outlet in &graph.inputs {
-        lowering.input(*outlet).map_err(|why| GpuError::Engine(format!("an input: {why}")))?;
+        // What has no place on the device stays unknown: who needs it is left.
+        if let Err(why) = lowering.input(*outlet) {
+            refused.get_or_insert(why);
+        }
     }
     for id in order {
         let node = graph.node(id);
@@ -108,12 +112,14 @@ pub(super) fn lower(graph: &TypedModel, bounds: Bounds) -> Result<Lowered, GpuEr
         if let Err(why) = lowered {
             left.insert(id, why);
             for slot in 0..node.outputs.len() {
-                // What has no place on the device stays unknown: who needs it is left as well.
                 let _ = lowering.input(OutletId::new(id, slot));
             }
         }
     }
     if left.is_empty() {
+        if let Some(why) = refused {
+            return Err(GpuError::Engine(format!("an input: {why}")));
+        }
         lowering.outputs().map_err(GpuError::Engine)?;
     }
     Ok(Lowered { program: lowering.program, left })
@@ -150,10 +156,10 @@ impl Lowering<'_> {
         }
         if let Some(constant) = node.op_as::<Const>() {
             self.constants.insert(node.id.into(), constant.val().clone());
-            return Ok(());
+            return self.may_be_given(node);
         }
         if self.folded(node) {
-            return Ok(());
+            return self.may_be_given(node);
         }
         let view = self.view_of(node)?;
         if view.shape != self.shape(node.id.into())?.as_slice() {
@@ -163,6 +169,14 @@ impl Lowering<'_> {
             self.kept.insert(view.value);
         }
         self.views.insert(node.id.into(), view);
+        Ok(())
+    }
+
+    /// What the part gives is not empty.
+    fn may_be_given(&self, node: &TypedNode) -> Result<(), Why> {
+        if self.graph.outputs.iter().any(|outlet| outlet.node == node.id) {
+            self.shape(node.id.into())?;
+        }
         Ok(())
     }
 
@@ -286,6 +300,9 @@ impl Lowering<'_> {
     }
 
     fn constant_value(&mut self, tensor: &Tensor) -> Result<ValueId, Why> {
+        if tensor.len() == 0 {
+            return Err("what it reads is empty".to_owned());
+        }
         let kind = kind(tensor.datum_type())?;
         Ok(self.words(words(tensor)?, kind))
     }

@@ -2,6 +2,7 @@
 
 mod convolution;
 mod einsum;
+mod empty;
 mod integers;
 mod pointwise;
 mod pool;

@@ -19,7 +19,9 @@ use proptest::test_runner::Config;
 use thalweg_planner::{DType, Tensor, TensorSpec};
 use tract_onnx::prelude::{IntoTensor as _, tract_ndarray::ArrayD};
 use tract_onnx::tract_hir::internal::{DatumType, OutletId, SpecialOps as _, TypedFact, TypedModel};
-use tract_onnx::tract_hir::tract_core::ops::TypedOp;
+use tract_onnx::tract_hir::tract_core::ops::array::Slice;
+use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
+use tract_onnx::tract_hir::tract_core::ops::{TypedOp, math};
 use tract_onnx::tract_hir::tract_core::prelude::{Datum as _, Tensor as EngineTensor};
 
 use super::super::ir::{Origin, Program};
@@ -76,13 +78,34 @@ fn taken(tensor: usize, spec: &TensorSpec) -> Tensor {
     let ints = || (0..spec.len()).map(|at| (number(tensor, at) * 5.5) as i64);
     let data = match spec.dtype {
         DType::F32 => (0..spec.len()).flat_map(|at| number(tensor, at).to_le_bytes()).collect(),
+        DType::F16 => (0..spec.len()).flat_map(|at| half::f16::from_f32(number(tensor, at)).to_le_bytes()).collect(),
         DType::I64 => ints().flat_map(i64::to_le_bytes).collect(),
         DType::I32 => ints().flat_map(|value| (value as i32).to_le_bytes()).collect(),
         DType::U8 => ints().map(|value| (value.unsigned_abs() * 40) as u8).collect(),
+        DType::I8 => ints().map(|value| value.to_le_bytes()[0]).collect(),
+        DType::I16 => ints().flat_map(|value| (value as i16 * 5000).to_le_bytes()).collect(),
         DType::Bool => ints().map(|value| u8::from(value > 0)).collect(),
         other => panic!("{other:?} is not made here"),
     };
     Tensor::new(spec.clone(), data).expect("as long as its spec says")
+}
+
+/// How an operand lies in memory.
+#[derive(Debug, Clone, Copy)]
+enum Lies {
+    Whole,
+    Turned(usize),
+    Cut(usize),
+    Made,
+}
+
+fn lies() -> impl Strategy<Value = Lies> {
+    prop_oneof![
+        3 => Just(Lies::Whole),
+        2 => (0_usize..8).prop_map(Lies::Turned),
+        2 => (0_usize..4).prop_map(Lies::Cut),
+        1 => Just(Lies::Made),
+    ]
 }
 
 /// A graph that is made node by node.
@@ -115,6 +138,32 @@ impl Graph {
 
     fn add(&mut self, op: impl Into<Box<dyn TypedOp>>, inputs: &[OutletId]) -> OutletId {
         self.model.wire_node(self.name(), op, inputs).expect("the engine takes it")[0]
+    }
+
+    /// What a kernel reads: an input as it lies or with axes elsewhere, a part of one, or what another kernel makes.
+    fn operand(&mut self, shape: &[usize], lies: Lies) -> OutletId {
+        let last = shape.len().saturating_sub(1);
+        match lies {
+            Lies::Turned(axis) if last > 0 => {
+                let mut turned = shape.to_vec();
+                let (from, to) = (axis % shape.len(), (axis / 2) % shape.len());
+                let size = turned.remove(to);
+                turned.insert(from, size);
+                let input = self.input(&turned);
+                self.add(AxisOp::Move(from, to), &[input])
+            }
+            Lies::Cut(axis) if !shape.is_empty() => {
+                let (mut longer, axis) = (shape.to_vec(), axis % shape.len());
+                longer[axis] += 3;
+                let input = self.input(&longer);
+                self.add(Slice::new(axis, 1 + axis % 2, 1 + axis % 2 + shape[axis]), &[input])
+            }
+            Lies::Made => {
+                let input = self.input(shape);
+                self.add(math::sin(), &[input])
+            }
+            _ => self.input(shape),
+        }
     }
 
     fn shape(&self, outlet: OutletId) -> Vec<usize> {

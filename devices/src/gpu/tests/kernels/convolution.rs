@@ -3,12 +3,11 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use tract_onnx::tract_hir::internal::tvec;
-use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
-use super::{Graph, cases, numbers};
+use super::{Graph, Lies, cases, lies, numbers};
 
 /// A window over images.
 #[derive(Debug, Clone)]
@@ -136,7 +135,7 @@ fn convolution(
     window: &Window,
     (groups, inputs, outputs): (usize, usize, usize),
     bias: Bias,
-    (moved, after): (bool, u8),
+    (lies, after): (Lies, u8),
 ) {
     let mut graph = Graph::default();
     let mut window = window.clone();
@@ -145,16 +144,7 @@ fn convolution(
     }
     let (inputs, outputs) = (inputs * groups, outputs * groups);
     let shape = window.shape(inputs);
-    let last = shape.len() - 1;
-    let image = if moved {
-        // Its last two axes lie the other way round.
-        let mut lies = shape.clone();
-        lies.swap(last - 1, last);
-        let image = graph.input(&lies);
-        graph.add(AxisOp::Move(last - 1, last), &[image])
-    } else {
-        graph.input(&shape)
-    };
+    let image = graph.operand(&shape, lies);
     let kernel: Vec<usize> = [outputs, inputs / groups].into_iter().chain(window.kernel.iter().copied()).collect();
     let kernel = graph.weights(&kernel);
     let bias = biased(&mut graph, bias, outputs);
@@ -180,10 +170,10 @@ proptest! {
         window in window(4),
         channels in channels(),
         bias in bias(),
-        moved in any::<bool>(),
+        lies in lies(),
         after in 0_u8..3,
     ) {
-        convolution(&window, channels, bias, (moved, after));
+        convolution(&window, channels, bias, (lies, after));
     }
 
     #[test]
@@ -191,10 +181,10 @@ proptest! {
         window in window(1),
         channels in channels(),
         bias in bias(),
-        moved in any::<bool>(),
+        lies in lies(),
         after in 0_u8..3,
     ) {
-        convolution(&window, channels, bias, (moved, after));
+        convolution(&window, channels, bias, (lies, after));
     }
 
     #[test]
@@ -202,10 +192,11 @@ proptest! {
         window in window(4),
         (_, inputs, outputs) in channels(),
         bias in bias(),
+        lies in lies(),
         adjusted in (0_usize..3, 0_usize..3),
     ) {
         let mut graph = Graph::default();
-        let image = graph.input(&window.shape(inputs));
+        let image = graph.operand(&window.shape(inputs), lies);
         let kernel: Vec<usize> = [outputs, inputs].into_iter().chain(window.kernel.iter().copied()).collect();
         let kernel = graph.weights(&kernel);
         let bias = biased(&mut graph, bias, outputs);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
 
-use super::{Graph, bounded, cases, size};
+use super::{Graph, Lies, bounded, cases, lies, size};
 
 /// Which of the two operands and the result have an axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +23,7 @@ struct Sum {
     /// An operand in which an axis of both is 1 long.
     repeated: Option<usize>,
     constant: Option<usize>,
+    lies: [Lies; 2],
 }
 
 fn sum() -> impl Strategy<Value = Sum> {
@@ -38,9 +39,9 @@ fn sum() -> impl Strategy<Value = Sum> {
             let order: Vec<usize> = (0..axes.len()).collect();
             let order = move || Just(order.clone()).prop_shuffle();
             let operand = || proptest::option::weighted(0.3, 0_usize..2);
-            (Just(axes), [order(), order(), order()], operand(), operand())
+            (Just(axes), [order(), order(), order()], operand(), operand(), [lies(), lies()])
         })
-        .prop_map(|(axes, orders, repeated, constant)| Sum { axes, orders, repeated, constant })
+        .prop_map(|(axes, orders, repeated, constant, lies)| Sum { axes, orders, repeated, constant, lies })
 }
 
 impl Sum {
@@ -99,10 +100,12 @@ impl Sum {
 
 fn agrees(sum: &Sum) {
     let mut graph = Graph::default();
+    // Where the numbers are computed here, each operand lies as it is read.
+    let lies = if sum.repeated.is_some() { [Lies::Whole; 2] } else { sum.lies };
     let operands: Vec<_> = (0..2)
         .map(|place| {
             let shape = sum.shape(place);
-            if sum.constant == Some(place) { graph.weights(&shape) } else { graph.input(&shape) }
+            if sum.constant == Some(place) { graph.weights(&shape) } else { graph.operand(&shape, lies[place]) }
         })
         .collect();
     let op = EinSum::new(sum.text().parse().expect("axes"), f32::datum_type());

@@ -5,6 +5,7 @@ use proptest::sample::select;
 use tract_onnx::tract_hir::internal::DatumType;
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_hir::tract_core::ops::cast::Cast;
+use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::logic::{
     Iff, and, comp_eq, comp_gt, comp_gte, comp_lt, comp_lte, comp_ne, not, or, xor,
 };
@@ -103,5 +104,17 @@ fn any_number_but_zero_is_true() {
         let (one, other) = (graph.input_of(i32::datum_type(), &SHAPE), graph.input_of(i32::datum_type(), &[1, 7]));
         let made = graph.add(op, &[one, other]);
         graph.agrees_or_says_why(&[made]);
+    }
+}
+
+#[test]
+fn what_is_read_from_few_bits_agrees() {
+    for datum in [DatumType::F16, DatumType::U8, DatumType::I8, DatumType::I16, DatumType::Bool] {
+        let mut graph = Graph::default();
+        let value = graph.input_of(datum, &SHAPE);
+        let turned = graph.add(AxisOp::Move(0, 1), &[value]);
+        let float = graph.add(Cast { to: DatumType::F32 }, &[value]);
+        let float = graph.add(math::neg(), &[float]);
+        graph.agrees(&[turned, float]);
     }
 }

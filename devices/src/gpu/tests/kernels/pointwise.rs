@@ -3,15 +3,16 @@
 use proptest::prelude::*;
 use tract_onnx::tract_hir::internal::{OutletId, tvec};
 use tract_onnx::tract_hir::tract_core::ops::TypedOp;
+use tract_onnx::tract_hir::tract_core::ops::array::{Pad, PadMode, Slice, TypedConcat};
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::logic::{Iff, comp_eq, comp_gt, comp_gte, comp_lt, comp_lte, comp_ne};
+use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::{
     Softmax, SoftmaxKind, gelu_approximate, gelu_exact, hard_swish, leaky_relu, sigmoid, silu,
 };
-use tract_onnx::tract_hir::tract_core::ops::{array::TypedConcat, math};
-use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
+use tract_onnx::tract_hir::tract_core::prelude::{Datum as _, Tensor as EngineTensor};
 
 use super::super::super::lower::Bounds;
 use super::{GPU, Graph, cases};
@@ -47,6 +48,7 @@ fn unary(number: usize) -> Option<Box<dyn TypedOp>> {
 }
 
 fn add_node(graph: &mut Graph, values: &[OutletId], (op, a, b, c): Node) -> OutletId {
+    let c_at = c;
     let [a, b, c] = [a, b, c].map(|value| values[value % values.len()]);
     if let Some(op) = unary(op) {
         return graph.add(op, &[a]);
@@ -87,6 +89,18 @@ fn add_node(graph: &mut Graph, values: &[OutletId], (op, a, b, c): Node) -> Outl
             let by = graph.weights(&sizes);
             graph.add(EinSum::new("abk,kn->abn".parse().expect("axes"), f32::datum_type()), &[a, by])
         }
+        31 => {
+            // Joined, and a part of that which has something of both.
+            let (size, second) = (graph.shape(a)[2], if graph.shape(a) == graph.shape(b) { b } else { a });
+            let joined = graph.add(TypedConcat::new(2), &[a, second, a]);
+            graph.add(Slice::new(2, c_at % 2 + 1, c_at % 2 + 1 + size), &[joined])
+        }
+        32 => {
+            let size = graph.shape(a)[1];
+            let mode = PadMode::Constant(EngineTensor::from(0.5_f32).into());
+            let padded = graph.add(Pad { pads: vec![(0, 0), (1, 2), (0, 0)], mode }, &[a]);
+            graph.add(Slice::new(1, c_at % 4, c_at % 4 + size), &[padded])
+        }
         _ => {
             let moved = graph.add(AxisOp::Move(1, 2), &[a]);
             let bent = graph.add(math::tanh(), &[moved]);
@@ -119,7 +133,7 @@ fn chain(nodes: &[Node], given: &[usize]) -> (Graph, Vec<OutletId>) {
 }
 
 fn nodes() -> impl Strategy<Value = Vec<Node>> {
-    proptest::collection::vec((0_usize..32, 0_usize..12, 0_usize..12, 0_usize..12), 1..8)
+    proptest::collection::vec((0_usize..34, 0_usize..12, 0_usize..12, 0_usize..12), 1..8)
 }
 
 proptest! {

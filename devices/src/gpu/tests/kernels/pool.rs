@@ -4,15 +4,15 @@ use proptest::prelude::*;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{MaxPool, PaddingSpec, SumPool};
 
 use super::convolution::window;
-use super::{Graph, cases};
+use super::{Graph, cases, lies};
 
 proptest! {
     #![proptest_config(cases(32))]
 
     #[test]
-    fn pools_of_the_largest_agree(window in window(4), channels in 1_usize..6) {
+    fn pools_of_the_largest_agree(window in window(4), channels in 1_usize..6, lies in lies()) {
         let mut graph = Graph::default();
-        let image = graph.input(&window.shape(channels));
+        let image = graph.operand(&window.shape(channels), lies);
         let op = MaxPool { pool_spec: window.spec(channels, channels), with_index_outputs: None };
         let made = graph.add(op, &[image]);
         graph.agrees(&[made]);
@@ -22,13 +22,14 @@ proptest! {
     fn pools_of_sums_agree(
         window in window(4),
         channels in 1_usize..6,
+        lies in lies(),
         count_include_pad in any::<bool>(),
         normalize in any::<bool>(),
     ) {
         // The mean of nothing is not compared.
         prop_assume!(count_include_pad || !normalize || window.sees_everywhere());
         let mut graph = Graph::default();
-        let image = graph.input(&window.shape(channels));
+        let image = graph.operand(&window.shape(channels), lies);
         let op = SumPool { pool_spec: window.spec(channels, channels), count_include_pad, normalize };
         let made = graph.add(op, &[image]);
         if count_include_pad && normalize && matches!(window.padding, PaddingSpec::ExplicitOnnxPool(_, _, true)) {

@@ -1,7 +1,7 @@
 //! Chains of nodes that only say where elements lie, with element-wise ones between them.
 
 use proptest::prelude::*;
-use tract_onnx::tract_hir::internal::{OutletId, TDim, ToDim as _, tvec};
+use tract_onnx::tract_hir::internal::{OutletId, TDim, ToDim, tvec};
 use tract_onnx::tract_hir::tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
 use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::downsample::Downsample;
@@ -16,7 +16,7 @@ use super::{GPU, Graph, cases, shape};
 type Node = (usize, usize, usize);
 
 fn dims(shape: &[usize]) -> tract_onnx::tract_hir::tract_core::prelude::TVec<TDim> {
-    shape.iter().map(|size| size.to_dim()).collect()
+    shape.iter().map(ToDim::to_dim).collect()
 }
 
 fn add_node(graph: &mut Graph, value: OutletId, (op, a, b): Node) -> OutletId {
@@ -41,7 +41,7 @@ fn add_node(graph: &mut Graph, value: OutletId, (op, a, b): Node) -> OutletId {
         }
         6 => {
             // One axis becomes two, or two become one.
-            let factor = [2, 3, 5, 7].into_iter().find(|factor| size % factor == 0);
+            let factor = [2, 3, 5, 7].into_iter().find(|factor| size.is_multiple_of(*factor));
             match factor {
                 Some(factor) if rank < 5 => {
                     let to = tvec![(size / factor).to_dim(), factor.to_dim()];
@@ -138,4 +138,14 @@ fn the_beginning_of_a_value_is_given() {
     let value = graph.add(math::sin(), &[value]);
     let first = graph.add(Slice::new(0, 0, 2), &[value]);
     graph.agrees(&[first]);
+}
+
+#[test]
+fn an_input_a_constant_and_one_value_twice_are_given() {
+    let mut graph = Graph::default();
+    let (input, constant) = (graph.input(&[4, 3]), graph.weights(&[2, 5]));
+    let value = graph.add(math::sin(), &[input]);
+    let flat = graph.add(AxisOp::Reshape(0, dims(&[4, 3]), dims(&[12])), &[value]);
+    let turned = graph.add(AxisOp::Move(0, 1), &[value]);
+    graph.agrees(&[input, constant, value, flat, turned, value]);
 }

@@ -131,4 +131,7 @@ fn every_tile_agrees_with_every_kind_of_operands() {
         found.into_keys().filter(|(several, _, _)| !several).map(|(_, tile, name)| (tile, name)).collect();
     let missing: Vec<_> = wanted.difference(&reached).collect();
     assert!(missing.is_empty(), "never chosen: {missing:?}");
+    let never = |name: &&String| !of_parts.contains(*name);
+    let in_one: Vec<_> = wanted.iter().flat_map(|(tile, kind)| [tile, kind]).filter(never).collect();
+    assert!(in_one.is_empty(), "never in parts: {in_one:?}");
 }

@@ -119,7 +119,7 @@ fn agrees(sum: &Sum) {
 }
 
 proptest! {
-    #![proptest_config(cases(64))]
+    #![proptest_config(cases(80))]
 
     #[test]
     fn sums_of_products_agree(sum in sum()) {

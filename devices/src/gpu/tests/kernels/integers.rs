@@ -22,7 +22,7 @@ fn one_constant(graph: &mut Graph, datum: DatumType, value: i64) -> tract_onnx::
 }
 
 proptest! {
-    #![proptest_config(cases(32))]
+    #![proptest_config(cases(100))]
 
     #[test]
     fn functions_of_integers_agree(

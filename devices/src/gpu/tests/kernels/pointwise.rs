@@ -137,7 +137,7 @@ fn nodes() -> impl Strategy<Value = Vec<Node>> {
 }
 
 proptest! {
-    #![proptest_config(cases(40))]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn chains_agree(nodes in nodes(), given in proptest::collection::vec(0_usize..12, 0..4)) {

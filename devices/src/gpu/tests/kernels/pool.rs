@@ -7,7 +7,7 @@ use super::convolution::window;
 use super::{Graph, cases, lies};
 
 proptest! {
-    #![proptest_config(cases(32))]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn pools_of_the_largest_agree(window in window(4), channels in 1_usize..6, lies in lies()) {

@@ -30,7 +30,7 @@ fn agrees(graph: Graph, made: OutletId, few: bool) {
 }
 
 proptest! {
-    #![proptest_config(cases(28))]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn reductions_agree(

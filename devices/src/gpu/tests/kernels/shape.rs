@@ -105,7 +105,7 @@ fn chain(shape: &[usize], nodes: &[Node], given: &[usize]) -> (Graph, Vec<Outlet
 }
 
 proptest! {
-    #![proptest_config(cases(64))]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn chains_of_views_agree(

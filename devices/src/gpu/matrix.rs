@@ -24,11 +24,10 @@ pub(super) struct Tile {
 pub(super) const DEPTH_MAX: usize = 32;
 
 /// From the largest to the smallest.
-pub(super) const TILES: [Tile; 6] = [
+pub(super) const TILES: [Tile; 5] = [
     Tile { bm: 128, bn: 128, tm: 8, tn: 8, depth: 16 },
     Tile { bm: 128, bn: 64, tm: 8, tn: 8, depth: 16 },
     Tile { bm: 64, bn: 64, tm: 8, tn: 4, depth: 16 },
-    Tile { bm: 64, bn: 32, tm: 4, tn: 4, depth: 32 },
     Tile { bm: 32, bn: 32, tm: 4, tn: 4, depth: 32 },
     Tile { bm: 16, bn: 64, tm: 4, tn: 4, depth: 32 },
 ];

@@ -1,8 +1,7 @@
 //! What this machine computes on, and which of it is the fastest for a part.
 
-use std::sync::Arc;
 #[cfg(feature = "gpu")]
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use thalweg_planner::{Tensor, TensorSpec};
 use crate::cut::Partition;
 use crate::error::StageError;
 #[cfg(feature = "gpu")]
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::{Gpu, GpuError, GpuStage};
 use crate::stage::Stage;
 
 /// Runs of a part on each backend, of which the fastest counts, and the time after which no further one starts.
@@ -24,6 +23,7 @@ const BUDGET: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Default)]
 pub struct Backends {
     /// In the name of the adapter; none for the CPU alone.
+    #[cfg(feature = "gpu")]
     adapter: Option<Arc<str>>,
     #[cfg(feature = "gpu")]
     gpu: Arc<OnceLock<Result<Gpu, GpuError>>>,
@@ -67,7 +67,13 @@ impl Backends {
     /// The CPU, and the adapter whose name has `adapter` in it; the first of hardware where that is empty, none where it is
     /// "none".
     pub fn with(adapter: &str) -> Self {
-        Self { adapter: (adapter != "none").then(|| adapter.into()), ..Self::default() }
+        #[cfg(feature = "gpu")]
+        return Self { adapter: (adapter != "none").then(|| adapter.into()), ..Self::default() };
+        #[cfg(not(feature = "gpu"))]
+        {
+            let _ = adapter;
+            Self::default()
+        }
     }
 
     /// The name of the GPU's adapter, or why there is none.
@@ -89,17 +95,26 @@ impl Backends {
     }
 
     /// Prepares a part for the backend on which it is fastest, by trying: on the CPU where a GPU is no faster or fails.
+    #[cfg(feature = "gpu")]
     pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
-        #[cfg(feature = "gpu")]
-        if let Some(Ok(gpu)) = self.gpu()
-            && let Ok(compiled) = part.clone().prepare_on(gpu)
-        {
-            let inputs = zeros(&part)?;
-            let cpu = part.clone().prepare()?;
-            let on_cpu = fastest(|| cpu.run(&inputs).map(drop))?;
-            let on_gpu = fastest(|| compiled.run(&inputs).map(drop));
-            return Ok(if on_gpu.is_ok_and(|on_gpu: Duration| on_gpu < on_cpu) { part.with(compiled) } else { cpu });
+        let gpu = match self.gpu() {
+            None => return part.prepare(),
+            // Nobody has asked for one by name.
+            Some(Err(GpuError::NoAdapter { name, .. })) if name.is_empty() => return part.prepare(),
+            Some(Err(cause)) => return Ok(part.prepare()?.without_gpu(cause)),
+            Some(Ok(gpu)) => gpu,
+        };
+        let cpu = part.clone().prepare()?;
+        match faster_on(gpu, &part, &cpu) {
+            Ok(Some(compiled)) => Ok(part.with(compiled)),
+            Ok(None) => Ok(cpu),
+            Err(cause) => Ok(cpu.without_gpu(&cause)),
         }
+    }
+
+    /// Prepares a part for the CPU.
+    #[cfg(not(feature = "gpu"))]
+    pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
         part.prepare()
     }
 
@@ -140,6 +155,16 @@ impl Compared {
             why_not: None,
         }
     }
+}
+
+/// The part on the GPU, if it is faster there than on the CPU. What does not run on zeros is not compared.
+#[cfg(feature = "gpu")]
+fn faster_on(gpu: &Gpu, part: &Partition, cpu: &Stage) -> Result<Option<GpuStage>, GpuError> {
+    let compiled = part.clone().prepare_on(gpu)?;
+    let on_cpu = zeros(part).and_then(|inputs| Ok((fastest(|| cpu.run(&inputs).map(drop))?, inputs)));
+    let Ok((on_cpu, inputs)) = on_cpu else { return Ok(None) };
+    let on_gpu = fastest(|| compiled.run(&inputs).map(drop))?;
+    Ok((on_gpu < on_cpu).then_some(compiled))
 }
 
 #[cfg(feature = "gpu")]

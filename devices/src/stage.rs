@@ -11,6 +11,8 @@ use crate::cut::{Border, Partition};
 use crate::error::StageError;
 #[cfg(feature = "gpu")]
 use crate::gpu::{GpuError, GpuStage};
+#[cfg(feature = "gpu")]
+use crate::guard::guard;
 use crate::model::Model;
 
 /// A part that is optimised for this machine and ready to run, from any thread. Cheap to clone.
@@ -20,6 +22,8 @@ pub struct Stage {
     takes: Arc<[Border]>,
     gives: Arc<[Border]>,
     on: On,
+    /// Why no GPU computes it, where one was to.
+    without_gpu: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,7 +49,7 @@ impl Partition {
     /// Optimises the part for this machine's CPU. Tens of milliseconds for a small network.
     pub fn prepare(self) -> Result<Stage, StageError> {
         let on = On::Cpu(Cpu::prepare(&self.name, self.graph)?);
-        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on })
+        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, without_gpu: None })
     }
 
     /// The part on a GPU for which it was compiled.
@@ -53,7 +57,7 @@ impl Partition {
     pub(crate) fn with(self, stage: GpuStage) -> Stage {
         let (name, takes, gives) = (self.name.as_str().into(), self.takes.clone().into(), self.gives.clone().into());
         let on_gpu = OnGpu { stage, part: self, cpu: OnceLock::new(), left: OnceLock::new() };
-        Stage { name, takes, gives, on: On::Gpu(Arc::new(on_gpu)) }
+        Stage { name, takes, gives, on: On::Gpu(Arc::new(on_gpu)), without_gpu: None }
     }
 }
 
@@ -105,10 +109,16 @@ impl Stage {
         }
     }
 
-    /// Why the GPU for which it was prepared does not compute it any more.
+    /// The same, which was to be on a GPU.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn without_gpu(self, cause: &GpuError) -> Self {
+        Self { without_gpu: Some(cause.to_string().into()), ..self }
+    }
+
+    /// Why no GPU computes it, where one was to, or did.
     pub fn left_gpu(&self) -> Option<String> {
         match &self.on {
-            On::Cpu(_) => None,
+            On::Cpu(_) => self.without_gpu.as_deref().map(str::to_owned),
             #[cfg(feature = "gpu")]
             On::Gpu(gpu) => gpu.left.get().map(GpuError::to_string),
         }
@@ -132,11 +142,12 @@ impl Stage {
 impl OnGpu {
     fn run(&self, name: &str, takes: &[Border], inputs: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
         if self.left.get().is_none() {
-            match self.stage.run(inputs) {
-                Ok(outputs) => return Ok(outputs),
-                // That is of these inputs: the next ones may fit.
-                Err(GpuError::TooLarge { .. }) => {}
-                Err(cause) => drop(self.left.set(cause)),
+            match guard(|| self.stage.run(inputs)) {
+                Ok(Ok(outputs)) => return Ok(outputs),
+                Ok(Err(cause)) if cause.is_of_the_device() => drop(self.left.set(cause)),
+                // That is of these inputs: the next ones may do.
+                Ok(Err(_)) => {}
+                Err(panic) => drop(self.left.set(GpuError::Engine(panic))),
             }
         }
         let prepare = || Cpu::prepare(name, self.part.graph.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -38,10 +38,9 @@ struct Inner {
     queue: wgpu::Queue,
     limits: wgpu::Limits,
     kind: wgpu::DeviceType,
-    half: bool,
     timestamps: bool,
     /// By what they are compiled from.
-    kernels: Mutex<HashMap<Shader, Arc<Kernel>>>,
+    kernels: Mutex<HashMap<Shader, Weak<Kernel>>>,
     /// Why the device is lost, if it is.
     lost: Arc<OnceLock<String>>,
 }
@@ -109,9 +108,7 @@ impl Gpu {
 
     fn on(adapter: Adapter, device: &wgpu::Adapter) -> Result<Self, GpuError> {
         let (limits, device_type) = (device.limits(), device.get_info().device_type);
-        let wanted = wgpu::Features::SHADER_F16
-            | wgpu::Features::TIMESTAMP_QUERY
-            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let features = device.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("thalweg"),
@@ -133,21 +130,15 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let _ = says.set(error.to_string());
         }));
-        let half = features.contains(wgpu::Features::SHADER_F16);
         let timestamps =
             features.contains(wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
         let (kernels, kind) = (Mutex::default(), device_type);
-        Ok(Self(Arc::new(Inner { adapter, device, queue, limits, kind, half, timestamps, kernels, lost })))
+        Ok(Self(Arc::new(Inner { adapter, device, queue, limits, kind, timestamps, kernels, lost })))
     }
 
     /// The adapter.
     pub fn adapter(&self) -> &Adapter {
         &self.0.adapter
-    }
-
-    /// Whether kernels may compute on half-precision values.
-    pub fn has_half(&self) -> bool {
-        self.0.half
     }
 
     /// Whether it tells how long each kernel took.
@@ -192,7 +183,12 @@ impl Gpu {
 
     /// Waits until all that was submitted is done.
     pub(super) fn wait(&self) -> Result<(), GpuError> {
-        let waited = self.0.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(ANSWERS_WITHIN) });
+        self.wait_for(None)
+    }
+
+    /// Waits until this submission is done, and what is mapped after it is mapped; for all of them without one.
+    pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<(), GpuError> {
+        let waited = self.0.device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(ANSWERS_WITHIN) });
         self.check()?;
         waited.map(drop).map_err(|cause| self.lost(&cause.to_string()))
     }
@@ -225,39 +221,39 @@ impl Gpu {
         report.map_or((0, 0), |report| (report.allocations.len(), report.total_allocated_bytes))
     }
 
-    /// Kernels that were compiled.
-    pub fn compiled(&self) -> usize {
-        self.kernels().len()
-    }
-
-    /// The kernel that is compiled from this, once a device.
-    pub(super) fn kernel(&self, shader: &Shader) -> Result<Arc<Kernel>, GpuError> {
-        if let Some(kernel) = self.kernels().get(shader) {
-            return Ok(kernel.clone());
-        }
-        let kernel = Arc::new(self.scoped(|| self.compile(shader))?);
-        self.kernels().insert(shader.clone(), kernel.clone());
-        Ok(kernel)
-    }
-
-    /// Compiles what is not yet, on all cores: drivers take tens of milliseconds for each.
-    pub(super) fn compile_all<'a>(&self, shaders: impl Iterator<Item = &'a Shader>) -> Result<(), GpuError> {
-        let known = |shader: &&Shader| !self.kernels().contains_key(*shader);
-        let missing: HashSet<&Shader> = shaders.filter(known).collect();
+    /// The kernels that are compiled from these: each once a device for as long as somebody holds it, and all that are missing
+    /// on all cores, since drivers take tens of milliseconds for each.
+    pub(super) fn compiled(&self, shaders: &[&Shader]) -> Result<Vec<Arc<Kernel>>, GpuError> {
+        let known = |shader: &&Shader| self.kernels().get(*shader).is_some_and(|kernel| kernel.strong_count() > 0);
+        let missing: HashSet<&Shader> = shaders.iter().copied().filter(|shader| !known(shader)).collect();
         let missing: Vec<&Shader> = missing.into_iter().collect();
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let each = missing.len().div_ceil(threads).max(1);
-        thread::scope(|scope| {
-            let started: Vec<_> = missing
-                .chunks(each)
-                .map(|some| scope.spawn(move || some.iter().try_for_each(|shader| self.kernel(shader).map(drop))))
-                .collect();
+        // Held until all have theirs.
+        let made = thread::scope(|scope| {
+            let compile =
+                |some: &[&Shader]| some.iter().map(|shader| self.kernel(shader)).collect::<Result<Vec<_>, _>>();
+            let started: Vec<_> = missing.chunks(each).map(|some| scope.spawn(move || compile(some))).collect();
             let lost = |_| Err(self.lost("a driver panicked while it compiled a kernel"));
-            started.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(lost))
-        })
+            started.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let all = shaders.iter().map(|shader| self.kernel(shader)).collect();
+        drop(made);
+        all
     }
 
-    fn kernels(&self) -> MutexGuard<'_, HashMap<Shader, Arc<Kernel>>> {
+    fn kernel(&self, shader: &Shader) -> Result<Arc<Kernel>, GpuError> {
+        if let Some(kernel) = self.kernels().get(shader).and_then(Weak::upgrade) {
+            return Ok(kernel);
+        }
+        let kernel = Arc::new(self.scoped(|| self.compile(shader))?);
+        let mut kernels = self.kernels();
+        kernels.retain(|_, kernel| kernel.strong_count() > 0);
+        kernels.insert(shader.clone(), Arc::downgrade(&kernel));
+        Ok(kernel)
+    }
+
+    fn kernels(&self) -> MutexGuard<'_, HashMap<Shader, Weak<Kernel>>> {
         self.0.kernels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -267,9 +263,11 @@ impl Gpu {
         let source = wgpu::ShaderSource::Wgsl(shader.text.as_str().into());
         let descriptor = wgpu::ShaderModuleDescriptor { label, source };
         // Checks of each index and each loop cost up to a tenth. None is needed: what a kernel reads or writes is bounded by
-        // the sizes that it was made for, and beyond its buffers the driver bounds it (`robustBufferAccess`).
+        // the sizes that it was made for, and beyond its buffers Vulkan bounds it (`robustBufferAccess`).
+        let vulkan = self.0.adapter.backend == "Vulkan";
+        let checks = if vulkan { wgpu::ShaderRuntimeChecks::unchecked() } else { wgpu::ShaderRuntimeChecks::checked() };
         #[expect(unsafe_code, reason = "the text is ours, and its indices are bounded by construction")]
-        let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+        let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
         let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
         let types = [wgpu::BufferBindingType::Uniform]
             .into_iter()

@@ -66,6 +66,13 @@ pub enum GpuError {
     },
 }
 
+impl GpuError {
+    /// Whether it is one of the device, rather than of what it was given: then nothing else will run there either.
+    pub(crate) fn is_of_the_device(&self) -> bool {
+        matches!(self, Self::NoAdapter { .. } | Self::NoDevice { .. } | Self::Lost { .. } | Self::Memory { .. })
+    }
+}
+
 fn named(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!(" with \"{name}\" in its name") }
 }

@@ -41,6 +41,9 @@ use super::view::{View, volume};
 
 pub(super) use pointwise::FUNCTIONS;
 
+/// Elements that constants may grow to where they are evaluated before the first run.
+const FOLDED_MAX: usize = 1 << 16;
+
 /// Why a node has no kernel, in words.
 pub(super) type Why = String;
 
@@ -260,6 +263,12 @@ impl Lowering<'_> {
     fn folded(&mut self, node: &TypedNode) -> bool {
         let inputs: Option<Vec<_>> = node.inputs.iter().map(|outlet| self.constant(*outlet)).collect();
         let Some(inputs) = inputs.filter(|inputs| !inputs.is_empty()) else { return false };
+        // What repeats a little is a view of it.
+        let made = node.outputs.iter().map(|output| output.fact.shape.as_concrete().map(volume)).sum::<Option<usize>>();
+        let read: usize = inputs.iter().map(|tensor| tensor.len()).sum();
+        if made.is_none_or(|made| made > read.max(FOLDED_MAX)) {
+            return false;
+        }
         let turn = TurnState::default();
         let inputs = inputs.into_iter().map(TValue::from_const).collect();
         let made = crate::guard::guard(|| node.op.eval(&turn.context(SessionId::NONE, usize::MAX), inputs));

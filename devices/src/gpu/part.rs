@@ -11,6 +11,7 @@ use super::lower::{Bounds, Why, lower};
 use super::recorded::{Footprint, KernelTime, Recorded};
 use super::words;
 use crate::cut::{Border, Partition};
+use crate::guard::guard;
 use crate::model::Model;
 use crate::stage::Stage;
 
@@ -59,9 +60,13 @@ enum Work {
 impl Partition {
     /// Compiles the part for a GPU.
     pub fn prepare_on(self, gpu: &Gpu) -> Result<GpuStage, GpuError> {
+        gpu.check()?;
+        guard(|| self.compile(gpu)).map_err(GpuError::Engine)?
+    }
+
+    fn compile(self, gpu: &Gpu) -> Result<GpuStage, GpuError> {
         let engine = |cause: String| GpuError::Engine(format!("{}: {cause}", self.name));
-        let guarded = |cause: String| engine(format!("it panicked: {cause}"));
-        let model = crate::guard::guard(|| Model::new(self.graph.clone(), [0; 32])).map_err(guarded)?;
+        let model = Model::new(self.graph.clone(), [0; 32]);
         let model = model.map_err(|cause| engine(format!("{cause:#}")))?;
         let model = model.map_err(|refused| engine(format!("{} cannot travel", refused.port)))?;
         let bounds = Bounds::of(gpu);

@@ -90,8 +90,7 @@ impl Recorded {
     /// Compiles and binds everything. What is the same for all runs goes to the device now.
     pub(super) fn new(gpu: &Gpu, program: &Program) -> Result<Self, GpuError> {
         let shaders: Vec<_> = program.calls.iter().map(|call| shader(call, &program.values)).collect();
-        gpu.compile_all(shaders.iter().map(|(shader, _)| shader))?;
-        let kernels = shaders.iter().map(|(shader, _)| gpu.kernel(shader)).collect::<Result<Vec<_>, _>>()?;
+        let kernels = gpu.compiled(&shaders.iter().map(|(shader, _)| shader).collect::<Vec<_>>())?;
         let made = gpu.scoped(|| Builder { gpu, program }.build(&shaders, kernels))?;
         gpu.wait()?;
         Ok(made)
@@ -114,12 +113,12 @@ impl Recorded {
         }
         lane.upload.unmap();
         let commands = lane.next.take().unwrap_or_else(|| self.encode(&lane, None));
-        self.gpu.queue().submit([commands]);
+        let submitted = self.gpu.queue().submit([commands]);
         lane.download.map_async(wgpu::MapMode::Read, .., |_| {});
         lane.upload.map_async(wgpu::MapMode::Write, .., |_| {});
         // While the device computes.
         lane.next = Some(self.encode(&lane, None));
-        self.gpu.wait()?;
+        self.gpu.wait_for(Some(submitted))?;
         let outputs = {
             let mapped = lane.download.get_mapped_range(..).map_err(|cause| lost(&cause))?;
             let part = |port: &Port| port.at..port.at + port.words * 4;
@@ -155,9 +154,9 @@ impl Recorded {
         encoder.finish()
     }
 
-    /// How long each kernel takes, on inputs of zeros: the least of several runs. None where the device does not tell.
+    /// How long each kernel takes, on the inputs of the latest run: the least of several runs. None where the device does not tell.
     pub(super) fn times(&self, runs: usize) -> Result<Option<Vec<KernelTime>>, GpuError> {
-        if !self.gpu.has_timestamps() {
+        if !self.gpu.has_timestamps() || self.dispatches.len() >= wgpu::QUERY_SET_MAX_QUERIES as usize {
             return Ok(None);
         }
         let lane = self.lane();

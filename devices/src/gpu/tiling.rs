@@ -9,8 +9,8 @@
 //! total = rounds · turns · turn + write + (more than one part ? reduction : 0)
 //! ```
 //!
-//! The constants were fitted to what 30 products took on an H100 (`docs/gpu.md`), most of which this tells within a third; what
-//! matters is the order of the candidates.
+//! The constants were fitted to what 30 products took on an H100, most of which this tells within a third; what matters is the
+//! order of the candidates.
 
 use super::lower::Bounds;
 use super::matrix::{Right, TILES, Tile};

@@ -15,6 +15,9 @@ pub(super) fn write(tensor: &Tensor, input: usize, mut words: wgpu::WriteOnly<'_
             let float = |two: &[u8]| f16::from_le_bytes([two[0], two[1]]).to_f32().to_bits().cast_signed();
             put(data.chunks_exact(2).map(float).collect());
         }
+        DType::Bool if data.iter().any(|byte| *byte > 1) => {
+            return Err(GpuError::Engine("a boolean is neither 0 nor 1".to_owned()));
+        }
         DType::U8 | DType::Bool => put(data.iter().map(|byte| i32::from(*byte)).collect()),
         DType::I8 => put(data.iter().map(|byte| i32::from(byte.cast_signed())).collect()),
         DType::I16 => put(data.chunks_exact(2).map(|two| i32::from(i16::from_le_bytes([two[0], two[1]]))).collect()),

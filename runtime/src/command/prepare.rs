@@ -81,11 +81,13 @@ impl Loaded {
 
     fn price(self, target: &Target) -> Result<Priced, RunError> {
         let Self { subject, here, mut reference } = self;
+        let given = reference != here;
         let codecs =
             subject.pipeline.as_ref().map_or(config::CODECS_DEFAULT.to_vec(), |pipeline| codecs(&subject, pipeline));
         let times = times(&subject, &reference, target.live_max, Effort::QUICK)?;
         let mut graph = priced_graph(&subject, &times, &codecs);
-        if subject.steps.backends().adapter().is_ok() {
+        // A profile that was given says itself what it is of.
+        if !given && subject.steps.backends().adapter().is_ok() {
             class_rates(&graph, subject.steps.backends(), &mut reference);
         }
         // Codecs and modules were timed here, whatever machine the profile is of.

@@ -26,11 +26,11 @@ pub fn compared_table(models: &[ComparedModel]) -> String {
         let header = ["model", "backend", "run", "on CPU", "first run", "prepared in", "kernels", "submits", "memory"];
         grid(&header, &[0, 1], all.collect())
     };
-    let mut text = fitted(NAME_CHARS, 8, table);
+    let mut text = "each model, whole, on each backend\n\n".to_owned() + &fitted(NAME_CHARS, 8, table);
     for of in models {
         for backend in &of.backends {
             if let Some(why) = &backend.why_not {
-                text += &format!("\n  {}: {}\n", short(&backend.backend, NAME_CHARS), short(why, usize::MAX));
+                text += &format!("\n  {}: {}\n", short(&of.model, NAME_CHARS), short(why, usize::MAX));
             }
             if backend.on_cpu.is_empty() {
                 continue;
@@ -50,18 +50,20 @@ pub fn compared_table(models: &[ComparedModel]) -> String {
 fn row(model: &str, of: &Compared, width: usize) -> Vec<String> {
     let time = |micros: f64| ms(micros / 1e3);
     let is_gpu = of.backend != "cpu";
-    let count = |number: usize| if is_gpu { number.to_string() } else { NONE.to_owned() };
+    let runs = of.run_us.is_some();
+    let known = |text: String| if runs { text } else { NONE.to_owned() };
+    let count = |number: usize| if is_gpu && runs { number.to_string() } else { NONE.to_owned() };
     let share = of.run_us.filter(|_| is_gpu).map(|run| format!("{:.0} %", 100.0 * of.cpu_us / run.max(1.0)));
     vec![
         short(model, width),
         short(&of.backend, width),
         of.run_us.map_or(NONE.to_owned(), time),
         share.unwrap_or(NONE.to_owned()),
-        time(of.first_us),
-        time(of.prepare_us),
+        known(time(of.first_us)),
+        known(time(of.prepare_us)),
         count(of.kernels),
         count(of.submits),
-        if is_gpu { Bytes(of.constants + of.pool).to_string() } else { NONE.to_owned() },
+        if is_gpu { known(Bytes(of.constants + of.pool).to_string()) } else { NONE.to_owned() },
     ]
 }
 
@@ -95,16 +97,18 @@ mod tests {
             ComparedModel { model: "large".to_owned(), backends: vec![none] },
         ];
         expect![[r#"
+            each model, whole, on each backend
+
               model  backend        run  on CPU  first run  prepared in  kernels  submits   memory
               vad    cpu        2.00 ms       -    9.00 ms      30.0 ms        -        -        -
               vad    V3D 7.1.7  1.00 ms    25 %    9.00 ms      30.0 ms       14        2  2.10 MB
-              large  V3D 7.1.7        -       -    9.00 ms      30.0 ms       14        2  2.10 MB
+              large  V3D 7.1.7        -       -          -            -        -        -        -
 
               vad: 1 of 30 operators have no kernel and run on the CPU
               layer      operator  why
               /stft/Pad  Pad       it pads by what is inside
 
-              V3D 7.1.7: V3D 7.1.7 has no memory
+              large: V3D 7.1.7 has no memory
         "#]]
         .assert_eq(&compared_table(&models));
     }

@@ -209,7 +209,7 @@ impl Compute for Part {
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>> {
         let made = self.run(inputs)?;
         if let Some((step, cause)) = self.left_gpu() {
-            self.said.call_once(|| tracing::warn!(step, %cause, "the CPU goes on with what the GPU computed"));
+            self.said.call_once(|| tracing::warn!(step, %cause, "the CPU computes it, not the GPU"));
         }
         Ok(made)
     }

@@ -1,5 +1,5 @@
 // Product of matrices, and convolutions as such: a workgroup makes a tile of BM by BN elements of the output, each thread
-// TM by TN of them, from tiles of both operands that lie in workgroup memory.
+// 16 to 64 of them, from tiles of both operands that lie in workgroup memory.
 //
 //   in0   left operand: [batch, k, m4] in fours along m where it is packed, else by strides
 //   in1   right operand [batch, k, n]: by strides, or made of an image while it is read

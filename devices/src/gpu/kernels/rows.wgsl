@@ -4,7 +4,6 @@
 //   out   element r of it is number place_base(line) + place(r)
 //
 //   len pitch count   rows; workgroups along x; elements of a row
-//   EPSILON           what is added to the mean of squares
 
 var<workgroup> partial: array<f32, 64>;
 

@@ -5,7 +5,6 @@
 //   out   [batch, m]
 //
 //   len pitch m k                   elements; workgroups along x; rows and columns of the matrix
-//   WIDE                            whether both are read four elements at a time
 //   matrix vector                   where they begin
 //   matrix_stride vector_stride     from one of the batch to the next
 

@@ -10,6 +10,9 @@ use super::product::{Product, packed};
 use super::window::Window;
 use super::{Lowering, Why, words};
 
+/// Places of the largest window of a depthwise convolution that is unrolled.
+const UNROLLED_MAX: usize = 128;
+
 impl Lowering<'_> {
     pub(super) fn convolution(&mut self, node: &TypedNode, op: &Conv) -> Result<View, Why> {
         if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW {
@@ -19,7 +22,7 @@ impl Lowering<'_> {
         let before = self.padding(node, &op.pool_spec)?;
         let window = self.window(node, &op.pool_spec, &before)?;
         let (outputs, groups) = (op.output_channels(), op.group);
-        let made = if groups > 1 && groups == window.channels {
+        let made = if groups > 1 && groups == window.channels && volume(&window.kernel) <= UNROLLED_MAX {
             let weights = self.constant_value(&kernel)?;
             self.depthwise(&window, weights, outputs)?
         } else {

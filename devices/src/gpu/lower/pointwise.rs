@@ -14,7 +14,7 @@ use super::{Lowering, Why, kind};
 
 impl Lowering<'_> {
     pub(super) fn element_wise(&mut self, node: &TypedNode, op: &ElementWiseOp) -> Result<View, Why> {
-        let text = unary(op)?;
+        let text = unary(op, kind(self.datum(node.inputs[0])?)?)?;
         self.wraps_nowhere(node)?;
         self.pointwise(node, &node.inputs, &text)
     }
@@ -28,10 +28,12 @@ impl Lowering<'_> {
         self.pointwise(node, &node.inputs, text)
     }
 
-    /// What the engine computes in fewer bits than the device wraps there earlier.
+    /// The device computes in 32 bits: what the engine computes in more or fewer wraps elsewhere.
     fn wraps_nowhere(&self, node: &TypedNode) -> Result<(), Why> {
         match self.datum(node.id.into())? {
-            datum @ (DatumType::I8 | DatumType::U8 | DatumType::I16) => Err(format!("it wraps in {datum:?}")),
+            datum @ (DatumType::I8 | DatumType::U8 | DatumType::I16 | DatumType::I64) => {
+                Err(format!("it wraps in {datum:?}"))
+            }
             _ => Ok(()),
         }
     }
@@ -48,7 +50,12 @@ impl Lowering<'_> {
             (Kind::Float, Kind::Int) if op.to == DatumType::U8 => "i32(clamp($0, 0.0, 255.0))",
             (Kind::Float, Kind::Int) if op.to == DatumType::I8 => "i32(clamp($0, -128.0, 127.0))",
             (Kind::Float, Kind::Int) if op.to == DatumType::I16 => "i32(clamp($0, -32768.0, 32767.0))",
-            (Kind::Float, Kind::Int) if op.to != DatumType::Bool => "i32($0)",
+            (Kind::Float, Kind::Int) if op.to == DatumType::I64 => {
+                return Err("it may be more than i32 holds".to_owned());
+            }
+            (Kind::Float, Kind::Int) if op.to != DatumType::Bool => {
+                "select(i32($0), 2147483647, $0 >= 2147483648.0) * i32((bitcast<u32>($0) & 0x7fffffffu) <= 0x7f800000u)"
+            }
             (Kind::Float, _) => "i32($0 != 0.0)",
             (Kind::Int, _) => "i32($0 != 0)",
         };
@@ -141,9 +148,15 @@ pub(super) fn number(value: f64, kind: Kind) -> String {
 }
 
 /// The operators of the engine that this has, on f32.
-fn unary(op: &ElementWiseOp) -> Result<String, Why> {
+fn unary(op: &ElementWiseOp, kind: Kind) -> Result<String, Why> {
     let op = &op.0;
+    if kind == Kind::Int && !(op.is::<math::Abs>() || op.is::<math::Neg>() || op.is::<Not>()) {
+        return Err(format!("the function {} of integers", op.name()));
+    }
     if let Some(leaky) = op.downcast_ref::<LeakyRelu>() {
+        if !leaky.alpha.is_finite() {
+            return Err(format!("a slope of {}", leaky.alpha));
+        }
         return Ok(format!("select($0 * {}, $0, $0 > 0.0)", number(leaky.alpha.into(), Kind::Float)));
     }
     if let Some(power) = op.downcast_ref::<math::PowConst>() {

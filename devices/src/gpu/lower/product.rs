@@ -182,9 +182,6 @@ impl Lowering<'_> {
         let shape = [splits, batch * m, n];
         let parts = View::whole(made, &shape);
         let whole = self.reduced(&parts, &[0], &[batch * m * n], SUM)?;
-        if let Some(call) = self.maker(whole.value) {
-            self.program.calls[call].row = 0;
-        }
         Ok(whole.value)
     }
 }

@@ -123,6 +123,9 @@ impl Lowering<'_> {
     pub(super) fn pad(&mut self, node: &TypedNode, op: &Pad) -> Result<View, Why> {
         let PadMode::Constant(number) = &op.mode else { return Err("it pads by what is inside".to_owned()) };
         let number = number.cast_to_scalar::<f64>().map_err(|cause| cause.to_string())?;
+        if !number.is_finite() {
+            return Err(format!("it pads with {number}"));
+        }
         let view = self.view(node.inputs[0])?;
         let kind = self.program.values[view.value].kind;
         let shape = self.shape(node.id.into())?;

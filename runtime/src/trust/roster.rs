@@ -190,32 +190,29 @@ impl Roster {
     /// told beside whether anyone's place has changed.
     pub fn merge_all(
         &mut self,
-        mut records: Vec<SignedMember>,
-        mut rotations: Vec<Rotation>,
-        mut addresses: Vec<SignedAddress>,
+        records: Vec<SignedMember>,
+        rotations: Vec<Rotation>,
+        addresses: Vec<SignedAddress>,
     ) -> (bool, Option<TrustError>) {
-        let mut ever = false;
-        loop {
-            let (mut changed, mut refused) = (false, None);
-            // What is refused now may count when all of this pass is known.
-            let mut stays = |taken: Result<bool, TrustError>| match taken {
-                Ok(new) => {
-                    changed |= new;
-                    false
-                }
-                Err(error) => {
-                    refused.get_or_insert(error);
-                    true
-                }
+        let (mut ever, mut refused) = (false, None);
+        // What is refused in one turn, or forgotten after it, may count when more of this is known. A turn that goes on knows
+        // one more at least.
+        for _ in 0..=records.len() + rotations.len() + addresses.len() {
+            let mut news = false;
+            refused = None;
+            let mut note = |taken: Result<bool, TrustError>| match taken {
+                Ok(new) => news |= new,
+                Err(error) => drop(refused.get_or_insert(error)),
             };
-            records.retain(|record| stays(self.take(record.clone())));
-            rotations.retain(|rotation| stays(self.take_rotation(rotation.clone())));
-            addresses.retain(|said| stays(self.take_address(said.clone())));
-            if !changed {
-                return (ever, refused);
+            records.iter().for_each(|record| note(self.take(record.clone())));
+            rotations.iter().for_each(|rotation| note(self.take_rotation(rotation.clone())));
+            addresses.iter().for_each(|said| note(self.take_address(said.clone())));
+            if !news {
+                break;
             }
             ever |= self.settle();
         }
+        (ever, refused)
     }
 
     /// Whether it was news. The view is that of before.

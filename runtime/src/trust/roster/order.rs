@@ -75,3 +75,17 @@ proptest! {
         prop_assert!(roster == at_once, "what is kept is not all that it takes");
     }
 }
+
+/// A key that is an authority in the end has admitted one that becomes an authority before it: in between that does not count.
+#[test]
+fn what_does_not_count_for_a_while_is_not_lost() {
+    let operator = Saying::Member { by: 1, of: 3, role: Role::Operator, version: 1, revoked: false };
+    let device = Saying::Member { by: 3, of: 4, role: Role::Device, version: 2, revoked: false };
+    let rotations = [(1, 8, true), (8, 4, false), (4, 2, false), (2, 3, true)];
+    let rotations = rotations.map(|(old, new, retires)| Saying::Rotation { old, new, retires });
+    let roster = offered(&[&[operator, device], &rotations[..]].concat());
+    let mut at_once = Roster::join(key(1).id());
+    let (records, rotations) = (roster.records().cloned().collect(), roster.rotations().cloned().collect());
+    assert!(matches!(at_once.merge_all(records, rotations, Vec::new()), (true, None)));
+    assert!(roster == at_once && roster.records().count() == 2);
+}

@@ -4,13 +4,17 @@
 //! rooflines, `--json`, and models as `FILE.onnx`, or `FILE.onnx@INPUT=SIZES;INPUT=SIZES`, in place of those of the repository.
 #![allow(clippy::print_stdout)]
 
+#[path = "../src/gpu/tests/agreement.rs"]
+mod agreement;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use agreement::{difference, noise};
 use serde::Serialize;
 use thalweg_devices::gpu::{Gpu, GpuStage, Peaks, square_product};
 use thalweg_devices::{Model, Partition, Shapes};
-use thalweg_planner::{DType, Tensor, TensorSpec};
+use thalweg_planner::Tensor;
 
 /// Runs of which the median counts, after runs for as long as `WARM_UP`: an idle device takes a while to get to its clock.
 const RUNS: usize = 101;
@@ -257,27 +261,6 @@ fn median_ms<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     }
     times.sort_unstable();
     Ok(ms(times[times.len() / 2]))
-}
-
-/// The largest difference, of the largest value that is expected, or of a hundredth.
-fn difference(made: &[Tensor], expected: &[Tensor]) -> f32 {
-    let each = made.iter().zip(expected).filter_map(|(made, expected)| Some((made.to_f32()?, expected.to_f32()?)));
-    each.map(|(made, expected)| {
-        let most = expected.iter().fold(0.01_f32, |most, value| most.max(value.abs()));
-        made.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / most
-    })
-    .fold(0.0, f32::max)
-}
-
-fn noise(spec: &TensorSpec) -> Tensor {
-    let len = spec.len();
-    let value = |at: usize| ((at * 7919 + 13) % 1000) as f32 / 500.0 - 1.0;
-    let data = match spec.dtype {
-        DType::F32 => (0..len).flat_map(|at| value(at).to_le_bytes()).collect(),
-        DType::I64 => (0..len).flat_map(|at| ((at % 2) as i64).to_le_bytes()).collect(),
-        _ => vec![0; spec.bytes().0 as usize],
-    };
-    Tensor::new(spec.clone(), data).expect("as long as its spec says")
 }
 
 /// What the process has in memory; 0 where the system does not say.

@@ -11,11 +11,13 @@ use crate::cut::Partition;
 use crate::error::StageError;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Gpu, GpuError, GpuStage};
+#[cfg(feature = "gpu")]
+use crate::profile::Times;
+use crate::profile::{Effort, time};
 use crate::stage::Stage;
 
-/// Runs of a part on each backend, of which the fastest counts, and the time after which no further one starts.
-const RUNS: usize = 5;
-const BUDGET: Duration = Duration::from_millis(500);
+/// How long backends are compared; the fastest run of each counts.
+const EFFORT: Effort = Effort::QUICK;
 
 /// The backends of this machine: its CPU, and one GPU where there is one. Cheap to clone.
 ///
@@ -59,11 +61,6 @@ pub struct Compared {
 }
 
 impl Backends {
-    /// The CPU alone.
-    pub fn cpu() -> Self {
-        Self::default()
-    }
-
     /// The CPU, and the adapter whose name has `adapter` in it; the first of hardware where that is empty, none where it is
     /// "none".
     pub fn with(adapter: &str) -> Self {
@@ -127,7 +124,7 @@ impl Backends {
         let started = Instant::now();
         cpu.run(&inputs)?;
         let first = started.elapsed();
-        let run = fastest(|| cpu.run(&inputs).map(drop))?;
+        let run = time(EFFORT, || cpu.run(&inputs).map(drop))?.least;
         let on_cpu = Compared::new("cpu", Some(run), prepare, first);
         #[cfg(feature = "gpu")]
         if let Some(Ok(gpu)) = self.gpu() {
@@ -161,9 +158,9 @@ impl Compared {
 #[cfg(feature = "gpu")]
 fn faster_on(gpu: &Gpu, part: &Partition, cpu: &Stage) -> Result<Option<GpuStage>, GpuError> {
     let compiled = part.clone().prepare_on(gpu)?;
-    let on_cpu = zeros(part).and_then(|inputs| Ok((fastest(|| cpu.run(&inputs).map(drop))?, inputs)));
+    let on_cpu = zeros(part).and_then(|inputs| Ok((time(EFFORT, || cpu.run(&inputs).map(drop))?.least, inputs)));
     let Ok((on_cpu, inputs)) = on_cpu else { return Ok(None) };
-    let on_gpu = fastest(|| compiled.run(&inputs).map(drop))?;
+    let on_gpu = time(EFFORT, || compiled.run(&inputs).map(drop))?.least;
     Ok((on_gpu < on_cpu).then_some(compiled))
 }
 
@@ -185,9 +182,9 @@ fn on_gpu(gpu: &Gpu, part: &Partition, inputs: &[Tensor]) -> Compared {
     }
     let first = started.elapsed();
     let mut on_cpu = Duration::MAX;
-    let timed = fastest(|| stage.run_timed(inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu)));
+    let timed = time(EFFORT, || stage.run_timed(inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu)));
     match timed {
-        Ok(run) => {
+        Ok(Times { least: run, .. }) => {
             let (coverage, memory) = (stage.coverage().clone(), stage.memory());
             Compared {
                 cpu_us: on_cpu.as_secs_f64() * 1e6,
@@ -210,19 +207,4 @@ fn zeros(part: &Partition) -> Result<Vec<Tensor>, StageError> {
     let failed =
         |cause: thalweg_planner::WrongLength| StageError::Prepare { part: part.name.clone(), cause: cause.to_string() };
     made.map(|tensor| tensor.map_err(failed)).collect()
-}
-
-/// The fastest of a few runs after a first one.
-fn fastest<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<Duration, E> {
-    run()?;
-    let (begun, mut least) = (Instant::now(), Duration::MAX);
-    for _ in 0..RUNS {
-        let started = Instant::now();
-        run()?;
-        least = least.min(started.elapsed());
-        if begun.elapsed() > BUDGET {
-            break;
-        }
-    }
-    Ok(least)
 }

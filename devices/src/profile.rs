@@ -177,13 +177,15 @@ fn count(whole: Duration, effort: Effort) -> usize {
 }
 
 fn prefix(stage: &Stage, layers: usize, inputs: &[Tensor], effort: Effort) -> Result<PrefixTime, StageError> {
-    let Times { median, spread } = time(effort, || stage.run(inputs).map(drop))?;
+    let Times { median, spread, .. } = time(effort, || stage.run(inputs).map(drop))?;
     Ok(PrefixTime { layers, median, spread })
 }
 
 /// How long something takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
+    /// The fastest of its runs.
+    pub least: Duration,
     /// The median of its runs.
     pub median: Duration,
     /// Half the distance between the quartiles of its runs.
@@ -202,7 +204,7 @@ pub fn time<E>(effort: Effort, mut run: impl FnMut() -> Result<(), E>) -> Result
     }
     runs.sort_unstable();
     let quartile = |quarters: usize| runs[(runs.len() - 1) * quarters / 4];
-    Ok(Times { median: quartile(2), spread: (quartile(3) - quartile(1)) / 2 })
+    Ok(Times { least: runs[0], median: quartile(2), spread: (quartile(3) - quartile(1)) / 2 })
 }
 
 #[cfg(test)]

@@ -142,12 +142,13 @@ impl Gpu {
     }
 
     /// Whether it tells how long each kernel took.
-    pub fn has_timestamps(&self) -> bool {
+    pub(super) fn has_timestamps(&self) -> bool {
         self.0.timestamps
     }
 
     /// Ends the device, as a driver that is reset does: for tests of what comes after.
-    pub fn lose(&self) {
+    #[cfg(test)]
+    pub(super) fn lose(&self) {
         let _ = self.0.lost.set("it was ended on purpose".to_owned());
         self.0.device.destroy();
     }
@@ -216,7 +217,8 @@ impl Gpu {
     }
 
     /// Buffers that are on the device, and their bytes: what each driver call has asked for and not given back.
-    pub fn allocated(&self) -> (usize, u64) {
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> (usize, u64) {
         let report = self.0.device.generate_allocator_report();
         report.map_or((0, 0), |report| (report.allocations.len(), report.total_allocated_bytes))
     }

@@ -100,84 +100,77 @@ pub(super) fn inserts(tile: Tile, left: Left, right: Right) -> Vec<(&'static str
     texts.into_iter().map(|(mark, text)| (mark, Insert::Text(text))).collect()
 }
 
-fn left_function(left: Left) -> &'static str {
-    match left {
-        Left::Packed => {
-            "fn left(a0: u32, k: u32, m: u32) -> vec4<f32> {
-  return in0[a0 + k * p.m4 + min(m / 4u, p.m4 - 1u)];
-}"
-        }
-        Left::Rows => {
-            "fn left(a0: u32, k: u32, m: u32) -> vec4<f32> {
-  let fours = in0[(a0 + min(m, p.m - 1u) * p.left_m + min(k, p.k - 4u)) / 4u];
-  return select(vec4<f32>(), fours, k < p.k);
-}"
-        }
-        Left::Strided => {
-            "fn left(a0: u32, k: u32, m: u32) -> vec4<f32> {
-  let origin = a0 + min(k, p.k - 1u) * p.left_k;
-  let last = p.m - 1u;
-  let fours = vec4(in0[origin + min(m, last) * p.left_m], in0[origin + min(m + 1u, last) * p.left_m],
-    in0[origin + min(m + 2u, last) * p.left_m], in0[origin + min(m + 3u, last) * p.left_m]);
-  return select(vec4<f32>(), fours, k < p.k);
-}"
-        }
-    }
+fn left_function(left: Left) -> String {
+    let fours = match left {
+        // It is filled up with zeros along k.
+        Left::Packed => return of_left("return in0[a0 + k * p.m4 + min(m / 4u, p.m4 - 1u)];"),
+        Left::Rows => "let fours = in0[(a0 + min(m, p.m - 1u) * p.left_m + min(k, p.k - 4u)) / 4u];".to_owned(),
+        Left::Strided => by_strides("in0", ("a0", "left_k"), ("m", "left_m")),
+    };
+    of_left(&format!("{fours}\n  {WITHIN_K}"))
 }
 
-fn right_function(right: Right) -> &'static str {
-    match right {
-        Right::Strided => {
-            "fn right(b0: u32, k: u32, n: u32) -> vec4<f32> {
-  let origin = b0 + min(k, p.k - 1u) * p.right_k;
-  let last = p.n - 1u;
-  let fours = vec4(in1[origin + min(n, last) * p.right_n], in1[origin + min(n + 1u, last) * p.right_n],
-    in1[origin + min(n + 2u, last) * p.right_n], in1[origin + min(n + 3u, last) * p.right_n]);
-  return select(vec4<f32>(), fours, k < p.k);
-}"
-        }
-        Right::Wide => {
-            "fn right(b0: u32, k: u32, n: u32) -> vec4<f32> {
-  let fours = in1[(b0 + min(k, p.k - 1u) * p.right_k + min(n, p.n - 4u)) / 4u];
-  return select(vec4<f32>(), fours, k < p.k);
-}"
-        }
-        Right::Image => {
-            "fn pixel(origin: u32, y: i32, x: i32) -> f32 {
+fn of_left(body: &str) -> String {
+    format!("fn left(a0: u32, k: u32, m: u32) -> vec4<f32> {{\n  {body}\n}}")
+}
+
+fn right_function(right: Right) -> String {
+    let fours = match right {
+        Right::Strided => by_strides("in1", ("b0", "right_k"), ("n", "right_n")),
+        Right::Wide => "let fours = in1[(b0 + min(k, p.k - 1u) * p.right_k + min(n, p.n - 4u)) / 4u];".to_owned(),
+        Right::Image => return of_image(PIXEL, '+'),
+        Right::Spread => return of_image(SPREAD_PIXEL, '-'),
+    };
+    format!("fn right(b0: u32, k: u32, n: u32) -> vec4<f32> {{\n  {fours}\n  {WITHIN_K}\n}}")
+}
+
+/// What lies beyond the last k counts as zero.
+const WITHIN_K: &str = "return select(vec4<f32>(), fours, k < p.k);";
+
+/// Four elements of an operand, along the axis that it does not share.
+fn by_strides(operand: &str, (base, k_stride): (&str, &str), (axis, stride): (&str, &str)) -> String {
+    let each = |number: usize| format!("{operand}[origin + min({axis} + {number}u, last) * p.{stride}]");
+    format!(
+        "let origin = {base} + min(k, p.k - 1u) * p.{k_stride};
+  let last = p.{axis} - 1u;
+  let fours = vec4({}, {}, {}, {});",
+        each(0),
+        each(1),
+        each(2),
+        each(3)
+    )
+}
+
+/// An element of an image, zero outside of it.
+const PIXEL: &str = "fn pixel(origin: u32, y: i32, x: i32) -> f32 {
   let inside = y >= 0 && x >= 0 && y < i32(p.height) && x < i32(p.width);
   return select(0.0, in1[origin + select(0u, u32(y) * p.width + u32(x), inside)], inside);
-}
-fn right(b0: u32, k: u32, y: vec4<i32>, x: vec4<i32>) -> vec4<f32> {
-  let own = min(k, p.k - 1u);
-  let origin = b0 + own / (KH * KW) * p.channel_stride;
-  let at = own % (KH * KW);
-  let down = y + i32(at / KW * DH);
-  let across = x + i32(at % KW * DW);
-  let fours = vec4(pixel(origin, down.x, across.x), pixel(origin, down.y, across.y),
-    pixel(origin, down.z, across.z), pixel(origin, down.w, across.w));
-  return select(vec4<f32>(), fours, k < p.k);
-}"
-        }
-        Right::Spread => {
-            "fn pixel(origin: u32, y: i32, x: i32) -> f32 {
+}";
+
+/// The same of an image whose elements lie as far apart as the strides say, with zeros between them.
+const SPREAD_PIXEL: &str = "fn pixel(origin: u32, y: i32, x: i32) -> f32 {
   let row = y / i32(SH);
   let column = x / i32(SW);
   let whole = y >= 0 && x >= 0 && row * i32(SH) == y && column * i32(SW) == x;
   let inside = whole && row < i32(p.height) && column < i32(p.width);
   return select(0.0, in1[origin + select(0u, u32(row) * p.width + u32(column), inside)], inside);
-}
-fn right(b0: u32, k: u32, y: vec4<i32>, x: vec4<i32>) -> vec4<f32> {
+}";
+
+/// Four elements of an image: `k` is a channel and a place of the window, which goes on or back from the places of the output.
+fn of_image(pixel: &str, way: char) -> String {
+    format!(
+        "{pixel}
+fn right(b0: u32, k: u32, y: vec4<i32>, x: vec4<i32>) -> vec4<f32> {{
   let own = min(k, p.k - 1u);
   let origin = b0 + own / (KH * KW) * p.channel_stride;
   let at = own % (KH * KW);
-  let down = y - i32(at / KW * DH);
-  let across = x - i32(at % KW * DW);
+  let down = y {way} i32(at / KW * DH);
+  let across = x {way} i32(at % KW * DW);
   let fours = vec4(pixel(origin, down.x, across.x), pixel(origin, down.y, across.y),
     pixel(origin, down.z, across.z), pixel(origin, down.w, across.w));
-  return select(vec4<f32>(), fours, k < p.k);
-}"
-        }
-    }
+  {WITHIN_K}
+}}"
+    )
 }
 
 /// Where in the image a thread's columns begin: the same for all k.

@@ -11,17 +11,10 @@ pub(super) struct Memory {
     pub(super) of: Vec<Option<usize>>,
 }
 
-/// When a value is first written and last read, by the places of kernels.
-#[derive(Debug, Clone, Copy)]
-struct Life {
-    from: usize,
-    to: usize,
-}
-
 /// Gives each value that kernels make the buffer that fits best among those that are free by then. No kernel reads from a
 /// buffer that it writes to.
 pub(super) fn plan(program: &Program) -> Memory {
-    let lives = lives(program);
+    let last = last_uses(program);
     let mut memory = Memory { buffers: Vec::new(), of: vec![None; program.values.len()] };
     let mut free: Vec<usize> = Vec::new();
     for call in 0..program.calls.len() {
@@ -32,7 +25,7 @@ pub(super) fn plan(program: &Program) -> Memory {
             let bytes = program.values[value].len * 4;
             memory.of[value] = Some(memory.take(&mut free, bytes));
         }
-        let ends = |value: &ValueId| lives[*value].is_some_and(|life| life.to == call);
+        let ends = |value: &ValueId| last[*value] == Some(call);
         let freed = (0..program.values.len()).filter(ends).filter_map(|value| memory.of[value]);
         free.extend(freed);
     }
@@ -55,20 +48,18 @@ impl Memory {
     }
 }
 
-fn lives(program: &Program) -> Vec<Option<Life>> {
-    let mut lives: Vec<Option<Life>> = vec![None; program.values.len()];
+/// By value that kernels make, the last of them that writes or reads it; none that is ever reached where the part gives it.
+fn last_uses(program: &Program) -> Vec<Option<usize>> {
+    let mut last = vec![None; program.values.len()];
     for (place, call) in program.calls.iter().enumerate() {
         for value in call.writes().into_iter().chain(call.all_reads()) {
             if let Origin::Made { .. } = program.values[value].origin {
-                let from = lives[value].map_or(place, |life| life.from);
-                lives[value] = Some(Life { from, to: place });
+                last[value] = Some(place);
             }
         }
     }
     for output in &program.outputs {
-        if let Some(life) = &mut lives[output.value] {
-            life.to = usize::MAX;
-        }
+        last[output.value] = None;
     }
-    lives
+    last
 }

@@ -1,13 +1,14 @@
 //! A program on a device: compiled kernels, bound to buffers once, and run as often as there are inputs.
 
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::context::{Gpu, Kernel};
 use super::error::GpuError;
-use super::ir::{Origin, Program};
+use super::ir::{Call, Origin, Program, Value};
 use super::memory::plan;
-use super::shader::shader;
+use super::shader::{Shader, shader};
 
 /// Where a uniform may begin.
 const ALIGNED: usize = 256;
@@ -154,7 +155,8 @@ impl Recorded {
         encoder.finish()
     }
 
-    /// How long each kernel takes, on the inputs of the latest run: the least of several runs. None where the device does not tell.
+    /// How long each kernel takes, on the inputs of the latest run: the least of several runs. None where the device does not
+    /// tell.
     pub(super) fn times(&self, runs: usize) -> Result<Option<Vec<KernelTime>>, GpuError> {
         if !self.gpu.has_timestamps() || self.dispatches.len() >= wgpu::QUERY_SET_MAX_QUERIES as usize {
             return Ok(None);
@@ -219,13 +221,14 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(&self, shaders: &[(super::shader::Shader, Vec<u32>)], kernels: Vec<Arc<Kernel>>) -> Recorded {
+    fn build(&self, shaders: &[(Shader, Vec<u32>)], kernels: Vec<Arc<Kernel>>) -> Recorded {
         let mut memory = Footprint::default();
         let buffers = self.buffers(&mut memory);
-        let numbers = self.numbers(shaders);
+        let each = shaders.iter().map(|(_, numbers)| numbers.len() * 4).max().unwrap_or(4).next_multiple_of(ALIGNED);
+        let numbers = self.numbers(shaders, each);
         let dispatches = (0..self.program.calls.len())
             .zip(kernels)
-            .map(|(place, kernel)| self.dispatch(place, kernel, &numbers, shaders[place].1.len(), &buffers))
+            .map(|(place, kernel)| self.dispatch(place, kernel, (&numbers, each), &buffers))
             .collect();
         let mut at = 0;
         let port = |value: usize, at: &mut usize| {
@@ -273,10 +276,10 @@ impl Builder<'_> {
         let pool: Vec<wgpu::Buffer> = planned.buffers.iter().map(|bytes| self.buffer(*bytes, usage, false)).collect();
         memory.pool = planned.buffers.iter().sum::<usize>() as u64;
         let mut used = vec![false; self.program.values.len()];
-        for value in self.program.calls.iter().flat_map(super::ir::Call::all_reads) {
+        for value in self.program.calls.iter().flat_map(Call::all_reads) {
             used[value] = true;
         }
-        let of = |(id, value): (usize, &super::ir::Value)| match &value.origin {
+        let of = |(id, value): (usize, &Value)| match &value.origin {
             Origin::Made { .. } => planned.of[id].map(|buffer| pool[buffer].clone()),
             Origin::Input(_) => {
                 memory.ports += value.len as u64 * 4;
@@ -290,9 +293,8 @@ impl Builder<'_> {
         self.program.values.iter().enumerate().map(of).collect()
     }
 
-    /// The numbers of all calls.
-    fn numbers(&self, shaders: &[(super::shader::Shader, Vec<u32>)]) -> wgpu::Buffer {
-        let each = shaders.iter().map(|(_, numbers)| numbers.len() * 4).max().unwrap_or(4).next_multiple_of(ALIGNED);
+    /// The numbers of all calls, for which there are so many bytes each.
+    fn numbers(&self, shaders: &[(Shader, Vec<u32>)], each: usize) -> wgpu::Buffer {
         let mut words = vec![0; each / 4 * shaders.len().max(1)];
         for (place, (_, numbers)) in shaders.iter().enumerate() {
             words[place * each / 4..][..numbers.len()].copy_from_slice(numbers);
@@ -304,19 +306,14 @@ impl Builder<'_> {
         &self,
         place: usize,
         kernel: Arc<Kernel>,
-        numbers: &wgpu::Buffer,
-        count: usize,
+        (numbers, each): (&wgpu::Buffer, usize),
         buffers: &[Option<wgpu::Buffer>],
     ) -> Dispatch {
         let call = &self.program.calls[place];
         let own = call.reads.iter().map(|operand| operand.value);
         let values: Vec<usize> = own.chain(call.read_by_steps()).chain(call.writes()).collect();
-        let each = numbers.size() / self.program.calls.len().max(1) as u64;
-        let uniform = wgpu::BufferBinding {
-            buffer: numbers,
-            offset: place as u64 * each,
-            size: std::num::NonZero::new((count.max(1) * 4).next_multiple_of(16) as u64),
-        };
+        let (offset, size) = ((place * each) as u64, NonZero::new(each as u64));
+        let uniform = wgpu::BufferBinding { buffer: numbers, offset, size };
         let bound = values.iter().filter_map(|value| buffers[*value].as_ref());
         let resources = std::iter::once(wgpu::BindingResource::Buffer(uniform))
             .chain(bound.map(|buffer| buffer.as_entire_binding()));

@@ -59,6 +59,14 @@ impl Writer<'_> {
         self.numbers.push(u32::try_from(number).unwrap_or(u32::MAX));
     }
 
+    /// A number that no template names, as WGSL reads it.
+    fn own_number(&mut self, number: usize) -> String {
+        let name = format!("i{}", self.names.len());
+        let read = format!("p.{name}");
+        self.number(name, number);
+        read
+    }
+
     fn bindings(&self, text: &mut String) {
         let own = self.call.reads.iter().map(|operand| match (operand.wide, self.values[operand.value].kind) {
             (true, _) => "vec4<f32>",
@@ -115,28 +123,20 @@ impl Writer<'_> {
     fn index(&mut self, index: &Index, variable: &str) -> String {
         let mut parts: Vec<String> = Vec::new();
         if index.offset != 0 {
-            let name = format!("i{}", self.names.len());
-            self.number(name.clone(), index.offset);
-            parts.push(format!("p.{name}"));
+            parts.push(self.own_number(index.offset));
         }
         for term in &index.terms {
             let mut part = variable.to_owned();
             if variable == "o" && term.div == self.call.row && term.div > 1 {
                 part = "row".to_owned();
             } else if term.div != 1 {
-                let name = format!("i{}", self.names.len());
-                self.number(name.clone(), term.div);
-                part = format!("{part} / p.{name}");
+                part = format!("{part} / {}", self.own_number(term.div));
             }
             if let Some(size) = term.size {
-                let name = format!("i{}", self.names.len());
-                self.number(name.clone(), size);
-                part = format!("{part} % p.{name}");
+                part = format!("{part} % {}", self.own_number(size));
             }
             if term.stride != 1 {
-                let name = format!("i{}", self.names.len());
-                self.number(name.clone(), term.stride);
-                part = format!("({part}) * p.{name}");
+                part = format!("({part}) * {}", self.own_number(term.stride));
             }
             parts.push(part);
         }

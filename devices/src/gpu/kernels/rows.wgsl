@@ -23,26 +23,18 @@ fn place(r: u32) -> u32 {
   return //{place};
 }
 
-fn sum_of_all(thread: u32, own: f32) -> f32 {
-  workgroupBarrier();
-  partial[thread] = own;
-  for (var half = 32u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if thread < half {
-      partial[thread] += partial[thread + half];
-    }
-  }
-  workgroupBarrier();
-  return partial[0];
+fn join(a: f32, b: f32, largest: bool) -> f32 {
+  return select(a + b, max(a, b), largest);
 }
 
-fn largest_of_all(thread: u32, own: f32) -> f32 {
+// The sum of what all threads of the group have, or the largest of it.
+fn of_all(thread: u32, own: f32, largest: bool) -> f32 {
   workgroupBarrier();
   partial[thread] = own;
   for (var half = 32u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if thread < half {
-      partial[thread] = max(partial[thread], partial[thread + half]);
+      partial[thread] = join(partial[thread], partial[thread + half], largest);
     }
   }
   workgroupBarrier();

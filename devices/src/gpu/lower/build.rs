@@ -95,11 +95,11 @@ impl Lowering<'_> {
         self.program.calls.len() - 1
     }
 
-    /// The latest kernel, which makes its elements itself, of what it reads.
-    pub(super) fn template(&mut self, reads: Vec<Operand>) -> Result<(usize, ValueId), Why> {
+    /// What the latest kernel makes itself, of these.
+    pub(super) fn template(&mut self, reads: Vec<Operand>) -> ValueId {
         let call = self.program.calls.len() - 1;
         self.program.calls[call].reads = reads;
-        Ok((call, self.step(call, "made".to_owned(), Vec::new(), Kind::Float)))
+        self.step(call, "made".to_owned(), Vec::new(), Kind::Float)
     }
 
     /// One more step of a kernel, and the value that it makes.
@@ -114,6 +114,13 @@ impl Lowering<'_> {
     /// The latest kernel that writes a value.
     pub(super) fn maker(&self, value: ValueId) -> Option<usize> {
         if let Origin::Made { call, .. } = self.program.values[value].origin { Some(call) } else { None }
+    }
+
+    /// The kernel whose step makes these elements, in the kernel's own order, and that step.
+    pub(super) fn made_by(&self, view: &View) -> Option<(usize, usize)> {
+        let Origin::Made { call, step: Some(step) } = self.program.values[view.value].origin else { return None };
+        let all = view.offset == 0 && view.is_dense() && volume(&view.shape) == self.program.calls[call].len;
+        all.then_some((call, step))
     }
 
     /// Whether a kernel may have so many more buffers, beside those of what it makes that is read elsewhere.

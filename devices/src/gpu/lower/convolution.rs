@@ -39,12 +39,10 @@ impl Lowering<'_> {
         }
         let kernel = self.constant(node.inputs[1]).ok_or("its kernel is computed")?;
         let spec = &op.pool_spec;
-        let shape = self.shape(node.inputs[0])?;
-        let first = spec.data_format.h_axis();
-        let sizes = shape.get(first..first + spec.kernel_shape.len()).ok_or("its shape is too short")?;
+        let sizes = self.image_sizes(node, spec)?;
         let padding = spec
             .padding
-            .compute_for_deconv(sizes, &spec.kernel_shape, &spec.dilations(), &spec.strides(), &op.adjustments)
+            .compute_for_deconv(&sizes, &spec.kernel_shape, &spec.dilations(), &spec.strides(), &op.adjustments)
             .map_err(|cause| cause.to_string())?;
         let before: Vec<usize> = padding.iter().map(|axis| axis.pad_before).collect();
         let window = self.window(node, spec, &before)?;

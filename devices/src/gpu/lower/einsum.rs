@@ -20,35 +20,26 @@ impl Lowering<'_> {
         self.float(&views[1])?;
         let axes = Axes::of(op, &views)?;
         // The operand whose axes come first in the result is the left one; packed weights are best there.
-        let swap = axes.right_first();
-        let (first, second) = if swap { (1, 0) } else { (0, 1) };
-        let sum = self.sum(node, &axes, [first, second], &views)?;
-        Ok(axes.result(sum, &self.shape(node.id.into())?, swap))
+        let order = if axes.right_first() { [1, 0] } else { [0, 1] };
+        let sum = self.sum(&axes, order, &views)?;
+        Ok(axes.result(sum, &self.shape(node.id.into())?, order))
     }
 
-    fn sum(
-        &mut self,
-        node: &TypedNode,
-        axes: &Axes,
-        [first, second]: [usize; 2],
-        views: &[View; 2],
-    ) -> Result<ValueId, Why> {
-        let (batch, left_only, right_only) = axes.grouped(first, second);
-        let of = |operand: usize, ids: &[usize]| axes.strides(operand, ids);
+    fn sum(&mut self, axes: &Axes, [left, right]: [usize; 2], views: &[View; 2]) -> Result<ValueId, Why> {
+        let (batch, left_only, right_only) = axes.grouped(left, right);
         let k_ids = axes.summed();
-        let (left, right) = (first, second);
-        let collapse = |operand: usize, ids: &[usize]| as_one(&of(operand, ids));
+        let collapse = |operand: usize, ids: &[usize]| as_one(&axes.strides(operand, ids));
         let fits = [(left, &left_only), (left, &k_ids), (right, &right_only), (right, &k_ids)]
             .iter()
             .all(|(operand, ids)| collapse(*operand, ids).is_some());
         if !fits {
-            return self.sum_of_copies(node, axes, [first, second], views);
+            return self.sum_of_copies(axes, [left, right], views);
         }
         let size = |ids: &[usize]| ids.iter().map(|id| axes.sizes[*id]).product::<usize>();
         let (m, n, k) = (size(&left_only), size(&right_only), size(&k_ids));
         let shape: Vec<usize> = batch.iter().map(|id| axes.sizes[*id]).collect();
         let base = |operand: usize| {
-            let strides: Vec<usize> = of(operand, &batch).into_iter().map(|(_, stride)| stride).collect();
+            let strides: Vec<usize> = axes.strides(operand, &batch).into_iter().map(|(_, stride)| stride).collect();
             Index::of(&shape, &strides, axes.offsets[operand])
         };
         let step = |operand: usize, ids: &[usize]| collapse(operand, ids).map_or(0, |(_, stride)| stride);
@@ -70,24 +61,17 @@ impl Lowering<'_> {
     }
 
     /// The same with each operand in the order of batch, own axes and summed ones.
-    fn sum_of_copies(
-        &mut self,
-        node: &TypedNode,
-        axes: &Axes,
-        order: [usize; 2],
-        views: &[View; 2],
-    ) -> Result<ValueId, Why> {
+    fn sum_of_copies(&mut self, axes: &Axes, order: [usize; 2], views: &[View; 2]) -> Result<ValueId, Why> {
         let mut copies = views.clone();
         let mut copied = axes.clone();
         let comes_together = |operand: usize, ids: &[usize]| as_one(&axes.strides(operand, ids)).is_some();
-        let (_, own, other) = axes.grouped(order[0], order[1]);
+        let (batch, own, other) = axes.grouped(order[0], order[1]);
         for (operand, own) in order.into_iter().zip([own, other]) {
             if comes_together(operand, &own) && comes_together(operand, &axes.summed()) {
                 continue;
             }
-            let (batch, _, _) = axes.grouped(order[0], order[1]);
-            let ids: Vec<usize> = batch.into_iter().chain(own).chain(axes.summed()).collect();
-            let ids: Vec<usize> = ids.into_iter().filter(|id| axes.has(operand, *id)).collect();
+            let ids = batch.iter().copied().chain(own).chain(axes.summed());
+            let ids: Vec<usize> = ids.filter(|id| axes.has(operand, *id)).collect();
             let (shape, strides): (Vec<_>, Vec<_>) = axes.strides(operand, &ids).into_iter().unzip();
             let view = View { value: views[operand].value, shape, strides, offset: axes.offsets[operand] };
             copies[operand] = self.copied(view)?;
@@ -96,7 +80,7 @@ impl Lowering<'_> {
         if copied == *axes {
             return Err("its axes do not come together".to_owned());
         }
-        self.sum(node, &copied, order, &copies)
+        self.sum(&copied, order, &copies)
     }
 }
 
@@ -200,8 +184,7 @@ impl Axes {
     }
 
     /// The result's axes in what a product has made: batch, rows, columns.
-    fn result(&self, value: ValueId, shape: &[usize], swap: bool) -> View {
-        let (left, right) = if swap { (1, 0) } else { (0, 1) };
+    fn result(&self, value: ValueId, shape: &[usize], [left, right]: [usize; 2]) -> View {
         let (batch, rows, columns) = self.grouped(left, right);
         let ids: Vec<usize> = batch.into_iter().chain(rows).chain(columns).collect();
         let sizes: Vec<usize> = ids.iter().map(|id| self.sizes[*id]).collect();

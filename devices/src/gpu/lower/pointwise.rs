@@ -8,7 +8,7 @@ use tract_onnx::tract_hir::tract_core::ops::logic::Not;
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::{GeluApproximate, GeluExact, HardSwish, LeakyRelu, Sigmoid, Silu};
 
-use super::super::ir::{Arg, Kind, Origin};
+use super::super::ir::{Arg, Kind};
 use super::super::view::{Index, View, volume};
 use super::{Lowering, Why, kind};
 
@@ -109,11 +109,7 @@ impl Lowering<'_> {
     fn fusible(&self, given: &[Given], len: usize) -> Option<usize> {
         let views = || given.iter().filter_map(|given| if let Given::View(view) = given { Some(view) } else { None });
         let call = views().filter_map(|view| self.maker(view.value)).max()?;
-        let makes = |view: &View| {
-            matches!(self.program.values[view.value].origin, Origin::Made { step: Some(_), .. })
-                && self.maker(view.value) == Some(call)
-                && self.is_all_of(view, call)
-        };
+        let makes = |view: &View| self.made_by(view).is_some_and(|(maker, _)| maker == call);
         let before = |view: &View| self.maker(view.value).is_none_or(|maker| maker < call);
         let fits = self.program.calls[call].len == len && views().all(|view| makes(view) || before(view));
         let more = views().filter(|view| !makes(view)).count();
@@ -123,10 +119,8 @@ impl Lowering<'_> {
     fn arg(&self, call: usize, given: Given) -> Arg {
         match given {
             Given::Number(number) => Arg::Number(number),
-            Given::View(view) => match self.program.values[view.value].origin {
-                Origin::Made { call: maker, step: Some(step) } if maker == call && self.is_all_of(&view, call) => {
-                    Arg::Step(step)
-                }
+            Given::View(view) => match self.made_by(&view) {
+                Some((maker, step)) if maker == call => Arg::Step(step),
                 _ => Arg::Read(view.value, Index::of_view(&view)),
             },
         }

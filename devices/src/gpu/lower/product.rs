@@ -142,7 +142,7 @@ impl Lowering<'_> {
         call.inserts = vec![("multiply", Insert::Text(multiply.to_owned()))];
         call.macs = (len * k) as u64;
         let operand = |side: &Side<'_>| Operand { value: side.view.value, wide };
-        Ok(Some(self.template(vec![operand(matrix), operand(vector)])?.1))
+        Ok(Some(self.template(vec![operand(matrix), operand(vector)])))
     }
 
     pub(super) fn product(&mut self, product: Product) -> Result<ValueId, Why> {
@@ -175,7 +175,7 @@ impl Lowering<'_> {
             Operand { value: product.left, wide: product.left_kind != Left::Strided },
             Operand { value: product.right, wide: product.right_kind == Right::Wide },
         ];
-        let (_, made) = self.template(reads)?;
+        let made = self.template(reads);
         if splits == 1 {
             return Ok(made);
         }

@@ -65,7 +65,7 @@ impl Lowering<'_> {
         ];
         call.macs = (len * count) as u64;
         call.sizes = format!("{len} of {count}");
-        let (_, value) = self.template(vec![Operand { value: view.value, wide: false }])?;
+        let value = self.template(vec![Operand { value: view.value, wide: false }]);
         Ok(View::whole(value, shape))
     }
 
@@ -79,12 +79,12 @@ impl Lowering<'_> {
   for (var r = thread; r < p.count; r += 64u) {{
     own = max(own, in0[origin + inner(r)]);
   }}
-  let most = largest_of_all(thread, own);
+  let most = of_all(thread, own, true);
   var sum = 0.0;
   for (var r = thread; r < p.count; r += 64u) {{
     sum += exp(in0[origin + inner(r)] - most);
   }}
-  let all = sum_of_all(thread, sum);
+  let all = of_all(thread, sum, false);
   {}",
             store_all(store)
         );
@@ -99,7 +99,7 @@ impl Lowering<'_> {
     let value = in0[origin + inner(r)];
     sum = fma(value, value, sum);
   }}
-  let scale = 1.0 / sqrt(sum_of_all(thread, sum) / f32(p.count) + f32({epsilon:?}));
+  let scale = 1.0 / sqrt(of_all(thread, sum, false) / f32(p.count) + f32({epsilon:?}));
   {}",
             store_all("in0[origin + inner(r)] * scale")
         );
@@ -123,7 +123,7 @@ impl Lowering<'_> {
             ("place", index(&place_inner, "r")),
             ("body", Insert::Text(body)),
         ];
-        let (_, value) = self.template(vec![Operand { value: view.value, wide: false }])?;
+        let value = self.template(vec![Operand { value: view.value, wide: false }]);
         Ok(View::whole(value, &view.shape))
     }
 
@@ -150,7 +150,7 @@ impl Lowering<'_> {
         ];
         self.call(GATHER, len, params, grid);
         let operand = |view: &View| Operand { value: view.value, wide: false };
-        let (_, value) = self.template(vec![operand(&table), operand(&numbers)])?;
+        let value = self.template(vec![operand(&table), operand(&numbers)]);
         Ok(View::whole(value, &shape))
     }
 

@@ -84,13 +84,7 @@ impl Lowering<'_> {
     }
 
     fn store_into(&mut self, part: &View, place: &View) -> Result<(), Why> {
-        let made = match self.program.values[part.value].origin {
-            Origin::Made { call, step: Some(step) } if self.is_all_of(part, call) && self.has_room(call, 1) => {
-                Some((call, step))
-            }
-            _ => None,
-        };
-        let (call, step) = match made {
+        let (call, step) = match self.made_by(part).filter(|(call, _)| self.has_room(*call, 1)) {
             Some(made) => made,
             None => self.copy(part)?,
         };
@@ -108,16 +102,8 @@ impl Lowering<'_> {
 
     /// A kernel that reads these elements, and its step that has them.
     fn copy(&mut self, view: &View) -> Result<(usize, usize), Why> {
-        let value = self.copied(view.clone())?.value;
-        let Origin::Made { call, .. } = self.program.values[value].origin else {
-            return Err("it is a copy".to_owned());
-        };
-        Ok((call, 0))
-    }
-
-    /// Whether these are the elements of a kernel in its own order.
-    pub(super) fn is_all_of(&self, view: &View, call: usize) -> bool {
-        view.offset == 0 && view.is_dense() && volume(&view.shape) == self.program.calls[call].len
+        let copied = self.copied(view.clone())?;
+        self.made_by(&copied).ok_or_else(|| "its copy is not made".to_owned())
     }
 
     pub(super) fn pad(&mut self, node: &TypedNode, op: &Pad) -> Result<View, Why> {

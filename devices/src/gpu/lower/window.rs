@@ -114,10 +114,15 @@ impl Lowering<'_> {
 
     /// How much of a convolution's or pool's window lies before the image at its beginning.
     pub(super) fn padding(&self, node: &TypedNode, spec: &PoolSpec) -> Result<Vec<usize>, Why> {
+        Ok(spec.computed_padding(&self.image_sizes(node, spec)?).iter().map(|axis| axis.pad_before).collect())
+    }
+
+    /// Height and width of what a node with a window reads, or its width alone.
+    pub(super) fn image_sizes(&self, node: &TypedNode, spec: &PoolSpec) -> Result<Vec<usize>, Why> {
         let shape = self.shape(node.inputs[0])?;
         let first = spec.data_format.h_axis();
         let sizes = shape.get(first..first + spec.kernel_shape.len()).ok_or("its shape is too short")?;
-        Ok(spec.computed_padding(sizes).iter().map(|axis| axis.pad_before).collect())
+        Ok(sizes.to_vec())
     }
 
     pub(super) fn depthwise(&mut self, window: &Window, weights: ValueId, channels: usize) -> Result<ValueId, Why> {
@@ -133,7 +138,7 @@ impl Lowering<'_> {
         call.macs = (len * volume(&window.kernel)) as u64;
         call.sizes = format!("{channels}x{:?} by {:?}", window.output, window.kernel);
         let operand = |value| Operand { value, wide: false };
-        Ok(self.template(vec![operand(weights), operand(window.view.value)])?.1)
+        Ok(self.template(vec![operand(weights), operand(window.view.value)]))
     }
 
     pub(super) fn max_pool(&mut self, node: &TypedNode, op: &MaxPool) -> Result<View, Why> {
@@ -166,7 +171,7 @@ impl Lowering<'_> {
         call.consts = window.consts();
         call.consts.extend([("MAX", usize::from(max)), ("COUNT", count)]);
         call.row = plane;
-        let (_, value) = self.template(vec![Operand { value: window.view.value, wide: false }])?;
+        let value = self.template(vec![Operand { value: window.view.value, wide: false }]);
         let shape = self.shape(node.id.into())?;
         Ok(View::whole(value, &shape))
     }
@@ -181,11 +186,9 @@ fn taps(window: &Window) -> String {
         let _ = writeln!(text, "      let origin = input + u32(y) * p.width;");
         for kx in 0..width {
             let tap = ky * width + kx;
-            let _ = writeln!(
-                text,
-                "      {{ let x = left + {}; if x >= 0 && x < i32(p.width) {{ sum = fma(in0[weights + {tap}u], in1[origin + u32(x)], sum); }} }}",
-                kx * across
-            );
+            let multiply = format!("sum = fma(in0[weights + {tap}u], in1[origin + u32(x)], sum);");
+            let x = kx * across;
+            let _ = writeln!(text, "      {{ let x = left + {x}; if x >= 0 && x < i32(p.width) {{ {multiply} }} }}");
         }
         text.push_str("    }\n  }\n");
     }

@@ -29,7 +29,7 @@ pub(crate) async fn call(
     let address = connection.address();
     let asked = async {
         let mut exchange = connection.open().await?;
-        say(&mut exchange, Frame::Call(call), vec![bytes]).await?;
+        unless_stopped(exchange.send(&Frame::Call(call), vec![bytes]).await)?;
         match exchange.read_frame().await? {
             Frame::Reply(Reply::Done { bytes }) if bytes > most => Err(DaemonError::Misunderstood),
             Frame::Reply(Reply::Done { bytes }) => Ok((Reply::Done { bytes }, read(&mut exchange, bytes).await?)),
@@ -55,7 +55,13 @@ pub(crate) async fn ask(
         tensors: inputs.iter().map(coded).collect(),
     };
     let mut exchange = connection.open().await?;
-    say(&mut exchange, Frame::Call(call), inputs.into_iter().map(Tensor::into_data).collect()).await?;
+    unless_stopped(exchange.begin(&Frame::Call(call)).await)?;
+    match exchange.read_frame().await? {
+        Frame::Reply(Reply::Continue) => {}
+        Frame::Refuse(refusal) => return Err(DaemonError::Refused(refusal)),
+        _ => return Err(DaemonError::Misunderstood),
+    }
+    unless_stopped(exchange.finish(inputs.into_iter().map(Tensor::into_data)).await)?;
     let answer = match exchange.read_frame().await? {
         Frame::Answer(answer) => answer,
         Frame::Refuse(refusal) => return Err(DaemonError::Refused(refusal)),
@@ -71,12 +77,11 @@ pub(crate) async fn ask(
     Ok((answer, outputs))
 }
 
-/// Sends all that is said on this side of a stream.
-async fn say(exchange: &mut Exchange, frame: Frame, bytes: Vec<Vec<u8>>) -> Result<(), LinkError> {
-    match exchange.send(&frame, bytes).await {
-        // A node that wants no more has said why.
-        Ok(()) | Err(LinkError::Stopped) => Ok(()),
-        Err(error) => Err(error),
+/// A node that wants no more of what is sent has said why.
+fn unless_stopped(sent: Result<(), LinkError>) -> Result<(), LinkError> {
+    match sent {
+        Err(LinkError::Stopped) => Ok(()),
+        sent => sent,
     }
 }
 

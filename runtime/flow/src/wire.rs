@@ -9,6 +9,11 @@
 //! server → client   its answer     Answer, outputs    or    Refuse
 //! client → server   one call       Call, bytes
 //! server → client   its reply      Reply, bytes       or    Refuse
+//!
+//! client → server   one request    Call::Ask
+//! server → client   a place        Reply::Continue    or    Refuse
+//! client → server   its inputs     tensors
+//! server → client   its answer     Answer, outputs    or    Refuse
 //! ```
 
 mod call;
@@ -28,7 +33,7 @@ pub use call::{Call, Reply};
 pub use gossip::{Body, Digest, GossipFrame, Known, NodeKey, NodeState};
 
 /// Version of the frames. A node that hears another one hangs up.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// Largest body of a frame, and most memory that decoding one can ask for. An answer over 16 hops with 7 spans each
 /// needs about 6 KiB of it.

@@ -319,6 +319,7 @@ async fn ask(
 ) -> Result<Said, Failed> {
     // Another epoch may serve than when it was let in, or more may be under way.
     let (source, time) = asked(inner, deployment, (came, time), tensors)?;
+    exchange.begin(&Frame::Reply(Reply::Continue)).await?;
     let mut inputs = Vec::new();
     for input in &source.of.inputs {
         let bytes = take(exchange, input.spec.bytes().0).await?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tempfile::TempDir;
 use thalweg_flow::{Call, Coded, PlanId, Reason, Reply};
+use thalweg_planner::{DType, Tensor, TensorSpec};
 
 use super::install::{For, install};
 use super::{Daemon, DaemonError, DeploymentShown, Measured, Order, Prepared, Status};
@@ -287,6 +288,19 @@ async fn what_is_refused_waits_for_no_memory() {
     };
     let (fetched, ()) = tokio::join!(fetch(), free);
     assert!(matches!(fetched, Ok((Reply::NotHere, _))), "what is allowed has waited for it: {fetched:?}");
+}
+
+#[tokio::test]
+async fn a_refused_request_sends_none_of_its_tensors() {
+    let site = Site::open().await;
+    let connection = site.device.daemon.inner.node.connection(site.edge.daemon.peer()).await.unwrap();
+    let before = connection.path().sent;
+    let spec = TensorSpec::new(DType::U8, [8 << 20]);
+    let tensor = Tensor::new(spec, vec![1; 8 << 20]).unwrap();
+    let asked = calls::ask(&connection, "nothing", vec![tensor], ORDER_TIME).await;
+    assert!(matches!(asked, Err(DaemonError::Refused(_))), "{asked:?}");
+    let packets = connection.path().sent - before;
+    assert!(packets < 100, "{packets} packets, and 8 MiB take {}", (8 << 20) / 1452);
 }
 
 /// On one thread, which nothing may keep waiting.

@@ -280,26 +280,27 @@ impl Exchange {
     /// Sends a frame and the tensors after it, and nothing more. Returns when all of it is given to the link, which is not
     /// yet when it is delivered.
     pub(crate) async fn send(&mut self, frame: &Frame, tensors: Vec<Vec<u8>>) -> Result<(), LinkError> {
-        self.write(frame, tensors).await?;
+        self.finish(std::iter::once(encoded(frame)?).chain(tensors)).await
+    }
+
+    /// Sends a frame after which more is to come.
+    pub(crate) async fn begin(&mut self, frame: &Frame) -> Result<(), LinkError> {
+        self.write([encoded(frame)?]).await
+    }
+
+    /// Sends what belongs to a frame that is sent already, and nothing more.
+    pub(crate) async fn finish(&mut self, bytes: impl IntoIterator<Item = Vec<u8>>) -> Result<(), LinkError> {
+        self.write(bytes).await?;
         self.finished = true;
         self.send.finish().map_err(broken)
     }
 
-    async fn write(&mut self, frame: &Frame, tensors: Vec<Vec<u8>>) -> Result<(), LinkError> {
-        let mut head = Vec::new();
-        encode(frame, &mut head).map_err(misunderstood)?;
-        let chunks = std::iter::once(head).chain(tensors).filter(|bytes| !bytes.is_empty());
-        let mut chunks: Vec<_> = chunks.map(Into::into).collect();
+    async fn write(&mut self, bytes: impl IntoIterator<Item = Vec<u8>>) -> Result<(), LinkError> {
+        let mut chunks: Vec<_> = bytes.into_iter().filter(|bytes| !bytes.is_empty()).map(Into::into).collect();
         self.send.write_all_chunks(chunks.as_mut_slice()).await.map_err(|error| match error {
             quinn::WriteError::Stopped(_) => LinkError::Stopped,
             error => broken(error),
         })
-    }
-
-    /// Sends a frame and keeps the stream open, as a peer that never sends what it announced.
-    #[cfg(test)]
-    pub(crate) async fn begin(&mut self, frame: &Frame) -> Result<(), LinkError> {
-        self.write(frame, Vec::new()).await
     }
 
     /// Tells the peer that no more of what it sends is wanted. What has come is dropped.
@@ -338,6 +339,12 @@ impl Deref for Piece {
     fn deref(&self) -> &[u8] {
         &self.chunk.bytes
     }
+}
+
+fn encoded(frame: &Frame) -> Result<Vec<u8>, LinkError> {
+    let mut bytes = Vec::new();
+    encode(frame, &mut bytes).map_err(misunderstood)?;
+    Ok(bytes)
 }
 
 async fn read_frame(stream: &mut quinn::RecvStream) -> Result<Frame, LinkError> {

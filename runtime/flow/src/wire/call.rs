@@ -38,8 +38,8 @@ pub enum Call {
         /// How many follow.
         bytes: u64,
     },
-    /// A request to a deployment whose source this node is; tensors follow uncoded. The reply is an
-    /// [`Answer`](super::Answer).
+    /// A request to a deployment whose source this node is; tensors follow uncoded, once [`Reply::Continue`] has come:
+    /// what is refused has cost no more than two frames. The reply to all of it is an [`Answer`](super::Answer).
     Ask {
         /// Name of the deployment.
         deployment: Text,
@@ -79,6 +79,8 @@ pub enum Reply {
     },
     /// What was asked for is not here.
     NotHere,
+    /// There is a place for the [`Call::Ask`]: its tensors may come.
+    Continue,
     /// The next step of telling each other of all nodes.
     Gossip(GossipFrame),
     /// When a [`Call::Probe`] came, in microseconds on the clock of this node.

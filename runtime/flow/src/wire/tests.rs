@@ -41,6 +41,7 @@ fn frames() -> Vec<Frame> {
         Frame::Call(Call::Deliver { deployment: "eyes".into(), has: None, follows: [3; 32], bytes: 1 << 16 }),
         Frame::Call(Call::Deliver { deployment: "eyes".into(), has: Some([4; 32]), follows: [4; 32], bytes: 0 }),
         Frame::Reply(Reply::NotHere),
+        Frame::Reply(Reply::Continue),
         Frame::Reply(Reply::Pong { first_us: 1, last_us: u64::MAX, sent_us: 3, counted: 1 << 20 }),
     ]
 }

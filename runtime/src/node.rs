@@ -196,15 +196,20 @@ impl Node {
         self.shared.write(|installed| installed.insert(plan, epoch, Arc::new(share)));
     }
 
+    /// Its share of a plan is thought to take so long here, until it is measured.
+    pub(crate) fn expect(&self, plan: PlanId, epoch: u32, takes: Duration) {
+        self.shared.compute.expect(ShareId { plan, epoch }, takes);
+    }
+
     /// Takes its share of a plan away. Requests that have begun go on; whether there was one.
     pub fn remove(&self, plan: PlanId, epoch: u32) -> bool {
         self.shared.compute.forget(ShareId { plan, epoch });
         self.shared.write(|installed| installed.remove(plan, epoch)).is_some()
     }
 
-    /// How long all takes that waits to be computed here, with what is.
-    pub fn backlog(&self) -> Duration {
-        self.shared.compute.backlog()
+    /// How long all takes that waits to be computed here for other plans and epochs, with what is.
+    pub(crate) fn backlog_beside(&self, plan: PlanId, epoch: u32) -> Duration {
+        self.shared.compute.backlog_beside(ShareId { plan, epoch })
     }
 
     /// The clock of its traces.

@@ -112,9 +112,14 @@ impl ComputeThreads {
         Ok(Place { room: self.room.clone(), ticket })
     }
 
-    /// How long all takes that waits for these threads, with what they compute.
-    pub(crate) fn backlog(&self) -> Duration {
-        self.room.lock().admission.backlog(self.room.clock.now())
+    /// How long all takes that waits for these threads for other shares, with what they compute.
+    pub(crate) fn backlog_beside(&self, share: ShareId) -> Duration {
+        self.room.lock().admission.backlog_beside(share, self.room.clock.now())
+    }
+
+    /// A share that was not computed yet is thought to take so long.
+    pub(crate) fn expect(&self, share: ShareId, takes: Duration) {
+        self.room.lock().admission.expect(share, takes);
     }
 
     /// The tiers above a share have answered so long after it was computed here.

@@ -102,6 +102,12 @@ struct Running<C> {
     charged: Duration,
 }
 
+impl<C> Running<C> {
+    fn left(&self, now: Duration) -> Duration {
+        self.since.saturating_add(self.charged).saturating_sub(now)
+    }
+}
+
 /// The place of a request among those of its caller.
 type Order = (Duration, Ticket);
 
@@ -145,10 +151,17 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         self.costs.get(&share).map_or(Duration::ZERO, |cost| cost.typical)
     }
 
-    /// How long all that waits here takes, with what runs.
-    pub fn backlog(&self, now: Duration) -> Duration {
-        let waiting = sum(self.waiting.values().map(|one| self.likely(one.share)));
-        waiting.saturating_add(self.left(now)) / self.threads.get()
+    /// How long all that waits here for other shares takes, with what runs.
+    pub fn backlog_beside(&self, share: ShareId, now: Duration) -> Duration {
+        let others = self.waiting.values().filter(|one| one.share != share).map(|one| self.likely(one.share));
+        let left = self.running.values().filter(|one| one.share != share).map(|one| one.left(now));
+        sum(others.chain(left)) / self.threads.get()
+    }
+
+    /// A share that nothing was measured of is thought to take so long: as if it took no time, any number of its requests
+    /// would be let in.
+    pub fn expect(&mut self, share: ShareId, takes: Duration) {
+        self.costs.entry(share).or_insert(Cost::exact(takes));
     }
 
     /// Forgets what was measured of a share that is not here any more.
@@ -306,7 +319,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
 
     /// Computing time that is left of what runs.
     fn left(&self, now: Duration) -> Duration {
-        sum(self.running.values().map(|one| one.since.saturating_add(one.charged).saturating_sub(now)))
+        sum(self.running.values().map(|one| one.left(now)))
     }
 
     /// Whether a request that would not be done in the time that is left is tried all the same.

@@ -72,6 +72,13 @@ impl Alternative {
     }
 }
 
+/// What requests over different alternatives may both need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Tier(usize),
+    Link { from: usize, to: usize },
+}
+
 /// What a node believes of all tiers and links.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Estimates {
@@ -104,14 +111,21 @@ impl Estimates {
         sum(computes.chain(crosses))
     }
 
+    /// How long a request over this alternative occupies each tier and each link that it goes over.
+    pub(crate) fn occupies(&self, alternative: &Alternative, now: Duration) -> impl Iterator<Item = (Place, Duration)> {
+        let computes = alternative.hops.iter().map(|hop| (Place::Tier(hop.tier), self.on(hop.tier, hop.compute)));
+        let sends = alternative.crossings.iter().map(move |crossing| {
+            let (from, to) = (crossing.from, crossing.to);
+            let link = self.links.get(&(from, to));
+            let time = |link: &LinkEstimate| link.bandwidth(now).time_for(message::bytes(crossing.bytes));
+            (Place::Link { from, to }, link.map_or(Duration::MAX, time))
+        });
+        computes.chain(sends)
+    }
+
     /// What takes longest of what is done at the same time for several requests over this alternative.
     pub(crate) fn slowest(&self, alternative: &Alternative, now: Duration) -> Duration {
-        let computes = alternative.hops.iter().map(|hop| self.on(hop.tier, hop.compute));
-        let sends = alternative.crossings.iter().map(|crossing| {
-            let link = self.links.get(&(crossing.from, crossing.to));
-            link.map_or(Duration::MAX, |link| link.bandwidth(now).time_for(message::bytes(crossing.bytes)))
-        });
-        computes.chain(sends).max().unwrap_or_default()
+        self.occupies(alternative, now).map(|(_, time)| time).max().unwrap_or_default()
     }
 
     fn on(&self, tier: usize, planned: Duration) -> Duration {
@@ -126,7 +140,7 @@ impl Estimates {
     }
 }
 
-fn sum(times: impl Iterator<Item = Duration>) -> Duration {
+pub(crate) fn sum(times: impl Iterator<Item = Duration>) -> Duration {
     times.fold(Duration::ZERO, Duration::saturating_add)
 }
 

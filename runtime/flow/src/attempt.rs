@@ -101,16 +101,21 @@ pub fn too_busy(ways: &[Way], left: Duration) -> Option<Refusal> {
     (!ways.is_empty() && !free).then_some(Refusal { hop: 0, reason: Reason::Busy { waiting } })
 }
 
-/// Those of the ways that one request may try.
+/// Those of the ways that one request may try: the first, others that do not go the same way from here before those that
+/// do, and the local one.
 fn chosen(ways: &[Way]) -> impl Iterator<Item = &Way> {
-    let local = ways.iter().skip(WAYS_MAX - 1).find(|way| way.local);
-    ways.iter().take(if local.is_some() { WAYS_MAX - 1 } else { WAYS_MAX }).chain(local)
+    let (first, rest) = ways.split_at(ways.len().min(1));
+    let (local, mut others): (Vec<&Way>, Vec<&Way>) = rest.iter().partition(|way| way.is_local());
+    others.sort_by_key(|way| first.iter().any(|first| first.next == way.next));
+    others.truncate(WAYS_MAX - 1 - local.len().min(1));
+    first.iter().chain(others).chain(local.into_iter().take(1))
 }
 
-/// Whether a request that has so much time left may go this way, which stands at this place of those it may try. What all
-/// the model takes here, the parts of other plans do not get of this node: beside them it is for when nothing waits.
+/// Whether a request that has so much time left may go this way, which stands at this place of those it may try. Another
+/// than the first has to relieve what makes that one wait: it does not where requests over that one hold it up as well. So
+/// all of the model is computed here where others wait for a link, and not where they wait to be computed here.
 fn is_free(place: usize, way: &Way, left: Duration) -> bool {
-    way.waits <= if way.local && place > 0 { Duration::ZERO } else { left - left / KEPT_FREE }
+    way.waits <= left - left / KEPT_FREE && (place == 0 || way.held_up <= way.predicted)
 }
 
 impl Attempts {
@@ -171,7 +176,7 @@ impl Attempts {
             AttemptEvent::Refused { way, refusal } => {
                 let again = may_be_tried_again(&refusal.reason);
                 *self.running(way)? = if again { Try::Failed } else { Try::Over };
-                self.after_failure(refusal, budget, now)
+                self.after_failure(way, refusal, budget, now)
             }
             AttemptEvent::TimeIsUp => self.hedge(now),
         }
@@ -190,7 +195,13 @@ impl Attempts {
         running.for_each(|(_, state)| *state = Try::Failed);
     }
 
-    fn after_failure(&mut self, refusal: Refusal, budget: &mut RetryBudget, now: Duration) -> Option<AttemptAction> {
+    fn after_failure(
+        &mut self,
+        failed: usize,
+        refusal: Refusal,
+        budget: &mut RetryBudget,
+        now: Duration,
+    ) -> Option<AttemptAction> {
         // What runs may still answer.
         if self.ways.iter().any(|(_, state)| *state == Try::Runs) {
             return None;
@@ -199,10 +210,12 @@ impl Attempts {
         let ahead = |way: &(Way, Try)| !hopeless && way.1 == Try::Ahead;
         let left = self.deadline.saturating_sub(now);
         let overdue = self.hedge.is_some_and(|hedge| now >= hedge);
-        let other = self.ways.iter().position(|way| ahead(way) && !way.0.local && way.0.expected() <= left);
+        let gone = self.ways[failed].0.next.filter(|_| is_gone(&refusal));
+        let useful = |way: &Way| !way.is_local() && way.expected() <= left && (gone.is_none() || way.next != gone);
+        let other = self.ways.iter().position(|way| ahead(way) && useful(&way.0));
         let other = other.filter(|_| !overdue && budget.take(now));
         // The local way multiplies nobody's load, and is tried whatever is predicted: it is the last.
-        let next = other.or_else(|| self.ways.iter().position(|way| ahead(way) && way.0.local));
+        let next = other.or_else(|| self.ways.iter().position(|way| ahead(way) && way.0.is_local()));
         Some(match next {
             Some(next) => self.start(next, now),
             None => self.end(AttemptAction::Refuse(refusal)),
@@ -211,14 +224,14 @@ impl Attempts {
 
     fn hedge(&mut self, now: Duration) -> Option<AttemptAction> {
         self.hedge.filter(|hedge| now >= *hedge)?;
-        let local = self.ways.iter().position(|(way, state)| way.local && *state == Try::Ahead)?;
+        let local = self.ways.iter().position(|(way, state)| way.is_local() && *state == Try::Ahead)?;
         Some(self.start(local, now))
     }
 
     fn start(&mut self, index: usize, now: Duration) -> AttemptAction {
         let way = self.ways[index].0;
         self.ways[index].1 = Try::Runs;
-        let local = self.ways.iter().find(|(way, state)| way.local && *state == Try::Ahead);
+        let local = self.ways.iter().find(|(way, state)| way.is_local() && *state == Try::Ahead);
         self.hedge = local.and_then(|(local, _)| hedge(&way, local, self.deadline, now));
         AttemptAction::Start { way: index }
     }
@@ -240,18 +253,24 @@ impl Attempts {
 /// When the local way begins beside one that begins now: when that is late, but no later than the local way needs to
 /// make the deadline, with a margin of at most half of the time to spare. At once where no answer is predicted until
 /// then: it would begin in any case, and later it might have to wait for others. None where it could not make the
-/// deadline any more, and where others that are under way take half of the time while something waits here too: it is these
-/// that make it late.
+/// deadline any more, and where others that are under way over the same plan take half of the time while something waits here
+/// too: it is these that make it late. What goes over other plans does not count, as local tries beside others are among it.
 fn hedge(way: &Way, local: &Way, deadline: Duration, now: Duration) -> Option<Duration> {
-    let expected = way.expected();
+    let own = way.waits.saturating_sub(way.held_up);
+    let expected = way.predicted.max(own);
     let late = expected.saturating_add(expected.clamp(LATE_MIN, LATE_MAX));
     let spare = deadline.saturating_sub(now).checked_sub(local.expected())?;
-    if way.waits > spare / 2 && !local.waits.is_zero() {
+    if own > spare / 2 && !local.waits.is_zero() {
         return None;
     }
     let margin = local.predicted.saturating_mul(LOCAL_MARGIN_PERCENT) / 100;
     let last = spare - margin.min(spare / 2);
     Some(now.saturating_add(if expected > last { Duration::ZERO } else { late.min(last) }))
+}
+
+/// Whether the next tier could not be reached: over other ways it cannot either.
+fn is_gone(refusal: &Refusal) -> bool {
+    refusal.hop == 0 && matches!(refusal.reason, Reason::UpstreamUnreachable { .. } | Reason::UpstreamLost { .. })
 }
 
 /// Whether another way may answer what was refused so. Nothing is ever done twice by that, since a model only computes;

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::alternative::{Place, sum};
 use crate::backlog::Backlog;
 use crate::hold::{Hold, Holding};
 use crate::{Alternative, Estimates, PlanId};
@@ -92,15 +93,22 @@ pub struct Way {
     pub plan: PlanId,
     /// Latency that is predicted for it, by itself.
     pub predicted: Duration,
-    /// How long requests that are under way over it hold up one more until it is answered.
+    /// How long all that is under way holds up one more request over it until it is answered.
     pub waits: Duration,
-    /// How many these are.
+    /// How long of this because of requests over other plans, which need the same tiers and links.
+    pub held_up: Duration,
+    /// How many requests go over it.
     pub under_way: u32,
-    /// Whether it stays on this node.
-    pub local: bool,
+    /// The tier that it goes to from here; none where it stays.
+    pub next: Option<usize>,
 }
 
 impl Way {
+    /// Whether it stays on this node.
+    pub fn is_local(&self) -> bool {
+        self.next.is_none()
+    }
+
     /// How long a request takes that goes this way now.
     pub fn expected(&self) -> Duration {
         self.predicted.max(self.waits)
@@ -240,19 +248,41 @@ impl Switch {
     }
 
     /// The alternatives that a request may take, in the order in which it tries them: what serves, then what could
-    /// serve by predicted latency, and the local one last.
-    pub fn ways(&self, estimates: &Estimates, now: Duration) -> Vec<Way> {
+    /// serve by predicted latency, and the local one last. How long other requests than those over a plan keep the first
+    /// tier from computing for it, that tier itself knows: `waits_here`.
+    pub fn ways(&self, estimates: &Estimates, now: Duration, waits_here: impl Fn(PlanId) -> Duration) -> Vec<Way> {
         let way = |(at, entry): (usize, &Entry)| {
             let predicted = estimates.predict(&entry.alternative, now);
             let Entry { alternative, backlog, .. } = entry;
-            let (waits, under_way) = (backlog.waits(), backlog.under_way());
-            let way = Way { plan: alternative.plan, predicted, waits, under_way, local: alternative.is_local() };
+            let held_up = self.held_up(at, estimates, now).max(waits_here(alternative.plan));
+            let (own, under_way) = (backlog.waits(), backlog.under_way());
+            let waits = if held_up.is_zero() { own } else { own.max(predicted).saturating_add(held_up) };
+            let (plan, next) = (alternative.plan, alternative.crossings.first().map(|crossing| crossing.to));
+            let way = Way { plan, predicted, waits, held_up, under_way, next };
             let serves = self.serving == Some(at);
-            (serves || way.local || self.bar(entry, now).is_none()).then_some(((!serves, way.local, predicted), way))
+            (serves || way.is_local() || self.bar(entry, now).is_none())
+                .then_some(((!serves, way.is_local(), predicted), way))
         };
         let mut ways: Vec<_> = self.entries.iter().enumerate().filter_map(way).collect();
         ways.sort_by_key(|(order, _)| *order);
         ways.into_iter().map(|(_, way)| way).collect()
+    }
+
+    /// How long requests that are under way over other alternatives hold up one over this behind the first tier, where they
+    /// go over the same links and tiers.
+    fn held_up(&self, at: usize, estimates: &Estimates, now: Duration) -> Duration {
+        let here = &self.entries[at].alternative;
+        let first = here.hops.first().map(|hop| Place::Tier(hop.tier));
+        let busy = |(other, entry): &(usize, &Entry)| *other != at && entry.backlog.under_way() > 0;
+        let others: Vec<&Entry> = self.entries.iter().enumerate().filter(busy).map(|(_, entry)| entry).collect();
+        let held_up_at = |place: Place| {
+            sum(others.iter().flat_map(|other| {
+                let there = estimates.occupies(&other.alternative, now).filter(move |(theirs, _)| *theirs == place);
+                there.map(|(_, time)| time.saturating_mul(other.backlog.under_way()))
+            }))
+        };
+        let places = estimates.occupies(here, now).map(|(place, _)| place).filter(|place| Some(*place) != first);
+        places.map(held_up_at).max().unwrap_or_default()
     }
 
     /// Which alternative serves, why, and how the others stand.

@@ -20,7 +20,7 @@ use super::files::fetch;
 use super::held::{Held, Kept, read_manifest};
 use super::source::Source;
 use super::start::Inner;
-use crate::deployment::{Here, Manifest, PartOf, RunsOf, Signed, read_files, unpack};
+use crate::deployment::{Here, Manifest, PartOf, RunsOf, Signed, SourceOf, read_files, unpack};
 use crate::identity::NodeId;
 use crate::memory;
 use crate::store::FileEntry;
@@ -173,6 +173,7 @@ pub(super) fn install(inner: &Inner, signed: Signed, manifest: Manifest, why: Fo
     let here = Here { backends: &inner.backends, sandbox: sandbox.as_ref(), emulates };
     let shares = unpack(&manifest, &inner.store, here, |id| inner.cluster.peer(id))?;
     let (name, epoch) = (manifest.name.clone(), manifest.epoch);
+    let planned: Vec<_> = manifest.requests.iter().flat_map(SourceOf::takes_here).collect();
     let prepared = (signed, Arc::new(manifest));
     // Until its shares are there as well: else who takes it away would take away none.
     let turn = inner.changing();
@@ -188,6 +189,9 @@ pub(super) fn install(inner: &Inner, signed: Signed, manifest: Manifest, why: Fo
         For::Restart => drop(inner.held().entry(name).or_default().manifests.insert(epoch, prepared)),
     }
     shares.into_iter().for_each(|share| inner.node.install(share));
+    for (plan, takes) in planned {
+        inner.node.expect(plan, epoch, takes);
+    }
     drop(turn);
     memory::give_back();
     Ok(())

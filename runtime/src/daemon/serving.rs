@@ -44,7 +44,7 @@ async fn try_ways(
     let (mut attempts, first) = {
         let mut decided = source.decided();
         decided.counts.requests += 1;
-        let ways = decided.ways(inner, start);
+        let ways = source.ways(inner, &decided, start);
         Attempts::begin(&ways, deadline, &mut decided.budget, start)
     };
     let (mut action, mut answers) = (Some(first), Vec::new());

@@ -56,18 +56,6 @@ pub(super) struct Decided {
     latest: VecDeque<(PlanId, Duration, Vec<Span>)>,
 }
 
-impl Decided {
-    /// What a request may try now. What waits to be computed here holds up the local way, over whichever plan it goes.
-    pub(super) fn ways(&self, inner: &Inner, now: Duration) -> Vec<Way> {
-        let mut ways = self.switch.ways(&self.estimates, now);
-        let backlog = inner.node.backlog();
-        for way in ways.iter_mut().filter(|way| way.local && !backlog.is_zero()) {
-            way.waits = way.waits.max(backlog + way.predicted);
-        }
-        ways
-    }
-}
-
 impl Source {
     /// None where requests of the manifest's deployment are made elsewhere. What plans and nodes were
     /// left for in the epoch `before` stays known; times and bandwidths are those of the new one, which was measured.
@@ -135,10 +123,15 @@ impl Source {
         }
     }
 
+    /// What a request may try now.
+    pub(super) fn ways(&self, inner: &Inner, decided: &Decided, now: Duration) -> Vec<Way> {
+        decided.switch.ways(&decided.estimates, now, |plan| inner.node.backlog_beside(plan, self.epoch))
+    }
+
     /// The refusal of a request for which there is no place now, if that is so.
     pub(crate) fn refuse_early(&self, inner: &Inner, left: Duration, now: Duration) -> Result<(), Refusal> {
         let mut decided = self.decided();
-        let Some(refusal) = too_busy(&decided.ways(inner, now), left) else { return Ok(()) };
+        let Some(refusal) = too_busy(&self.ways(inner, &decided, now), left) else { return Ok(()) };
         decided.counts.requests += 1;
         decided.counts.refused += 1;
         Err(refusal)

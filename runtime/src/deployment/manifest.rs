@@ -229,6 +229,15 @@ impl SourceOf {
     pub fn deadline(&self) -> Duration {
         Duration::from_micros(self.deadline_us)
     }
+
+    /// How long the node where requests are made computes and encodes for each plan.
+    pub(crate) fn takes_here(&self) -> impl Iterator<Item = (PlanId, Duration)> {
+        self.alternatives.iter().map(|alternative| {
+            let (first, onward) = (alternative.hops.first(), alternative.crossings.first());
+            let nanos = [first.map_or(0, |hop| hop.compute_ns), onward.map_or(0, |crossing| crossing.encode_ns)];
+            (alternative.plan, nanos.map(Duration::from_nanos).iter().sum())
+        })
+    }
 }
 
 /// A manifest's file, and who has signed it.

@@ -147,6 +147,17 @@ fn an_idle_node_tries_what_it_is_thought_too_slow_for() {
 }
 
 #[test]
+fn what_was_not_computed_yet_waits_as_long_as_is_expected_of_it() {
+    let mut admission = Admission::<u8, u64>::new(threads(1), 100);
+    admission.expect(share(1), ms(10));
+    let let_in = (0..50).filter(|_| admission.enter(1, share(1), ms(100), ms(0)).is_ok());
+    assert_eq!(let_in.count(), 10);
+    assert_eq!([1, 2].map(|of| admission.backlog_beside(share(of), ms(0))), [ms(0), ms(100)]);
+    admission.expect(share(1), ms(1));
+    assert_eq!(admission.typical(share(1)), ms(10), "what is known is not expected anew");
+}
+
+#[test]
 fn a_busy_node_tries_one_in_sixteen_of_what_it_is_thought_too_slow_for() {
     let mut admission = busy(NOW);
     let taken: Vec<u64> = (1..40).filter(|item| submit(&mut admission, 1, NOW + ms(50), *item).is_ok()).collect();

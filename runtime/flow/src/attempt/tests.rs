@@ -14,12 +14,14 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// Each plan but the local one goes to another tier.
 fn way(plan: PlanId, predicted: u64) -> Way {
-    Way { plan, predicted: ms(predicted), waits: ms(0), under_way: 0, local: plan == LOCAL }
+    let next = (plan != LOCAL).then_some(usize::from(plan.0[0]));
+    Way { plan, predicted: ms(predicted), waits: ms(0), held_up: ms(0), under_way: 0, next }
 }
 
 /// One that so many requests hold up so long.
-fn held_up(plan: PlanId, predicted: u64, under_way: u32, waits: u64) -> Way {
+fn waiting(plan: PlanId, predicted: u64, under_way: u32, waits: u64) -> Way {
     Way { waits: ms(waits), under_way, ..way(plan, predicted) }
 }
 
@@ -82,6 +84,25 @@ fn one_way_after_the_other_and_the_local_one_last() {
     assert_eq!(attempts.handle(answer.clone(), &mut budget, ms(210)), Some(AttemptAction::Answer { way: 2 }));
     assert_eq!((attempts.handle(answer, &mut budget, ms(210)), attempts.wakes()), (None, None));
     assert_eq!(failed(&attempts), [FIRST, SECOND]);
+}
+
+#[test]
+fn where_the_next_tier_is_gone_no_other_way_goes_there() {
+    let same = Way { next: way(FIRST, 0).next, ..way(SECOND, 60) };
+    let third = way(PlanId([3; 32]), 80);
+    let gone = |hop| {
+        let reason = Reason::UpstreamLost { text: "reset".into() };
+        AttemptEvent::Refused { way: 0, refusal: Refusal { hop, reason } }
+    };
+    for (ways, hop, next) in [
+        (vec![way(FIRST, 50), same, third, way(LOCAL, 200)], 0, third),
+        (vec![way(FIRST, 50), same, way(LOCAL, 200)], 0, way(LOCAL, 200)),
+        (vec![way(FIRST, 50), same, way(LOCAL, 200)], 1, same),
+    ] {
+        let (mut attempts, mut budget) = begin(&ways);
+        let Some(AttemptAction::Start { way }) = attempts.handle(gone(hop), &mut budget, ms(5)) else { panic!() };
+        assert_eq!(attempts.way(way), Some(&next));
+    }
 }
 
 #[test]
@@ -187,19 +208,23 @@ fn at_the_deadline_it_is_refused_and_what_ran_has_failed() {
 fn a_way_on_which_others_hold_it_up_for_too_long_is_not_tried() {
     let mut budget = RetryBudget::new(ms(0));
     let mut first = |ways: &[Way]| Attempts::begin(ways, DEADLINE, &mut budget, ms(0)).1;
-    let full = |plan| held_up(plan, 50, 30, 751);
+    let full = |plan| waiting(plan, 50, 30, 751);
     let start = |way| AttemptAction::Start { way };
-    assert_eq!(first(&[held_up(FIRST, 50, 30, 750), way(LOCAL, 200)]), start(0));
+    assert_eq!(first(&[waiting(FIRST, 50, 30, 750), way(LOCAL, 200)]), start(0));
     assert_eq!(first(&[full(FIRST), way(SECOND, 80), way(LOCAL, 200)]), start(1));
     assert_eq!(first(&[full(FIRST), full(SECOND), way(LOCAL, 200)]), start(2));
+    let held_up = |by: u64| Way { held_up: ms(by), ..waiting(SECOND, 80, 0, 80 + by) };
+    assert_eq!(first(&[full(FIRST), held_up(80), way(LOCAL, 200)]), start(1));
+    assert_eq!(first(&[full(FIRST), held_up(81), way(LOCAL, 200)]), start(2), "the first would wait for it in turn");
     assert_eq!(
-        first(&[held_up(LOCAL, 200, 4, 750), way(FIRST, 300)]),
+        first(&[waiting(LOCAL, 200, 4, 750), way(FIRST, 300)]),
         start(0),
         "where it serves it is like the others"
     );
     let refusal = Refusal { hop: 0, reason: Reason::Busy { waiting: 31 } };
-    let one_here = held_up(LOCAL, 200, 1, 400);
-    assert_eq!(first(&[full(FIRST), one_here]), AttemptAction::Refuse(refusal), "beside others when nothing waits");
+    let here = |held_up| Way { held_up: ms(held_up), ..waiting(LOCAL, 200, 1, 400 + held_up) };
+    assert_eq!(first(&[full(FIRST), here(200)]), start(1), "what waits there needs this node no more");
+    assert_eq!(first(&[full(FIRST), here(201)]), AttemptAction::Refuse(refusal));
     let refusal = Refusal { hop: 0, reason: Reason::Busy { waiting: 60 } };
     assert_eq!(first(&[full(FIRST), full(LOCAL)]), AttemptAction::Refuse(refusal));
 }
@@ -208,22 +233,24 @@ fn a_way_on_which_others_hold_it_up_for_too_long_is_not_tried() {
 fn what_waits_behind_others_is_late_when_these_are() {
     let local = way(LOCAL, 100);
     assert_eq!(hedge(&way(FIRST, 50), &local, DEADLINE, ms(0)), Some(ms(100)));
-    assert_eq!(hedge(&held_up(FIRST, 50, 4, 300), &local, DEADLINE, ms(0)), Some(ms(500)));
-    let busy = held_up(LOCAL, 100, 1, 1);
-    assert_eq!(hedge(&held_up(FIRST, 50, 9, 450), &busy, DEADLINE, ms(0)), Some(ms(650)));
-    assert_eq!(hedge(&held_up(FIRST, 50, 9, 451), &busy, DEADLINE, ms(0)), None, "half of 900 ms");
+    assert_eq!(hedge(&waiting(FIRST, 50, 4, 300), &local, DEADLINE, ms(0)), Some(ms(500)));
+    let busy = waiting(LOCAL, 100, 1, 1);
+    assert_eq!(hedge(&waiting(FIRST, 50, 9, 450), &busy, DEADLINE, ms(0)), Some(ms(650)));
+    assert_eq!(hedge(&waiting(FIRST, 50, 9, 451), &busy, DEADLINE, ms(0)), None, "half of 900 ms");
+    let behind_local = Way { held_up: ms(1), ..waiting(FIRST, 50, 9, 451) };
+    assert_eq!(hedge(&behind_local, &busy, DEADLINE, ms(0)), Some(ms(650)), "its own are not what makes it late");
     assert_eq!(
-        hedge(&held_up(FIRST, 50, 9, 451), &local, DEADLINE, ms(0)),
+        hedge(&waiting(FIRST, 50, 9, 451), &local, DEADLINE, ms(0)),
         Some(ms(651)),
         "nothing else is asked of it"
     );
-    assert_eq!(hedge(&way(FIRST, 50), &held_up(LOCAL, 100, 9, 1001), DEADLINE, ms(0)), None);
+    assert_eq!(hedge(&way(FIRST, 50), &waiting(LOCAL, 100, 9, 1001), DEADLINE, ms(0)), None);
 }
 
 fn ways() -> impl Strategy<Value = Vec<Way>> {
     let far = prop::collection::vec((1_u8..9, 0_u64..900, 0_u64..1500), 0..5);
     (far, prop::option::of(0_u64..900), any::<bool>()).prop_map(|(far, local, first)| {
-        let far = far.into_iter().map(|(plan, predicted, waits)| held_up(PlanId([plan; 32]), predicted, 3, waits));
+        let far = far.into_iter().map(|(plan, predicted, waits)| waiting(PlanId([plan; 32]), predicted, 3, waits));
         let mut ways: Vec<Way> = far.collect();
         let local = local.map(|predicted| way(LOCAL, predicted));
         if first {
@@ -282,7 +309,7 @@ proptest! {
         }
         let ended = actions.iter().filter(|action| !matches!(action, AttemptAction::Start { .. })).count();
         prop_assert_eq!(ends + ended, 1);
-        let far = begun.iter().filter(|way| attempts.way(**way).is_some_and(|way| !way.local)).count() as u64;
+        let far = begun.iter().filter(|way| attempts.way(**way).is_some_and(|way| !way.is_local())).count() as u64;
         // What the request itself and two seconds have earned is less than three.
         prop_assert!(begun.len() <= WAYS_MAX && far <= 1 + tries + 3);
     }

@@ -191,7 +191,8 @@ fn a_request_tries_what_serves_then_the_next_best_and_the_local_one_last() {
     let estimates = estimates(10);
     let alternatives = vec![local(ms(5)), far(SMALL, 20_000, ms(0)), far(FAR, 10_000, ms(0))];
     let mut switch = Switch::new(alternatives, &estimates, ms(0));
-    let plans = |switch: &Switch| switch.ways(&estimates, ms(0)).iter().map(|way| way.plan).collect::<Vec<_>>();
+    let plans =
+        |switch: &Switch| switch.ways(&estimates, ms(0), |_| ms(0)).iter().map(|way| way.plan).collect::<Vec<_>>();
     assert_eq!(plans(&switch), [LOCAL, FAR, SMALL]);
     let alternatives = vec![far(SMALL, 20_000, ms(0)), local(ms(50)), far(FAR, 10_000, ms(0))];
     switch = Switch::new(alternatives, &estimates, ms(0));
@@ -199,6 +200,28 @@ fn a_request_tries_what_serves_then_the_next_best_and_the_local_one_last() {
     switch.link_down(0, 1, ms(0));
     switch.decide(&estimates, ms(0));
     assert_eq!(plans(&switch), [LOCAL]);
+}
+
+#[test]
+fn requests_over_one_alternative_hold_up_those_over_others_that_need_the_same_link() {
+    let estimates = estimates(10);
+    let alternatives = vec![far(FAR, 50_000, ms(0)), far(SMALL, 60_000, ms(30)), local(ms(500))];
+    let mut switch = Switch::new(alternatives, &estimates, ms(0));
+    let waits_here = |switch: &Switch, time: Duration| {
+        switch.ways(&estimates, ms(0), |_| time).iter().map(|way| way.waits).collect::<Vec<_>>()
+    };
+    let waits = |switch: &Switch| waits_here(switch, ms(0));
+    let predicted = estimates.predict(&far(SMALL, 60_000, ms(30)), ms(0));
+    assert_eq!(waits(&switch), [ms(0); 3]);
+    assert_eq!(waits_here(&switch, ms(70))[1..], [predicted + ms(70), ms(570)]);
+    (0..10).for_each(|_| switch.goes(FAR));
+    let [own, same, other] = waits(&switch)[..] else { panic!("three ways") };
+    let one = Bandwidth(10_000_000).time_for(message::bytes(Bytes(50_000)));
+    assert_eq!(own, one * 11);
+    assert_eq!((same, other), (one * 10 + predicted, ms(0)), "what stays here does not need the link");
+    assert_eq!(waits_here(&switch, one * 20)[..2], [one * 31, one * 20 + predicted], "not one after the other");
+    (0..10).for_each(|_| switch.came_back(FAR, true, ms(0), ms(1)));
+    assert_eq!(waits(&switch), [ms(0); 3]);
 }
 
 #[test]
@@ -221,7 +244,7 @@ fn without_any_that_can_serve_there_is_none_until_one_can() {
     let mut switch = Switch::new(vec![far(FAR, 1, ms(0))], &estimates, ms(0));
     switch.tier_down(1, ms(1));
     assert!(switch.decide(&estimates, ms(1)));
-    assert_eq!((switch.serving(), switch.ways(&estimates, ms(1))), (None, vec![]));
+    assert_eq!((switch.serving(), switch.ways(&estimates, ms(1), |_| ms(0))), (None, vec![]));
     switch.tier_up(1, ms(2));
     assert!(!switch.decide(&estimates, ms(2)));
     assert!(switch.decide(&estimates, ms(2) + HOLD_MIN));

@@ -39,7 +39,7 @@ impl Run<'_> {
             return;
         }
         let deadline = self.now + Duration::from_millis(self.random.random_range(100..1500));
-        let ways = self.switch.ways(&self.estimates, self.now);
+        let ways = self.switch.ways(&self.estimates, self.now, |_| Duration::ZERO);
         // Time for two local answers one after the other, and for noticing that the local one is needed.
         let roomy = deadline - self.now >= Duration::from_millis(1000);
         let free = self.nodes[0].waiting.is_empty() && self.asks.values().all(|ask| ask.over);
@@ -92,7 +92,7 @@ impl Run<'_> {
             AttemptAction::Answer { way } => {
                 let way = *ask.attempts.way(way).expect("a way that was begun");
                 self.switch.answered(way.plan);
-                End::Answered { local: way.local }
+                End::Answered { local: way.is_local() }
             }
             AttemptAction::Refuse(refusal) => End::Refused(refusal),
             AttemptAction::Abandon => End::Abandoned,

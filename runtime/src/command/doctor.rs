@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde::Serialize;
+use thalweg_devices::Backends;
 
 use super::node::{Home, block_on};
 use super::write_json;
@@ -44,7 +45,8 @@ const MEMORY_LEAST: u64 = 64 << 20;
 
 pub(super) fn doctor(args: &DoctorArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let config = args.home.read()?;
-    let mut findings = vec![clock(), key(&config), members(&config), memory(&config), udp_buffers(&config)];
+    let mut findings =
+        vec![clock(), key(&config), members(&config), memory(&config), gpu(&config.adapter), udp_buffers(&config)];
     findings.extend(block_on(network(&config))?);
     if args.json {
         write_json(out, &findings)?;
@@ -104,6 +106,15 @@ fn memory(config: &NodeFile) -> Finding {
         return wrong("memory", "odd", found, "`memory` in node.toml is more than that: plans may not fit");
     }
     good("memory", found)
+}
+
+fn gpu(adapter: &str) -> Finding {
+    match Backends::with(adapter).adapter() {
+        _ if adapter == "none" => good("GPU", "none is wanted"),
+        Ok(name) => good("GPU", name),
+        Err(cause) if adapter.is_empty() => good("GPU", format!("{cause}; models run on the CPU")),
+        Err(cause) => wrong("GPU", "odd", cause, "models run on the CPU: change `adapter` in node.toml"),
+    }
 }
 
 fn udp_buffers(config: &NodeFile) -> Finding {

@@ -89,10 +89,14 @@ async fn run_placements(
     progress.finish();
     let shown = |index| measured[once.binary_search(&first(index)).unwrap_or_default()].clone();
     let measured = (0..ids.len()).map(shown).collect();
+    let computed_on = subject.steps.backends().adapter().map(|_| deployment.computed_on(&choice.plan));
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);
     let mut report = planned_report(subject, graph, topology, objective, choice, emulated);
     let answers = run_report(&mut report, subject, graph, choice, measured)?;
+    for (tier, computed_on) in report.plan.tiers.iter_mut().zip(computed_on.unwrap_or_default()) {
+        tier.computed_on = computed_on;
+    }
     report.replanned = replanned(graph, topology, objective, &choice.plan, &report.plan.tiers);
     Ok((report, answers))
 }

@@ -109,6 +109,13 @@ impl<'a> Deployment<'a> {
         Ok(id)
     }
 
+    /// The backends that compute the models of each hop of a plan that is installed.
+    pub fn computed_on(&self, plan: &Plan) -> Vec<Vec<String>> {
+        let drafts = Drafts::new(self.subject, self.graph, self.topology, plan, EPOCH);
+        let part = |hop| self.prepared.get(&drafts.draft(hop).part?);
+        (0..plan.hops.len()).map(|hop| part(hop).map_or_else(Vec::new, |part| part.backends())).collect()
+    }
+
     /// Connects the nodes that ask each other, so that no request waits for a handshake.
     pub async fn join(&self) -> Result<(), RunError> {
         for (from, to) in &self.ways {

@@ -153,6 +153,7 @@ fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> Ti
             answer_ms: crossing.map_or(0.0, |crossing| ms(crossing.answer)),
         },
         measured: None,
+        computed_on: Vec::new(),
     }
 }
 

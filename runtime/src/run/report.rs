@@ -159,6 +159,10 @@ pub struct TierRow {
     pub predicted: TimesRow,
     /// What the median request took; none when nothing was run.
     pub measured: Option<TimesRow>,
+    /// The backends that computed its models, "cpu" or the name of an adapter; empty when nothing was run, or there was no
+    /// choice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub computed_on: Vec<String>,
 }
 
 /// What crosses a link.

@@ -150,6 +150,7 @@ fn tier(index: usize, tiers: usize, measured: bool) -> TierRow {
         answers_bytes: if is_last { 4000 } else { 0 },
         predicted: times,
         measured: measured.then_some(took),
+        computed_on: Vec::new(),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn table(report: &Report) -> String {
     let blocks = [
         answer(report),
         indented(headline(report)),
-        tiers(&report.plan.tiers),
+        tiers(&report.plan.tiers) + &computed_on(&report.plan.tiers),
         times(report),
         emulated(&report.emulated),
         baselines(report),
@@ -79,6 +79,16 @@ fn tiers(tiers: &[TierRow]) -> String {
     let header = ["tier", "part", "layers", "compute", "weights", "sends", "codec"];
     let rows = |width| tiers.iter().enumerate().map(|(index, tier)| tier_row(tier, index > 0, width)).collect();
     fitted(40, 6, |width| grid(&header, &[0, 1, 5, 6], rows(width)))
+}
+
+/// Which backend was the faster one on each tier, where there was a choice.
+fn computed_on(tiers: &[TierRow]) -> String {
+    let tier = |tier: &TierRow| format!("{} on {}", short(&tier.tier, 16), short(&tier.computed_on.join(" and "), 60));
+    let mut told: Vec<String> = tiers.iter().filter(|tier| !tier.computed_on.is_empty()).map(tier).collect();
+    if let Some(first) = told.first_mut() {
+        first.insert_str(0, "computed ");
+    }
+    indented(lines(told, ", ", WIDTH - INDENT.len()))
 }
 
 /// An answer is sent only by tiers above the device.
@@ -307,8 +317,20 @@ mod tests {
     }
 
     #[test]
+    fn backends_are_told_where_there_was_a_choice() {
+        let mut report = sample::report(3, true);
+        assert!(!table(&report).contains("computed"));
+        report.plan.tiers[0].computed_on = vec!["cpu".into(), "V3D 7.1".into()];
+        report.plan.tiers[2].computed_on = vec!["cpu".into()];
+        let (device, cloud) = (&report.plan.tiers[0].tier, &report.plan.tiers[2].tier);
+        let told = format!("\n  computed {device} on cpu and V3D 7.1, {cloud} on cpu\n");
+        assert!(table(&report).contains(&told), "{}", table(&report));
+    }
+
+    #[test]
     fn names_cannot_steer_the_terminal() {
         let mut report = sample::report(3, true);
+        report.plan.tiers[1].computed_on = vec!["\x1b[2J".to_owned()];
         let evil = "\x1b[2J\r\n\u{7}".to_owned();
         report.name.clone_from(&evil);
         report.emulated.push(evil.clone());

@@ -2,6 +2,7 @@
 //!
 //! A [`Blueprint`] says what they are, wherever it stands; [`Blueprint::prepare`] makes of it what runs on this machine.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::{Arc, Once};
 
@@ -180,6 +181,15 @@ impl Part {
             Runs::Model(stage) => Some((piece.step.as_str(), stage.left_gpu()?)),
             Runs::Module(_) => None,
         })
+    }
+
+    /// What computes its models: "cpu", and names of adapters. Each once.
+    pub fn backends(&self) -> Vec<String> {
+        let models = self.pieces.iter().filter_map(|piece| match &piece.runs {
+            Runs::Model(stage) => Some(stage.backend().to_owned()),
+            Runs::Module(_) => None,
+        });
+        models.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Makes what the part gives of what it takes, both in the order in which it was asked for.

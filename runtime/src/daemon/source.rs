@@ -70,17 +70,18 @@ impl Source {
             tiers: vec![TierEstimate::default(); of.tiers.len()],
             links: of.links.iter().map(link).collect(),
         };
-        let switch = match before.filter(|before| before.of.tiers == of.tiers) {
+        let same_tiers = before.is_some_and(|before| before.of.tiers == of.tiers);
+        let before = before.map(Self::decided);
+        let switch = match before.as_ref().filter(|_| same_tiers) {
             Some(before) => {
-                let mut switch = before.decided().switch.clone();
+                let mut switch = before.switch.clone();
                 switch.replace(alternatives.clone(), &estimates, now);
                 switch
             }
             None => Switch::new(alternatives.clone(), &estimates, now),
         };
-        let (counts, budget) = before
-            .map(|before| before.decided())
-            .map_or_else(|| (Counts::default(), RetryBudget::new(now)), |before| (before.counts, before.budget));
+        let new = || (Counts::default(), RetryBudget::new(now));
+        let (counts, budget) = before.map_or_else(new, |before| (before.counts, before.budget));
         let decided = Decided { switch, estimates, budget, counts, latest: VecDeque::new() };
         let (name, epoch) = (manifest.name.clone(), manifest.epoch);
         Some(Self { name, epoch, of, alternatives, decided: Mutex::new(decided) })

@@ -124,9 +124,8 @@ pub(crate) async fn random(settings: Settings, outcome: &mut Outcome) -> Result<
     let mut random = Pcg64::seed_from_u64(settings.seed);
     let mut site = Site::deployed(Plan::default()).await?;
     let usual = link(Plan::default().mbit, Plan::default().delay);
-    let (spoken, memory) = (site.spoken(2).await?, site.memory(2));
-    let load = Load::start(spoken, site.question.clone(), EVERY);
-    let (start, mut faults) = (Instant::now(), 0);
+    let load = Load::start(site.spoken(2).await?, site.question.clone(), EVERY);
+    let (start, mut faults, mut resident) = (Instant::now(), 0, Vec::new());
     while start.elapsed() < span {
         let place = random.random_range(0..2);
         let length = Duration::from_millis(random.random_range(200..4000));
@@ -158,16 +157,32 @@ pub(crate) async fn random(settings: Settings, outcome: &mut Outcome) -> Result<
             }
         }
         faults += 1;
+        resident.push(site.resident(2));
         sleep(Duration::from_millis(random.random_range(100..1500))).await;
     }
     let sent = load.stop().await;
     outcome.figure("faults, seed", format!("{faults}, {}", settings.seed));
     outcome.requests("throughout", Seen::of(sent.iter()));
     let minutes = start.elapsed().as_secs_f64() / 60.0;
-    let grown = (site.memory(2) - memory) / minutes;
-    outcome.figure("the device's memory", format!("{:.0} MiB at most, {grown:.2} MiB more a minute", site.memory(2)));
+    // Between the middles of the two halves lies half of the time.
+    let (first, second) = resident.split_at(resident.len() / 2);
+    let [first, second] = [first, second].map(median);
+    let slope = (second - first) / (minutes / 2.0);
+    let most = site.memory(2);
+    outcome.figure(
+        "the device's memory",
+        format!(
+            "{first:.0} MiB in the first half, {second:.0} in the second: {slope:.2} more a minute; {most:.0} at most"
+        ),
+    );
     let recovers = site.settled(Duration::from_secs(60)).await;
     let helps = format!("{} helps", site.posts[helper(&site).await?].name);
     outcome.timed("service recovers", recovers.is_ok(), recovers.map_or_else(|error| error.to_string(), |()| helps));
     Ok(())
+}
+
+fn median(of: &[f64]) -> f64 {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }

@@ -9,6 +9,7 @@ mod pointwise;
 mod shape;
 mod rows;
 mod window;
+mod resize;
 mod product;
 mod convolution;
 mod einsum;
@@ -31,6 +32,7 @@ use tract_onnx::tract_hir::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_hir::tract_core::ops::identity::Identity;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::tract_core::ops::logic::Iff;
+use tract_onnx::tract_hir::tract_core::ops::nn::resize::Resize;
 use tract_onnx::tract_hir::tract_core::ops::nn::{NearestUpsample, Reduce, RmsNorm, Softmax};
 use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
 
@@ -229,6 +231,9 @@ impl Lowering<'_> {
         }
         if let Some(op) = node.op_as::<Gather>() {
             return self.gather(node, op);
+        }
+        if let Some(op) = node.op_as::<Resize>() {
+            return self.resize(node, op);
         }
         self.view_of_shape(node)
     }

@@ -6,6 +6,7 @@ mod empty;
 mod integers;
 mod pointwise;
 mod pool;
+mod resize;
 mod rows;
 mod shape;
 mod tiles;

@@ -35,7 +35,7 @@ fn under_ten_times_the_load_a_node_answers_as_many_as_it_can_and_refuses_the_res
                     assert!(took < 2 * DEADLINE, "an answer after {took:?}");
                     answered += 1;
                 }
-                (Err(RequestError::Refused(Refusal { hop: 1, reason: Reason::Busy { .. } })), took) => busy.push(took),
+                (Err(RequestError::Refused(Refusal { reason: Reason::Busy { .. }, .. })), took) => busy.push(took),
                 (Err(RequestError::Refused(Refusal { reason: Reason::DeadlinePassed, .. })), _) => late += 1,
                 (Err(other), _) => panic!("{other}"),
             }

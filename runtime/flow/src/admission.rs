@@ -15,7 +15,7 @@ use std::ops::RangeTo;
 use std::time::Duration;
 
 use crate::PlanId;
-use crate::cost::Cost;
+use crate::cost::{Cost, sum};
 
 /// Of so many requests that are refused only because their share is thought too slow for them, the last one is tried
 /// all the same: or a share that was slow once, with cold caches, would never be measured again.
@@ -364,10 +364,6 @@ impl<C: Ord + Copy, T> Admission<C, T> {
 
 fn measure(costs: &mut BTreeMap<ShareId, Cost>, share: ShareId, took: Duration) {
     costs.entry(share).and_modify(|cost| cost.measure(took)).or_insert_with(|| Cost::first(took));
-}
-
-fn sum(durations: impl Iterator<Item = Duration>) -> Duration {
-    durations.fold(Duration::ZERO, Duration::saturating_add)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thalweg_planner::{Bytes, Plan, Topology};
 
+use crate::cost::sum;
 use crate::{LinkEstimate, PlanId, TierEstimate, message};
 
 /// A plan that is prepared on all its tiers.
@@ -138,10 +139,6 @@ impl Estimates {
         let Some(link) = self.links.get(&(from, to)) else { return Duration::MAX };
         link.delay().saturating_add(link.bandwidth(now).time_for(message::bytes(payload)))
     }
-}
-
-pub(crate) fn sum(times: impl Iterator<Item = Duration>) -> Duration {
-    times.fold(Duration::ZERO, Duration::saturating_add)
 }
 
 #[cfg(test)]

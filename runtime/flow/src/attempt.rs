@@ -211,7 +211,7 @@ impl Attempts {
         let left = self.deadline.saturating_sub(now);
         let overdue = self.hedge.is_some_and(|hedge| now >= hedge);
         let gone = self.ways[failed].0.next.filter(|_| is_gone(&refusal));
-        let useful = |way: &Way| !way.is_local() && way.expected() <= left && (gone.is_none() || way.next != gone);
+        let useful = |way: &Way| !way.is_local() && way.expected() <= left && way.next != gone;
         let other = self.ways.iter().position(|way| ahead(way) && useful(&way.0));
         let other = other.filter(|_| !overdue && budget.take(now));
         // The local way multiplies nobody's load, and is tried whatever is predicted: it is the last.

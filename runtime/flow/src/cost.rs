@@ -40,6 +40,11 @@ impl Cost {
     }
 }
 
+/// All of these, one after the other.
+pub(crate) fn sum(times: impl Iterator<Item = Duration>) -> Duration {
+    times.fold(Duration::ZERO, Duration::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,8 +10,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::alternative::{Place, sum};
+use crate::alternative::Place;
 use crate::backlog::Backlog;
+use crate::cost::sum;
 use crate::hold::{Hold, Holding};
 use crate::{Alternative, Estimates, PlanId};
 

@@ -112,10 +112,12 @@ fn chosen(ways: &[Way]) -> impl Iterator<Item = &Way> {
 }
 
 /// Whether a request that has so much time left may go this way, which stands at this place of those it may try. Another
-/// than the first has to relieve what makes that one wait: it does not where requests over that one hold it up as well. So
-/// all of the model is computed here where others wait for a link, and not where they wait to be computed here.
+/// than the first has to answer in time by prediction, and to relieve what makes that one wait: it does not where requests
+/// over that one hold it up as well. So all of the model is computed here where others wait for a link, and not where they
+/// wait to be computed here.
 fn is_free(place: usize, way: &Way, left: Duration) -> bool {
-    way.waits <= left - left / KEPT_FREE && (place == 0 || way.held_up <= way.predicted)
+    let relieves = || way.predicted <= left && way.held_up <= way.predicted;
+    way.waits <= left - left / KEPT_FREE && (place == 0 || relieves())
 }
 
 impl Attempts {

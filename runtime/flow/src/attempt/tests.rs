@@ -225,6 +225,9 @@ fn a_way_on_which_others_hold_it_up_for_too_long_is_not_tried() {
     let here = |held_up| Way { held_up: ms(held_up), ..waiting(LOCAL, 200, 1, 400 + held_up) };
     assert_eq!(first(&[full(FIRST), here(200)]), start(1), "what waits there needs this node no more");
     assert_eq!(first(&[full(FIRST), here(201)]), AttemptAction::Refuse(refusal));
+    let slow = || way(SECOND, 1001);
+    assert_eq!(first(&[full(FIRST), slow(), way(LOCAL, 200)]), start(2), "nothing keeps it, but it is too slow itself");
+    assert_eq!(first(&[slow(), way(LOCAL, 200)]), start(0), "what serves is tried: what is predicted may be wrong");
     let refusal = Refusal { hop: 0, reason: Reason::Busy { waiting: 60 } };
     assert_eq!(first(&[full(FIRST), full(LOCAL)]), AttemptAction::Refuse(refusal));
 }

@@ -1,7 +1,8 @@
 //! What a GPU makes of whole models and of their kernels, beside the CPU: `cargo bench -p thalweg-devices --bench gpu`.
 //!
-//! After `--`: `--adapter NAME` for another than the first of hardware, `--kernels` for a table of all kernels with
-//! rooflines, `--json`, and models as `FILE.onnx`, or `FILE.onnx@INPUT=SIZES;INPUT=SIZES`, in place of those of the repository.
+//! After `--`: `--adapter NAME` for another than the first of hardware, `--f16` for weights in f16, `--kernels` for a
+//! table of all kernels with rooflines, `--json`, and models as `FILE.onnx`, or `FILE.onnx@INPUT=SIZES;INPUT=SIZES`, in
+//! place of those of the repository.
 #![allow(clippy::print_stdout)]
 
 #[path = "../src/gpu/tests/agreement.rs"]
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use agreement::{difference, noise};
 use serde::Serialize;
 use thalweg_devices::gpu::{Gpu, GpuStage, Peaks, square_product};
-use thalweg_devices::{Model, Partition, Shapes};
+use thalweg_devices::{Model, Partition, Precision, Shapes};
 use thalweg_planner::Tensor;
 
 /// Runs of which the median counts, after runs for as long as `WARM_UP`: an idle device takes a while to get to its clock.
@@ -69,9 +70,11 @@ struct Kernel {
 fn main() -> Result<(), Failed> {
     let mut arguments = std::env::args().skip(1);
     let (mut adapter, mut kernels, mut json, mut models) = (String::new(), false, false, Vec::new());
+    let mut precision = Precision::F32;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--adapter" => adapter = arguments.next().ok_or("--adapter needs a name")?,
+            "--f16" => precision = Precision::F16,
             "--kernels" => kernels = true,
             "--json" => json = true,
             "--bench" => {}
@@ -79,7 +82,7 @@ fn main() -> Result<(), Failed> {
         }
     }
     let started = Instant::now();
-    let gpu = match Gpu::open(&adapter) {
+    let gpu = match Gpu::open(&adapter, precision) {
         Ok(gpu) => gpu,
         Err(none) => {
             println!("{none}");
@@ -189,10 +192,11 @@ impl Table {
     fn print(&self, opened: Duration) -> Result<(), Failed> {
         let adapter = self.gpu.adapter();
         println!(
-            "{} through {}, driver {}; opened in {:.0} ms",
+            "{} through {}, driver {}; weights in {:?}; opened in {:.0} ms",
             adapter.name,
             adapter.backend,
             adapter.driver,
+            self.gpu.precision(),
             ms(opened)
         );
         if let Some(Peaks { macs, bytes }) = self.peaks {
@@ -236,6 +240,7 @@ impl Table {
         let peaks = self.peaks.map(|peaks| (peaks.macs, peaks.bytes));
         let all = serde_json::json!({
             "adapter": adapter.name, "backend": adapter.backend, "driver": adapter.driver, "opened_ms": ms(opened),
+            "precision": self.gpu.precision(),
             "peaks": { "macs": peaks.map(|peaks| peaks.0), "bytes": peaks.map(|peaks| peaks.1) },
             "models": self.rows, "kernels": self.of_kernels,
         });

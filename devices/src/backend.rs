@@ -11,6 +11,7 @@ use crate::cut::Partition;
 use crate::error::StageError;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Gpu, GpuError, GpuStage};
+use crate::precision::Precision;
 #[cfg(feature = "gpu")]
 use crate::profile::Times;
 use crate::profile::{Effort, time};
@@ -27,6 +28,8 @@ pub struct Backends {
     /// In the name of the adapter; none for the CPU alone.
     #[cfg(feature = "gpu")]
     adapter: Option<Arc<str>>,
+    #[cfg(feature = "gpu")]
+    precision: Precision,
     #[cfg(feature = "gpu")]
     gpu: Arc<OnceLock<Result<Gpu, GpuError>>>,
 }
@@ -73,6 +76,18 @@ impl Backends {
         }
     }
 
+    /// The same, with weights in this precision on the GPU. The CPU rounds none.
+    #[must_use]
+    pub fn precision(self, precision: Precision) -> Self {
+        #[cfg(feature = "gpu")]
+        return Self { precision, gpu: Arc::default(), ..self };
+        #[cfg(not(feature = "gpu"))]
+        {
+            let _ = precision;
+            self
+        }
+    }
+
     /// The name of the GPU's adapter, or why there is none.
     pub fn adapter(&self) -> Result<String, String> {
         #[cfg(feature = "gpu")]
@@ -88,7 +103,7 @@ impl Backends {
     #[cfg(feature = "gpu")]
     fn gpu(&self) -> Option<Result<&Gpu, &GpuError>> {
         let adapter = self.adapter.as_ref()?;
-        Some(self.gpu.get_or_init(|| Gpu::open(adapter)).as_ref())
+        Some(self.gpu.get_or_init(|| Gpu::open(adapter, self.precision)).as_ref())
     }
 
     /// Prepares a part for the backend on which it is fastest, by trying: on the CPU where a GPU is no faster or fails.

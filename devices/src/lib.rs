@@ -17,6 +17,7 @@ mod cut;
 mod files;
 mod cpu;
 mod stage;
+mod precision;
 mod backend;
 mod tensor;
 #[cfg(feature = "gpu")]
@@ -32,5 +33,6 @@ pub use files::{FILES_MAX, PartFile};
 pub use machine::this_machine;
 pub use model::{Model, Port};
 pub use onnx::Shapes;
+pub use precision::{Precision, UnknownPrecision};
 pub use split::{Below, CutCheck, Split, check_cut, cuts};
 pub use stage::Stage;

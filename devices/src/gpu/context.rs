@@ -10,6 +10,7 @@ use pollster::block_on;
 
 use super::error::GpuError;
 use super::shader::Shader;
+use crate::Precision;
 
 /// An adapter as its driver names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,7 @@ struct Inner {
     limits: wgpu::Limits,
     kind: wgpu::DeviceType,
     timestamps: bool,
+    precision: Precision,
     /// By what they are compiled from.
     kernels: Mutex<HashMap<Shader, Weak<Kernel>>>,
     /// Why the device is lost, if it is.
@@ -92,8 +94,9 @@ fn has_device_file() -> bool {
 }
 
 impl Gpu {
-    /// The first adapter whose name has `name` in it, in any case; the first of hardware when it is empty.
-    pub fn open(name: &str) -> Result<Self, GpuError> {
+    /// The first adapter whose name has `name` in it, in any case; the first of hardware when it is empty. It keeps
+    /// weights in this precision, or it is an error.
+    pub fn open(name: &str, precision: Precision) -> Result<Self, GpuError> {
         let all = if name.is_empty() && !has_device_file() { Vec::new() } else { found() };
         let names: Vec<String> = all.iter().map(|(adapter, _)| adapter.name.clone()).collect();
         let is_meant = |adapter: &Adapter| match name {
@@ -101,15 +104,22 @@ impl Gpu {
             _ => adapter.name.to_lowercase().contains(&name.to_lowercase()),
         };
         match all.into_iter().find(|(adapter, _)| is_meant(adapter)) {
-            Some((adapter, device)) => Self::on(adapter, &device),
+            Some((adapter, device)) => Self::on(adapter, &device, precision),
             None => Err(GpuError::NoAdapter { name: name.to_owned(), found: names.join(", ") }),
         }
     }
 
-    fn on(adapter: Adapter, device: &wgpu::Adapter) -> Result<Self, GpuError> {
+    fn on(adapter: Adapter, device: &wgpu::Adapter, precision: Precision) -> Result<Self, GpuError> {
         let (limits, device_type) = (device.limits(), device.get_info().device_type);
         let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        let features = device.features() & wanted;
+        let needed = match precision {
+            Precision::F32 => wgpu::Features::empty(),
+            Precision::F16 => wgpu::Features::SHADER_F16,
+        };
+        if !device.features().contains(needed) {
+            return Err(GpuError::NoF16 { adapter: adapter.name });
+        }
+        let features = device.features() & (wanted | needed);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("thalweg"),
             required_features: features,
@@ -133,12 +143,17 @@ impl Gpu {
         let timestamps =
             features.contains(wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
         let (kernels, kind) = (Mutex::default(), device_type);
-        Ok(Self(Arc::new(Inner { adapter, device, queue, limits, kind, timestamps, kernels, lost })))
+        Ok(Self(Arc::new(Inner { adapter, device, queue, limits, kind, timestamps, precision, kernels, lost })))
     }
 
     /// The adapter.
     pub fn adapter(&self) -> &Adapter {
         &self.0.adapter
+    }
+
+    /// How it keeps weights.
+    pub fn precision(&self) -> Precision {
+        self.0.precision
     }
 
     /// Whether it tells how long each kernel took.

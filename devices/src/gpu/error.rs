@@ -19,6 +19,12 @@ pub enum GpuError {
         /// What its driver says.
         cause: String,
     },
+    /// Its kernels cannot read f16.
+    #[error("{adapter} has no f16 in its kernels: take weights in f32, or another adapter")]
+    NoF16 {
+        /// Its name.
+        adapter: String,
+    },
     /// The device is gone: its driver was reset, or it was taken out.
     #[error("the device of {adapter} is lost: {cause}")]
     Lost {
@@ -69,7 +75,14 @@ pub enum GpuError {
 impl GpuError {
     /// Whether it is one of the device, rather than of what it was given: then nothing else will run there either.
     pub(crate) fn is_of_the_device(&self) -> bool {
-        matches!(self, Self::NoAdapter { .. } | Self::NoDevice { .. } | Self::Lost { .. } | Self::Memory { .. })
+        matches!(
+            self,
+            Self::NoAdapter { .. }
+                | Self::NoDevice { .. }
+                | Self::NoF16 { .. }
+                | Self::Lost { .. }
+                | Self::Memory { .. }
+        )
     }
 }
 

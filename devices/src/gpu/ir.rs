@@ -1,11 +1,13 @@
 //! What a part is to the GPU: kernels in order, over values that lie in memory.
 
+use half::f16;
+
 use super::view::{Index, View};
 
 /// A value by its place among all of a program.
 pub(super) type ValueId = usize;
 
-/// What elements are to kernels. Both take 4 bytes in memory.
+/// What elements are to kernels. Both take 4 bytes in memory, but for [`Constant::Halves`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// f32.
@@ -28,10 +30,35 @@ impl Kind {
 pub(super) enum Origin {
     /// What the part takes, by its place.
     Input(usize),
-    /// Words of 4 bytes that are the same for all runs.
-    Constant(Vec<u32>),
+    /// It is the same for all runs.
+    Constant(Constant),
     /// A kernel writes it, by its place; of several the last. Where it is what a kernel computes, as which of its steps.
     Made { call: usize, step: Option<usize> },
+}
+
+/// Elements as they go to the device.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Constant {
+    /// Of 4 bytes each.
+    Words(Vec<u32>),
+    /// f16, which kernels widen to f32 where they read them.
+    Halves(Vec<f16>),
+}
+
+impl Constant {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Words(words) => words.len(),
+            Self::Halves(halves) => halves.len(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Words(words) => bytemuck::cast_slice(words),
+            Self::Halves(halves) => bytemuck::cast_slice(halves),
+        }
+    }
 }
 
 /// Elements in one piece.
@@ -41,6 +68,18 @@ pub(super) struct Value {
     pub(super) len: usize,
     pub(super) kind: Kind,
     pub(super) origin: Origin,
+}
+
+impl Value {
+    /// Whether it lies in memory as f16.
+    pub(super) fn is_halves(&self) -> bool {
+        matches!(self.origin, Origin::Constant(Constant::Halves(_)))
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.len * if self.is_halves() { 2 } else { 4 }
+    }
 }
 
 /// A kernel's file, in `kernels/`.
@@ -121,7 +160,7 @@ pub(super) enum Insert {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Operand {
     pub(super) value: ValueId,
-    /// Whether as `vec4<f32>`.
+    /// Whether as `vec4<f32>`, or `vec4<f16>`.
     pub(super) wide: bool,
 }
 

@@ -11,6 +11,7 @@ mod rows;
 mod window;
 mod resize;
 mod product;
+mod weights;
 mod convolution;
 mod einsum;
 
@@ -38,8 +39,9 @@ use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
 
 use super::context::Gpu;
 use super::error::GpuError;
-use super::ir::{Kind, Origin, Program, Value, ValueId};
+use super::ir::{Constant, Kind, Origin, Program, Value, ValueId};
 use super::view::{View, volume};
+use crate::Precision;
 
 pub(super) use pointwise::FUNCTIONS;
 
@@ -49,7 +51,7 @@ const FOLDED_MAX: usize = 1 << 16;
 /// Why a node has no kernel, in words.
 pub(super) type Why = String;
 
-/// What a device bounds.
+/// What a device bounds, and how it keeps weights.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// Buffers that a kernel may have, all in all.
@@ -64,6 +66,7 @@ pub(super) struct Bounds {
     pub(super) shared: usize,
     /// Processors that each run workgroups of their own, roughly.
     pub(super) processors: usize,
+    pub(super) precision: Precision,
 }
 
 impl Bounds {
@@ -71,6 +74,7 @@ impl Bounds {
         let limits = gpu.limits();
         Self {
             processors: gpu.processors(),
+            precision: gpu.precision(),
             buffers: limits.max_storage_buffers_per_shader_stage as usize,
             groups: limits.max_compute_workgroups_per_dimension as usize,
             bytes: usize::try_from(limits.max_storage_buffer_binding_size).unwrap_or(usize::MAX),
@@ -96,6 +100,7 @@ pub(super) fn lower(graph: &TypedModel, bounds: Bounds) -> Result<Lowered, GpuEr
         views: HashMap::new(),
         constants: HashMap::new(),
         uploaded: HashMap::new(),
+        halved: HashMap::new(),
         kept: HashSet::new(),
         node: String::new(),
     };
@@ -138,6 +143,8 @@ struct Lowering<'a> {
     constants: HashMap<OutletId, Arc<Tensor>>,
     /// Constants that are values already.
     uploaded: HashMap<OutletId, View>,
+    /// The same for those that are values in f16.
+    halved: HashMap<OutletId, View>,
     /// Values that several nodes read, or that the part gives.
     kept: HashSet<ValueId>,
     node: String,
@@ -322,7 +329,11 @@ impl Lowering<'_> {
     }
 
     fn words(&mut self, words: Vec<u32>, kind: Kind) -> ValueId {
-        self.value(words.len(), kind, Origin::Constant(words))
+        self.upload(Constant::Words(words), kind)
+    }
+
+    fn upload(&mut self, constant: Constant, kind: Kind) -> ValueId {
+        self.value(constant.len(), kind, Origin::Constant(constant))
     }
 
     fn value(&mut self, len: usize, kind: Kind, origin: Origin) -> ValueId {
@@ -332,9 +343,9 @@ impl Lowering<'_> {
 
     /// Whether each value that was added is small enough for a buffer.
     fn fits_since(&self, before: usize) -> Result<(), Why> {
-        let large = self.program.values[before..].iter().find(|value| value.len * 4 > self.bounds.bytes);
+        let large = self.program.values[before..].iter().find(|value| value.bytes() > self.bounds.bytes);
         large.map_or(Ok(()), |value| {
-            Err(format!("{} bytes are more than the {} of a buffer", value.len * 4, self.bounds.bytes))
+            Err(format!("{} bytes are more than the {} of a buffer", value.bytes(), self.bounds.bytes))
         })
     }
 

@@ -259,11 +259,11 @@ impl Builder<'_> {
         })
     }
 
-    /// A buffer that holds these words.
-    fn filled(&self, words: &[u32], usage: wgpu::BufferUsages) -> wgpu::Buffer {
-        let buffer = self.buffer(words.len() * 4, usage, true);
+    /// A buffer that holds these bytes.
+    fn filled(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        let buffer = self.buffer(bytes.len(), usage, true);
         if let Ok(mut mapped) = buffer.get_mapped_range_mut(..) {
-            mapped.slice(..words.len() * 4).copy_from_slice(bytemuck::cast_slice(words));
+            mapped.slice(..bytes.len()).copy_from_slice(bytes);
         }
         buffer.unmap();
         buffer
@@ -285,9 +285,9 @@ impl Builder<'_> {
                 memory.ports += value.len as u64 * 4;
                 Some(self.buffer(value.len * 4, usage | wgpu::BufferUsages::COPY_DST, false))
             }
-            Origin::Constant(words) => used[id].then(|| {
-                memory.constants += words.len() as u64 * 4;
-                self.filled(words, usage)
+            Origin::Constant(constant) => used[id].then(|| {
+                memory.constants += value.bytes() as u64;
+                self.filled(constant.bytes(), usage)
             }),
         };
         self.program.values.iter().enumerate().map(of).collect()
@@ -299,7 +299,7 @@ impl Builder<'_> {
         for (place, (_, numbers)) in shaders.iter().enumerate() {
             words[place * each / 4..][..numbers.len()].copy_from_slice(numbers);
         }
-        self.filled(&words, wgpu::BufferUsages::UNIFORM)
+        self.filled(bytemuck::cast_slice(&words), wgpu::BufferUsages::UNIFORM)
     }
 
     fn dispatch(
@@ -324,7 +324,7 @@ impl Builder<'_> {
             layout: &kernel.layout,
             entries: &entries,
         });
-        let bytes = values.iter().map(|value| self.program.values[*value].len as u64 * 4).sum();
+        let bytes = values.iter().map(|value| self.program.values[*value].bytes() as u64).sum();
         let grid = call.grid.map(|groups| groups as u32);
         Dispatch {
             kernel,

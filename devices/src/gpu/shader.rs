@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ir::{Arg, Call, Insert, Value};
+use super::ir::{Arg, Call, Insert, Operand, Value};
 use super::lower::FUNCTIONS;
 use super::view::Index;
 
@@ -42,7 +42,7 @@ pub(super) fn shader(call: &Call, values: &[Value]) -> (Shader, Vec<u32>) {
     }
     let functions =
         if finish.contains("error_function") || finish.contains("hyperbolic_tangent") { FUNCTIONS } else { "" };
-    let text = format!("{text}{functions}{finish}{template}");
+    let text = writer.with_halves(format!("{text}{functions}{finish}{template}"));
     (Shader { name: call.template.name, text, reads, writes }, writer.numbers)
 }
 
@@ -67,15 +67,19 @@ impl Writer<'_> {
         read
     }
 
+    /// What it reads, in the order in which it is bound.
+    fn reads(&self) -> impl Iterator<Item = Operand> {
+        let more = self.call.read_by_steps().into_iter().map(|value| Operand { value, wide: false });
+        self.call.reads.iter().copied().chain(more)
+    }
+
     fn bindings(&self, text: &mut String) {
-        let own = self.call.reads.iter().map(|operand| match (operand.wide, self.values[operand.value].kind) {
-            (true, _) => "vec4<f32>",
-            (false, kind) => kind.wgsl(),
-        });
-        let more = self.call.read_by_steps().into_iter().map(|value| self.values[value].kind.wgsl());
         let mut binding = 0;
-        for (place, kind) in own.chain(more).enumerate() {
+        for (place, Operand { value, wide }) in self.reads().enumerate() {
             binding += 1;
+            let value = &self.values[value];
+            let kind = if value.is_halves() { "f16" } else { value.kind.wgsl() };
+            let kind = if wide { format!("vec4<{kind}>") } else { kind.to_owned() };
             let _ = writeln!(text, "@group(0) @binding({binding}) var<storage, read> in{place}: array<{kind}>;");
         }
         for (place, value) in self.call.writes().into_iter().enumerate() {
@@ -112,6 +116,16 @@ impl Writer<'_> {
         text + "}\n"
     }
 
+    /// The text with each f16 widened where it is read. Without one it stays as it is.
+    fn with_halves(&self, mut text: String) -> String {
+        let halves = |(_, operand): &(usize, Operand)| self.values[operand.value].is_halves();
+        let halves: Vec<_> = self.reads().enumerate().filter(halves).collect();
+        for (place, operand) in &halves {
+            text = widened(&text, &format!("in{place}["), if operand.wide { "vec4<f32>" } else { "f32" });
+        }
+        if halves.is_empty() { text } else { format!("enable f16;\n{text}") }
+    }
+
     fn insert(&mut self, insert: &Insert) -> String {
         match insert {
             Insert::Text(text) => text.clone(),
@@ -141,5 +155,38 @@ impl Writer<'_> {
             parts.push(part);
         }
         if parts.is_empty() { "0u".to_owned() } else { parts.join(" + ") }
+    }
+}
+
+/// The text with all that begins with `read` and ends with its bracket made a `kind`.
+fn widened(text: &str, read: &str, kind: &str) -> String {
+    let (mut made, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(read) {
+        let mut open = 1;
+        let closes = |character: char| {
+            open += match character {
+                '[' => 1,
+                ']' => -1,
+                _ => 0,
+            };
+            open == 0
+        };
+        let (index, left) = after.split_at(after.find(closes).unwrap_or(after.len()));
+        let _ = write!(made, "{before}{kind}({read}{index}])");
+        rest = left.strip_prefix(']').unwrap_or(left);
+    }
+    made + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::widened;
+
+    #[test]
+    fn what_is_read_is_widened_up_to_its_own_bracket() {
+        let text = "x = in1[a] + in0[in1[b] + c]; in11[d]";
+        assert_eq!(widened(text, "in1[", "f32"), "x = f32(in1[a]) + in0[f32(in1[b]) + c]; in11[d]");
+        assert_eq!(widened(text, "in0[", "vec4<f32>"), "x = in1[a] + vec4<f32>(in0[in1[b] + c]); in11[d]");
+        assert_eq!(widened(text, "in2[", "f32"), text);
     }
 }

@@ -9,10 +9,7 @@ use agreement::{difference, noise};
 use thalweg_planner::Tensor;
 
 use super::{Gpu, GpuError, GpuStage, adapters};
-use crate::{Backends, Model, Shapes};
-
-/// Largest difference from the CPU, of the output's largest value.
-const TOLERANCE: f32 = 1e-4;
+use crate::{Backends, Model, Precision, Shapes};
 
 /// Models of the repository, with the shapes that they leave open and whether all of each has kernels.
 const MODELS: [(&str, &str, bool); 10] = [
@@ -28,12 +25,27 @@ const MODELS: [(&str, &str, bool); 10] = [
     ("silero_vad/silero_vad_openvino_16k", "", false),
 ];
 
-pub(super) fn gpu() -> Option<Gpu> {
+fn gpu() -> Option<Gpu> {
+    gpu_with(Precision::F32)
+}
+
+/// None where no driver is installed, or the adapter cannot keep weights so.
+pub(super) fn gpu_with(precision: Precision) -> Option<Gpu> {
     let Some(adapter) = adapters().into_iter().next() else {
         eprintln!("skipped: no driver for a GPU is installed, such as Debian's mesa-vulkan-drivers");
         return None;
     };
-    Some(Gpu::open(&adapter.name).expect("an adapter that is there"))
+    match Gpu::open(&adapter.name, precision) {
+        Err(cause @ GpuError::NoF16 { .. }) => {
+            eprintln!("skipped: {cause}");
+            None
+        }
+        opened => Some(opened.expect("an adapter that is there")),
+    }
+}
+
+fn in_each_precision() -> Vec<Gpu> {
+    [Precision::F32, Precision::F16].into_iter().filter_map(gpu_with).collect()
 }
 
 fn model(name: &str, shape: &str) -> Model {
@@ -49,36 +61,51 @@ fn inputs(model: &Model) -> Vec<Tensor> {
 
 #[test]
 fn every_model_agrees_with_the_cpu_and_takes_at_most_three_submissions() {
-    let Some(gpu) = gpu() else { return };
+    let gpus = in_each_precision();
     for (name, shape, whole) in MODELS {
         let model = model(name, shape);
         let inputs = inputs(&model);
         let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
-        let stage: GpuStage = model.whole_part().expect("a part").prepare_on(&gpu).expect("kernels");
-        let made = stage.run(&inputs).expect("a run");
-        let (off, coverage) = (difference(&made, &expected), stage.coverage());
-        assert!(off <= TOLERANCE, "{name} is off by {off:e}");
-        assert_eq!(coverage.left.is_empty(), whole, "{name} leaves {:?}", coverage.left);
-        assert!(!whole || coverage.submits == 1, "{name}: {} submissions", coverage.submits);
-        assert_eq!(stage.run(&inputs).expect("another run"), made, "{name} differs from run to run");
+        let mut constants = Vec::new();
+        for gpu in &gpus {
+            let stage: GpuStage = model.whole_part().expect("a part").prepare_on(gpu).expect("kernels");
+            let made = stage.run(&inputs).expect("a run");
+            let (off, coverage) = (difference(&made, &expected), stage.coverage());
+            constants.push(stage.memory().constants);
+            eprintln!("{name} in {:?}: off by {off:e}, constants of {constants:?} bytes", gpu.precision());
+            assert!(off <= gpu.precision().tolerance(), "{name} in {:?} is off by {off:e}", gpu.precision());
+            assert_eq!(coverage.left.is_empty(), whole, "{name} leaves {:?}", coverage.left);
+            assert!(!whole || coverage.submits == 1, "{name}: {} submissions", coverage.submits);
+            // In f16 it is the same kernels: one run will do.
+            if gpu.precision() == Precision::F32 {
+                assert_eq!(stage.run(&inputs).expect("another run"), made, "{name} differs from run to run");
+            }
+        }
+        assert!(
+            constants.windows(2).all(|pair| pair[1] * 100 <= pair[0] * 52),
+            "{name}: constants of {constants:?} bytes"
+        );
     }
 }
 
 #[test]
-fn head_and_tail_agree_with_the_whole_wherever_it_is_cut() {
-    let Some(gpu) = gpu() else { return };
+fn head_and_tail_make_what_the_whole_makes_wherever_it_is_cut() {
+    let gpus = in_each_precision();
     let model = model("efficientnet_lite0/efficientnet_lite0_op13", "");
     let graph = model.describe();
     let inputs = inputs(&model);
-    let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
+    let whole =
+        |gpu| model.whole_part().expect("a part").prepare_on(gpu).expect("kernels").run(&inputs).expect("a run");
+    let expected: Vec<_> = gpus.iter().map(whole).collect();
     for separator in crate::cuts(&model, &graph, 2).into_iter().step_by(9) {
         let (below, above): (Vec<usize>, Vec<usize>) = (0..graph.layers.len()).partition(|at| *at < separator.at);
         let head = model.partition(&below, &graph.inputs, &separator.live).expect("a head");
         let tail = model.partition(&above, &separator.live, &graph.outputs).expect("a tail");
-        let crossing = head.prepare_on(&gpu).expect("kernels").run(&inputs).expect("a run");
-        let made = tail.prepare_on(&gpu).expect("kernels").run(&crossing).expect("a run");
-        let off = difference(&made, &expected);
-        assert!(off <= TOLERANCE, "cut at {} it is off by {off:e}", separator.at);
+        for (gpu, expected) in gpus.iter().zip(&expected) {
+            let crossing = head.clone().prepare_on(gpu).expect("kernels").run(&inputs).expect("a run");
+            let made = tail.clone().prepare_on(gpu).expect("kernels").run(&crossing).expect("a run");
+            assert!(made == *expected, "cut at {} in {:?} it is another", separator.at, gpu.precision());
+        }
     }
 }
 
@@ -91,7 +118,7 @@ fn what_was_lost_goes_on_on_the_cpu_and_no_request_is_lost() {
     let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
     let stage = part.clone().with(part.prepare_on(&gpu).expect("kernels"));
     assert_eq!((stage.backend(), stage.left_gpu()), (gpu.adapter().name.as_str(), None));
-    assert!(difference(&stage.run(&inputs).expect("a run"), &expected) <= TOLERANCE);
+    assert!(difference(&stage.run(&inputs).expect("a run"), &expected) <= Precision::F32.tolerance());
     gpu.lose();
     assert_eq!(stage.run(&inputs).expect("the CPU takes over"), expected);
     assert_eq!(stage.backend(), "cpu");
@@ -113,6 +140,17 @@ fn a_thousand_runs_allocate_nothing_on_the_device() {
         assert_eq!(stage.run(&inputs).expect("a run"), first);
     }
     assert_eq!(gpu.allocated(), before, "what is allocated on the device");
+}
+
+#[test]
+fn backends_keep_weights_as_they_are_asked_to() {
+    let part = model("silero_vad/silero_vad_16k_sequence", "").whole_part().expect("a part");
+    let constants = in_each_precision().into_iter().map(|gpu| {
+        let backends = Backends::with(&gpu.adapter().name).precision(gpu.precision());
+        backends.compare(&part).expect("both run it").last().map_or(0, |on_gpu| on_gpu.constants)
+    });
+    let constants: Vec<u64> = constants.collect();
+    assert!(constants.windows(2).all(|pair| pair[1] < pair[0]) && !constants.contains(&0), "{constants:?}");
 }
 
 #[test]

@@ -83,9 +83,17 @@ fn cycles(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Precision;
 
-    const DISCRETE: Bounds =
-        Bounds { buffers: 8, groups: 65_535, bytes: 1 << 30, threads: 1024, shared: 48 << 10, processors: 128 };
+    const DISCRETE: Bounds = Bounds {
+        buffers: 8,
+        groups: 65_535,
+        bytes: 1 << 30,
+        threads: 1024,
+        shared: 48 << 10,
+        processors: 128,
+        precision: Precision::F32,
+    };
 
     #[test]
     fn large_products_get_large_tiles_and_long_thin_ones_get_parts() {

@@ -3,10 +3,10 @@
 use tract_onnx::tract_hir::internal::TypedNode;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, KernelFormat};
 
-use super::super::ir::{Arg, Kind, ValueId};
+use super::super::ir::{Arg, Constant, Kind, ValueId};
 use super::super::matrix::{DEPTH_MAX, Left, Right};
 use super::super::view::{Index, View, volume};
-use super::product::{Product, packed};
+use super::product::Product;
 use super::window::Window;
 use super::{Lowering, Why, words};
 
@@ -18,16 +18,16 @@ impl Lowering<'_> {
         if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW {
             return Err(format!("it is quantised, or its kernel is {:?}", op.kernel_fmt));
         }
-        let kernel = self.constant(node.inputs[1]).ok_or("its kernel is computed")?;
+        let kernel = self.weights(&*self.constant(node.inputs[1]).ok_or("its kernel is computed")?)?;
         let before = self.padding(node, &op.pool_spec)?;
         let window = self.window(node, &op.pool_spec, &before)?;
         let (outputs, groups) = (op.output_channels(), op.group);
         let made = if groups > 1 && groups == window.channels && volume(&window.kernel) <= UNROLLED_MAX {
-            let weights = self.constant_value(&kernel)?;
+            let weights = self.upload(kernel, Kind::Float);
             self.depthwise(&window, weights, outputs)?
         } else {
             let (m, k) = (outputs / groups, window.channels / groups * volume(&window.kernel));
-            let weights = packed(&words(&kernel)?, groups, m, k, |group, m_at, k_at| (group * m + m_at) * k + k_at);
+            let weights = kernel.packed((groups, m, k), |group, m_at, k_at| (group * m + m_at) * k + k_at);
             self.image(&window, (weights, m, k), groups, Right::Image)?
         };
         self.with_bias(node, made, (window.images, outputs))
@@ -37,7 +37,7 @@ impl Lowering<'_> {
         if op.group != 1 || op.kernel_format != KernelFormat::OIHW {
             return Err(format!("it has {} groups, or its kernel is {:?}", op.group, op.kernel_format));
         }
-        let kernel = self.constant(node.inputs[1]).ok_or("its kernel is computed")?;
+        let kernel = self.weights(&*self.constant(node.inputs[1]).ok_or("its kernel is computed")?)?;
         let spec = &op.pool_spec;
         let sizes = self.image_sizes(node, spec)?;
         let padding = spec
@@ -47,7 +47,7 @@ impl Lowering<'_> {
         let before: Vec<usize> = padding.iter().map(|axis| axis.pad_before).collect();
         let window = self.window(node, spec, &before)?;
         let (m, k) = (spec.output_channels, window.channels * volume(&window.kernel));
-        let weights = packed(&words(&kernel)?, 1, m, k, |_, m_at, k_at| m_at * k + k_at);
+        let weights = kernel.packed((1, m, k), |_, m_at, k_at| m_at * k + k_at);
         let made = self.image(&window, (weights, m, k), 1, Right::Spread)?;
         self.with_bias(node, made, (window.images, m))
     }
@@ -55,14 +55,14 @@ impl Lowering<'_> {
     fn image(
         &mut self,
         window: &Window,
-        (weights, m, k): (Vec<u32>, usize, usize),
+        (weights, m, k): (Constant, usize, usize),
         groups: usize,
         kind: Right,
     ) -> Result<ValueId, Why> {
         let (batch_stride, channel_stride) = window.steps();
         let in_group = window.channels / groups;
         let n = volume(&window.output);
-        let left = self.words(weights, Kind::Float);
+        let left = self.upload(weights, Kind::Float);
         let per_group = k.next_multiple_of(DEPTH_MAX) * m.div_ceil(4);
         let base = Index::of(&[window.images, groups], &[batch_stride, in_group * channel_stride], window.view.offset);
         let is_plain = window.kernel == [1, 1] && window.strides == [1, 1] && window.before == [0, 0];

@@ -15,7 +15,7 @@ impl Lowering<'_> {
         if op.q_params.is_some() || op.axes.input_count() != 2 || op.axes.output_count() != 1 {
             return Err(format!("it is quantised, or has {} operands", op.axes.input_count()));
         }
-        let views = [self.view(node.inputs[0])?, self.view(node.inputs[1])?];
+        let views = [self.factor(node.inputs[0])?, self.factor(node.inputs[1])?];
         self.float(&views[0])?;
         self.float(&views[1])?;
         let axes = Axes::of(op, &views)?;

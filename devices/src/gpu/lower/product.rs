@@ -1,7 +1,7 @@
 //! Products of two matrices, or of a matrix and a vector.
 
 use super::super::ir::{Insert, Kind, Operand, Origin, Template, ValueId};
-use super::super::matrix::{DEPTH_MAX, Left, MATRIX, Right, inserts};
+use super::super::matrix::{Left, MATRIX, Right, inserts};
 use super::super::tiling::tiling;
 use super::super::view::{Index, View};
 use super::rows::SUM;
@@ -59,7 +59,7 @@ impl Lowering<'_> {
         (batch, m, n, k): (usize, usize, usize, usize),
     ) -> Result<ValueId, Why> {
         let constant = match &self.program.values[sides.left.view.value].origin {
-            Origin::Constant(words) if sides.left.base.terms.is_empty() => Some(words),
+            Origin::Constant(constant) if sides.left.base.terms.is_empty() => Some(constant),
             _ => None,
         };
         let mut product = Product {
@@ -77,10 +77,10 @@ impl Lowering<'_> {
             consts: Vec::new(),
         };
         match constant {
-            Some(words) => {
+            Some(constant) => {
                 let (from, own, step) = (sides.left.base.offset, sides.left.own, sides.left.k);
-                let weights = packed(words, 1, m, k, |_, m_at, k_at| from + m_at * own + k_at * step);
-                product.left = self.words(weights, Kind::Float);
+                let weights = constant.packed((1, m, k), |_, m_at, k_at| from + m_at * own + k_at * step);
+                product.left = self.upload(weights, Kind::Float);
                 (product.left_kind, product.left_base) = (Left::Packed, Index::default());
                 product.params.push(("m4", m.div_ceil(4)));
             }
@@ -190,25 +190,4 @@ impl Lowering<'_> {
 fn fours(base: &Index, numbers: &[usize]) -> bool {
     let strides = base.terms.iter().map(|term| term.stride);
     strides.chain([base.offset]).chain(numbers.iter().copied()).all(|number| number.is_multiple_of(4))
-}
-
-/// A constant left operand, in fours along m: [groups, k filled up, m filled up].
-pub(super) fn packed(
-    words: &[u32],
-    groups: usize,
-    m: usize,
-    k: usize,
-    at: impl Fn(usize, usize, usize) -> usize,
-) -> Vec<u32> {
-    let (k_all, m_all) = (k.next_multiple_of(DEPTH_MAX), m.next_multiple_of(4));
-    let mut made = vec![0; groups * k_all * m_all];
-    for group in 0..groups {
-        for k_at in 0..k {
-            let row = &mut made[(group * k_all + k_at) * m_all..][..m];
-            for (m_at, place) in row.iter_mut().enumerate() {
-                *place = words[at(group, m_at, k_at)];
-            }
-        }
-    }
-    made
 }

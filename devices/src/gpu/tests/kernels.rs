@@ -3,6 +3,7 @@
 mod convolution;
 mod einsum;
 mod empty;
+mod halves;
 mod integers;
 mod pointwise;
 mod pool;
@@ -25,16 +26,30 @@ use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::{TypedOp, math};
 use tract_onnx::tract_hir::tract_core::prelude::{Datum as _, Tensor as EngineTensor};
 
-use super::super::ir::{Origin, Program};
+use super::super::ir::{Origin, Program, Value};
 use super::super::lower::{Bounds, lower};
 use super::super::memory::plan;
 use super::super::recorded::Recorded;
 use super::super::words;
-use super::{Gpu, TOLERANCE, difference, gpu};
+use super::{Gpu, difference, gpu_with};
+use crate::Precision;
 use crate::cut::{Border, Partition};
 
 /// One device for all cases: it compiles each kernel once.
-static GPU: LazyLock<Option<Gpu>> = LazyLock::new(gpu);
+static GPU: LazyLock<Option<Gpu>> = LazyLock::new(|| gpu_with(Precision::F32));
+/// The same with weights in f16.
+static GPU_F16: LazyLock<Option<Gpu>> = LazyLock::new(|| gpu_with(Precision::F16));
+
+fn device(precision: Precision) -> Option<&'static Gpu> {
+    match precision {
+        Precision::F32 => GPU.as_ref(),
+        Precision::F16 => GPU_F16.as_ref(),
+    }
+}
+
+fn precision() -> impl Strategy<Value = Precision> {
+    select(&[Precision::F32, Precision::F16][..])
+}
 
 /// Sizes of axes: edges of tiles and of workgroups, odd and prime ones.
 const SIZES: [usize; 14] = [1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 31, 33, 64, 67];
@@ -69,8 +84,13 @@ fn number(tensor: usize, at: usize) -> f32 {
     ((at * 7919 + tensor * 331 + 13) % 1009) as f32 / 504.5 - 1.0
 }
 
+/// The same for constants, of which f16 holds all: in f16 they agree as closely as in f32.
+fn weight(tensor: usize, at: usize) -> f32 {
+    half::f16::from_f32(number(tensor, at)).to_f32()
+}
+
 fn numbers(tensor: usize, shape: &[usize]) -> EngineTensor {
-    let data = (0..shape.iter().product()).map(|at| number(tensor, at)).collect();
+    let data = (0..shape.iter().product()).map(|at| weight(tensor, at)).collect();
     ArrayD::<f32>::from_shape_vec(shape, data).expect("as many as the shape has").into_tensor()
 }
 
@@ -113,6 +133,8 @@ fn lies() -> impl Strategy<Value = Lies> {
 #[derive(Default)]
 struct Graph {
     model: TypedModel,
+    /// How the device keeps weights.
+    precision: Precision,
 }
 
 impl Graph {
@@ -184,20 +206,22 @@ impl Graph {
 
     /// All of it has kernels, which agree with the CPU.
     fn agrees(self, outputs: &[OutletId]) {
-        Case::beside_cpu(self.part(outputs)).agrees();
+        let precision = self.precision;
+        Case::beside_cpu(self.part(outputs)).agrees(precision);
     }
 
     /// All of it has kernels, which make these numbers.
     fn makes(self, output: OutletId, expected: &[f32]) {
+        let precision = self.precision;
         let part = self.part(&[output]);
         let data = expected.iter().flat_map(|value| value.to_le_bytes()).collect();
         let expected = Tensor::new(part.gives[0].spec.clone(), data).expect("as long as its spec says");
-        Case { inputs: inputs(&part), part, expected: vec![expected] }.agrees();
+        Case { inputs: inputs(&part), part, expected: vec![expected] }.agrees(precision);
     }
 
     /// The same on a device that has less.
     fn agrees_within(self, outputs: &[OutletId], bounds: Bounds) {
-        let Some(gpu) = GPU.as_ref() else { return };
+        let Some(gpu) = device(bounds.precision) else { return };
         let case = Case::beside_cpu(self.part(outputs));
         let recorded = Recorded::new(gpu, &check(&case.part, bounds)).expect("kernels");
         let fill = |place: usize, to: wgpu::WriteOnly<'_, [u8]>| {
@@ -234,8 +258,8 @@ impl Case {
         Self { part, inputs, expected }
     }
 
-    fn agrees(&self) {
-        let Some(gpu) = GPU.as_ref() else { return };
+    fn agrees(&self, precision: Precision) {
+        let Some(gpu) = device(precision) else { return };
         let stage = self.part.clone().prepare_on(gpu).expect("kernels");
         assert_eq!(stage.coverage().left, Vec::new(), "what is left to the CPU");
         self.compare(&stage.run(&self.inputs).expect("a run"));
@@ -247,7 +271,7 @@ impl Case {
         let begins = |tensor: &Tensor| tensor.to_f32().map(|all| all[..all.len().min(24)].to_vec());
         let shown = |tensors: &[Tensor]| tensors.iter().map(begins).collect::<Vec<_>>();
         let (made, expected) = (shown(made), shown(&self.expected));
-        assert!(off <= TOLERANCE, "off by {off:e}: {made:?} for {expected:?} of\n{}", self.part.graph);
+        assert!(off <= Precision::F32.tolerance(), "off by {off:e}: {made:?} for {expected:?} of\n{}", self.part.graph);
     }
 }
 
@@ -256,6 +280,8 @@ fn check(part: &Partition, bounds: Bounds) -> Program {
     let lowered = lower(&part.graph, bounds).expect("a program");
     assert_eq!(lowered.left, HashMap::new(), "what is left to the CPU");
     let program = lowered.program;
+    let halves = program.values.iter().any(Value::is_halves);
+    assert!(!halves || bounds.precision == Precision::F16, "nobody has asked for f16");
     let planned = plan(&program);
     let made = |value: &usize| matches!(program.values[*value].origin, Origin::Made { .. });
     let buffer = |value: usize| planned.of[value].expect("it is in memory");

@@ -7,7 +7,8 @@ use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, Pa
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
-use super::{Graph, Lies, cases, lies, numbers};
+use super::{Graph, Lies, cases, lies, numbers, precision};
+use crate::Precision;
 
 /// A window over images.
 #[derive(Debug, Clone)]
@@ -135,9 +136,9 @@ fn convolution(
     window: &Window,
     (groups, inputs, outputs): (usize, usize, usize),
     bias: Bias,
-    (lies, after): (Lies, u8),
+    (lies, after, precision): (Lies, u8, Precision),
 ) {
-    let mut graph = Graph::default();
+    let mut graph = Graph { precision, ..Graph::default() };
     let mut window = window.clone();
     if let PaddingSpec::ExplicitOnnxPool(before, after, _) = window.padding {
         window.padding = PaddingSpec::Explicit(before, after);
@@ -172,8 +173,9 @@ proptest! {
         bias in bias(),
         lies in lies(),
         after in 0_u8..3,
+        precision in precision(),
     ) {
-        convolution(&window, channels, bias, (lies, after));
+        convolution(&window, channels, bias, (lies, after, precision));
     }
 
     #[test]
@@ -183,8 +185,9 @@ proptest! {
         bias in bias(),
         lies in lies(),
         after in 0_u8..3,
+        precision in precision(),
     ) {
-        convolution(&window, channels, bias, (lies, after));
+        convolution(&window, channels, bias, (lies, after, precision));
     }
 
     #[test]
@@ -194,8 +197,9 @@ proptest! {
         bias in bias(),
         lies in lies(),
         adjusted in (0_usize..3, 0_usize..3),
+        precision in precision(),
     ) {
-        let mut graph = Graph::default();
+        let mut graph = Graph { precision, ..Graph::default() };
         let image = graph.operand(&window.shape(inputs), lies);
         let kernel: Vec<usize> = [outputs, inputs].into_iter().chain(window.kernel.iter().copied()).collect();
         let kernel = graph.weights(&kernel);

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
 
-use super::{Graph, Lies, bounded, cases, lies, size};
+use super::{Graph, Lies, bounded, cases, lies, precision, size};
+use crate::Precision;
 
 /// Which of the two operands and the result have an axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,7 +87,10 @@ impl Sum {
                 let axes = self.ordered(of).zip(&shapes[of]);
                 axes.fold(0, |at, (axis, size)| at * size + place[axis] % size)
             };
-            let value = |operand: usize| f64::from(super::number(self.tensor(operand), at(operand)));
+            let value = |operand: usize| {
+                let number = if self.constant == Some(operand) { super::weight } else { super::number };
+                f64::from(number(self.tensor(operand), at(operand)))
+            };
             made[at(2)] += value(0) * value(1);
         }
         made.into_iter().map(|value| value as f32).collect()
@@ -98,8 +102,8 @@ impl Sum {
     }
 }
 
-fn agrees(sum: &Sum) {
-    let mut graph = Graph::default();
+fn agrees(sum: &Sum, precision: Precision) {
+    let mut graph = Graph { precision, ..Graph::default() };
     // Where the numbers are computed here, each operand lies as it is read.
     let lies = if sum.repeated.is_some() { [Lies::Whole; 2] } else { sum.lies };
     let operands: Vec<_> = (0..2)
@@ -122,7 +126,7 @@ proptest! {
     #![proptest_config(cases(80))]
 
     #[test]
-    fn sums_of_products_agree(sum in sum()) {
-        agrees(&sum);
+    fn sums_of_products_agree(sum in sum(), precision in precision()) {
+        agrees(&sum, precision);
     }
 }

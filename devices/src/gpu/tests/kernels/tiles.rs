@@ -12,6 +12,7 @@ use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
 use super::super::super::lower::{Bounds, lower};
 use super::super::super::matrix::{Left, Right, TILES};
 use super::{GPU, Graph};
+use crate::Precision;
 
 /// Rows, columns and steps: none fills a tile, but where a kind asks for multiples of four.
 const SIZES: [(usize, usize, usize); 12] = [
@@ -125,6 +126,10 @@ fn every_tile_agrees_with_every_kind_of_operands() {
         if !several || is_new {
             let (graph, made) = graph_of(*kind, *sizes);
             graph.agrees_within(&[made], *device);
+        }
+        if !several && kind.0 == Left::Packed {
+            let (graph, made) = graph_of(*kind, *sizes);
+            graph.agrees_within(&[made], Bounds { precision: Precision::F16, ..*device });
         }
     }
     let reached: BTreeSet<(String, String)> =

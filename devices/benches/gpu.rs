@@ -5,16 +5,14 @@
 //! place of those of the repository.
 #![allow(clippy::print_stdout)]
 
-#[path = "../src/gpu/tests/agreement.rs"]
-mod agreement;
+mod subject;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agreement::{difference, noise};
 use serde::Serialize;
+use subject::{Failed, MODELS, Subject, difference};
 use thalweg_devices::gpu::{Gpu, GpuStage, Peaks, square_product};
-use thalweg_devices::{Model, Partition, Precision, Shapes};
+use thalweg_devices::{Partition, Precision};
 use thalweg_planner::Tensor;
 
 /// Runs of which the median counts, after runs for as long as `WARM_UP`: an idle device takes a while to get to its clock.
@@ -24,18 +22,6 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const BUDGET: Duration = Duration::from_secs(5);
 /// Runs between two looks at the memory of the process.
 const MANY: usize = 1000;
-
-const MODELS: [&str; 7] = [
-    "efficientnet_lite0/efficientnet_lite0_op13.onnx",
-    "ppocr/ch_PP-OCRv4_det_infer.onnx@x=1,3,320,320",
-    "ppocr/ch_PP-OCRv4_rec_infer.onnx@x=1,3,48,320",
-    "ppocr/ch_ppocr_mobile_v2.0_cls_infer.onnx@x=1,3,48,192",
-    "onnx_light/light_resnet50.onnx",
-    "onnx_light/light_densenet121.onnx",
-    "onnx_light/light_vgg19.onnx",
-];
-
-type Failed = Box<dyn std::error::Error>;
 
 #[derive(Serialize)]
 struct Measured {
@@ -98,8 +84,7 @@ fn main() -> Result<(), Failed> {
         table.product(*size)?;
     }
     if models.is_empty() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/models");
-        models.extend(MODELS.map(|model| folder.join(model).to_string_lossy().into_owned()));
+        models.extend(MODELS.map(subject::of_repository));
     }
     for model in &models {
         table.model(model)?;
@@ -122,15 +107,7 @@ impl Table {
     }
 
     fn model(&mut self, text: &str) -> Result<(), Failed> {
-        let (path, shapes) = text.split_once('@').unwrap_or((text, ""));
-        let mut fixed = Shapes::new();
-        for shape in shapes.split(';').filter(|shape| !shape.is_empty()) {
-            let (name, sizes) = shape.split_once('=').ok_or("a shape is NAME=SIZES")?;
-            fixed.insert(name.to_owned(), sizes.split(',').map(str::parse).collect::<Result<_, _>>()?);
-        }
-        let model = Model::load(Path::new(path), &fixed)?;
-        let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let inputs: Vec<Tensor> = model.inputs().iter().map(|port| noise(&port.spec)).collect();
+        let Subject { name, model, inputs, .. } = Subject::load(text)?;
         let (stage, row) = self.measure(&name, &model.whole_part()?, &inputs)?;
         self.rows.push(row);
         if self.kernels { self.roofline(&name, &stage) } else { Ok(()) }

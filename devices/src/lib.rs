@@ -22,10 +22,15 @@ mod backend;
 mod tensor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod cases;
 mod split;
 mod error;
 
 pub use backend::{Backends, Compared};
+pub use cpu::OperatorTime;
 pub use cut::Partition;
 pub use error::{ModelError, StageError};
 pub use figure::InvalidFigure;

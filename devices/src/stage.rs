@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use thalweg_planner::{Tensor, TensorSpec};
 
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, OperatorTime};
 use crate::cut::{Border, Partition};
 use crate::error::StageError;
 #[cfg(feature = "gpu")]
@@ -48,8 +48,18 @@ struct OnGpu {
 impl Partition {
     /// Optimises the part for this machine's CPU. Tens of milliseconds for a small network.
     pub fn prepare(self) -> Result<Stage, StageError> {
-        let on = On::Cpu(Cpu::prepare(&self.name, self.graph)?);
-        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, without_gpu: None })
+        let cpu = Cpu::prepare(&self.name, self.graph.clone())?;
+        Ok(self.on(On::Cpu(cpu)))
+    }
+
+    /// The same with none but tract's kernels: what ours are tested and measured against.
+    pub fn prepare_plain(self) -> Result<Stage, StageError> {
+        let cpu = Cpu::plain(&self.name, self.graph.clone())?;
+        Ok(self.on(On::Cpu(cpu)))
+    }
+
+    fn on(self, on: On) -> Stage {
+        Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, without_gpu: None }
     }
 
     /// The part on a GPU for which it was compiled.
@@ -88,6 +98,16 @@ impl Stage {
         Ok(outputs)
     }
 
+    /// How long each of its operators takes: the shortest of so many runs on the CPU. Empty where a GPU computes it.
+    pub fn operator_times(&self, inputs: &[Tensor], runs: usize) -> Result<Vec<OperatorTime>, StageError> {
+        self.check(inputs)?;
+        match &self.on {
+            On::Cpu(cpu) => cpu.times(&self.name, (&self.takes, inputs), runs),
+            #[cfg(feature = "gpu")]
+            On::Gpu(_) => Ok(Vec::new()),
+        }
+    }
+
     /// The tensors that it takes.
     pub fn takes(&self) -> impl Iterator<Item = &TensorSpec> {
         self.takes.iter().map(|border| &border.spec)
@@ -106,6 +126,19 @@ impl Stage {
             On::Gpu(gpu) if gpu.left.get().is_some() => "cpu",
             #[cfg(feature = "gpu")]
             On::Gpu(gpu) => gpu.stage.adapter(),
+        }
+    }
+
+    /// What computes it, for people: also how much of it the CPU computes because the GPU has no kernel for it.
+    pub fn computed_on(&self) -> String {
+        match &self.on {
+            #[cfg(feature = "gpu")]
+            On::Gpu(gpu) if gpu.left.get().is_none() && !gpu.stage.coverage().left.is_empty() => {
+                let coverage = gpu.stage.coverage();
+                let (left, all) = (coverage.left.len(), coverage.operators);
+                format!("{} but for {left} of {all} operators", gpu.stage.adapter())
+            }
+            _ => self.backend().to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@ mod serve;
 mod upstream;
 mod drive;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -210,6 +210,12 @@ impl Node {
     /// How long all takes that waits to be computed here for other plans and epochs, with what is.
     pub(crate) fn backlog_beside(&self, plan: PlanId, epoch: u32) -> Duration {
         self.shared.compute.backlog_beside(ShareId { plan, epoch })
+    }
+
+    /// What computes the models of its share of a plan, for people; nothing where it has none.
+    pub(crate) fn computed_on(&self, plan: PlanId, epoch: u32) -> BTreeSet<String> {
+        let share = self.shared.find(plan, epoch).ok();
+        share.and_then(|share| Some(share.stage.as_ref()?.computed_on())).unwrap_or_default()
     }
 
     /// The clock of its traces.

@@ -2,6 +2,7 @@
 //! and never keeps the network waiting.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,11 @@ pub trait Compute: Send + Sync {
     /// Makes the outputs of the part from its inputs, each in the order of the plan. An error concerns this input only;
     /// a panic is taken for one.
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>>;
+
+    /// What computes its models, for people: "cpu", and names of adapters.
+    fn computed_on(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 impl Compute for thalweg_devices::Stage {

@@ -1,14 +1,13 @@
 //! Whole models and their parts on the first adapter there is, beside the CPU: software Vulkan in CI.
 
-mod agreement;
 mod kernels;
 
 use std::path::Path;
 
-use agreement::{difference, noise};
 use thalweg_planner::Tensor;
 
 use super::{Gpu, GpuError, GpuStage, adapters};
+use crate::agreement::{difference, noise};
 use crate::{Backends, Model, Precision, Shapes};
 
 /// Models of the repository, with the shapes that they leave open and whether all of each has kernels.
@@ -97,11 +96,13 @@ fn head_and_tail_make_what_the_whole_makes_wherever_it_is_cut() {
     let whole =
         |gpu| model.whole_part().expect("a part").prepare_on(gpu).expect("kernels").run(&inputs).expect("a run");
     let expected: Vec<_> = gpus.iter().map(whole).collect();
-    for separator in crate::cuts(&model, &graph, 2).into_iter().step_by(9) {
+    for (number, separator) in crate::cuts(&model, &graph, 2).into_iter().step_by(9).enumerate() {
         let (below, above): (Vec<usize>, Vec<usize>) = (0..graph.layers.len()).partition(|at| *at < separator.at);
         let head = model.partition(&below, &graph.inputs, &separator.live).expect("a head");
         let tail = model.partition(&above, &separator.live, &graph.outputs).expect("a tail");
-        for (gpu, expected) in gpus.iter().zip(&expected) {
+        // In f16 it is the same kernels: fewer cuts will do.
+        let tried = gpus.iter().filter(|gpu| gpu.precision() == Precision::F32 || number.is_multiple_of(3));
+        for (gpu, expected) in tried.zip(&expected) {
             let crossing = head.clone().prepare_on(gpu).expect("kernels").run(&inputs).expect("a run");
             let made = tail.clone().prepare_on(gpu).expect("kernels").run(&crossing).expect("a run");
             assert!(made == *expected, "cut at {} in {:?} it is another", separator.at, gpu.precision());

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde::Serialize;
-use thalweg_devices::Backends;
 
 use super::node::{Home, block_on};
 use super::write_json;
@@ -46,7 +45,7 @@ const MEMORY_LEAST: u64 = 64 << 20;
 pub(super) fn doctor(args: &DoctorArgs, out: &mut dyn Write) -> Result<(), RunError> {
     let config = args.home.read()?;
     let mut findings =
-        vec![clock(), key(&config), members(&config), memory(&config), gpu(&config.adapter), udp_buffers(&config)];
+        vec![clock(), key(&config), members(&config), memory(&config), gpu(&config), udp_buffers(&config)];
     findings.extend(block_on(network(&config))?);
     if args.json {
         write_json(out, &findings)?;
@@ -108,12 +107,13 @@ fn memory(config: &NodeFile) -> Finding {
     good("memory", found)
 }
 
-fn gpu(adapter: &str) -> Finding {
-    match Backends::with(adapter).adapter() {
+fn gpu(config: &NodeFile) -> Finding {
+    let adapter = config.adapter.as_str();
+    match config.backends().adapter() {
         _ if adapter == "none" => good("GPU", "none is wanted"),
         Ok(name) => good("GPU", name),
         Err(cause) if adapter.is_empty() => good("GPU", format!("{cause}; models run on the CPU")),
-        Err(cause) => wrong("GPU", "odd", cause, "models run on the CPU: change `adapter` in node.toml"),
+        Err(cause) => wrong("GPU", "odd", cause, "models run on the CPU: change `adapter` or `precision` in node.toml"),
     }
 }
 

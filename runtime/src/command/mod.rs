@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use thalweg_devices::Backends;
+use thalweg_devices::{Backends, Precision};
 use thalweg_modules::signature::{PublicKey, Trust};
 
 use crate::run::{RunError, Subject};
@@ -100,12 +100,15 @@ struct OnGpu {
     /// Compute on the GPU with this in its adapter's name too, where it is faster; "" stands for the first of hardware.
     #[arg(long, value_name = "NAME", default_value = "none")]
     adapter: String,
+    /// Keep weights in f16 on that GPU, in half of the memory: f32 or f16.
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    precision: Precision,
 }
 
 impl OnGpu {
     /// The backends, with the adapter that is asked for, or an error that says which there are.
     fn backends(&self) -> Result<Backends, RunError> {
-        let backends = Backends::with(&self.adapter);
+        let backends = Backends::with(&self.adapter).precision(self.precision);
         match backends.adapter() {
             Err(cause) if self.adapter != "none" => Err(RunError::NoAdapter { cause }),
             _ => Ok(backends),

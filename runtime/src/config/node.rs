@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use thalweg_devices::{Backends, Precision};
 use thalweg_modules::signature::PublicKey;
 use thalweg_planner::Bytes;
 
@@ -31,6 +32,8 @@ pub struct NodeFile {
     pub slowdown: f64,
     /// The GPU that may compute models: a part of its adapter's name, "" for the first of hardware, "none" for no one.
     pub adapter: String,
+    /// How exactly that keeps weights.
+    pub precision: Precision,
     /// Memory for parts; none for what is free.
     pub memory: Option<Bytes>,
     /// Room on disk for results of each deployment that wait until they are delivered.
@@ -61,10 +64,16 @@ pub(super) struct NodeKeys {
     inbox: Option<Bytes>,
     slowdown: Option<f64>,
     adapter: Option<String>,
+    precision: Option<Precision>,
     trust: Option<Vec<String>>,
 }
 
 impl NodeFile {
+    /// What may compute its parts.
+    pub fn backends(&self) -> Backends {
+        Backends::with(&self.adapter).precision(self.precision)
+    }
+
     /// Reads a node file, or `node.toml` in a folder.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let file = if path.is_dir() { path.join("node.toml") } else { path.to_owned() };
@@ -108,6 +117,7 @@ impl NodeFile {
             slowdown,
             // A slower machine than this one has no GPU of this one.
             adapter: keys.adapter.unwrap_or(if slowdown > 1.0 { "none".into() } else { String::new() }),
+            precision: keys.precision.unwrap_or_default(),
             trust: trust.collect::<Result<_, _>>()?,
         })
     }
@@ -132,7 +142,8 @@ mod tests {
     fn a_short_file_is_enough() {
         let node = read(GOOD).unwrap();
         assert_eq!((node.role, node.slowdown, node.address), (Role::Edge, 1.0, None));
-        assert_eq!(node.adapter, "");
+        assert_eq!((node.adapter.as_str(), node.precision), ("", Precision::F32));
+        assert_eq!(read(&format!("{GOOD}precision = \"f16\"\n")).unwrap().precision, Precision::F16);
         assert_eq!(read(&format!("{GOOD}slowdown = 2.0\n")).unwrap().adapter, "none");
         assert!(node.state.ends_with("state"));
         assert_eq!((node.outbox, node.inbox), (OUTBOX_DEFAULT, INBOX_DEFAULT));

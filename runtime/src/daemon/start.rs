@@ -249,7 +249,7 @@ impl Daemon {
             last_put_s: AtomicU64::new(0),
             unswept: AtomicBool::new(false),
             sandbox: OnceLock::new(),
-            backends: Backends::with(&config.adapter),
+            backends: config.backends(),
             config,
         });
         let mut loops = vec![tokio::spawn(calls::serve(inner.clone(), incoming))];

@@ -1,5 +1,6 @@
 //! How a node is, for people and their programs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,8 @@ pub struct DeploymentShown {
     pub source: String,
     /// Bytes of the files that are kept for it here.
     pub bytes: u64,
+    /// What computes its models here, "cpu" and names of adapters.
+    pub computed_on: BTreeSet<String>,
     /// Of requests, where they are made here.
     pub requests: Option<RequestsShown>,
     /// Of their results, where these are delivered to another node.
@@ -188,12 +191,14 @@ pub(crate) fn status(inner: &Inner) -> Status {
     let deployments = held.iter().filter_map(|(name, held)| {
         let (_, manifest) =
             held.active.and_then(|epoch| held.manifests.get(&epoch)).or(held.manifests.values().last())?;
+        let plans = manifest.shares.iter().map(|share| share.plan);
         Some(DeploymentShown {
             name: name.clone(),
             epoch: held.active,
             prepared: held.manifests.keys().copied().collect(),
             source: inner.cluster.name(manifest.source),
             bytes: manifest.bytes(),
+            computed_on: plans.flat_map(|plan| inner.node.computed_on(plan, manifest.epoch)).collect(),
             requests: held.source.as_deref().map(|source| requests(source, now)),
             delivery: inner.outboxes.of(name).map(|outbox| outbox.shown(|id| name_of(inner, id))),
         })

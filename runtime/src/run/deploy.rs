@@ -21,6 +21,7 @@ use crate::identity::{Identity, NodeId};
 use crate::link::{PayloadMax, Peer, Tuning};
 use crate::node::{Node, NodeConfig};
 use crate::share::{Onward, Share};
+use crate::stage::Compute as _;
 use crate::steps::Part;
 
 /// The epoch of plans that are never replaced while they run.
@@ -110,10 +111,10 @@ impl<'a> Deployment<'a> {
     }
 
     /// The backends that compute the models of each hop of a plan that is installed.
-    pub fn computed_on(&self, plan: &Plan) -> Vec<Vec<String>> {
+    pub fn computed_on(&self, plan: &Plan) -> Vec<BTreeSet<String>> {
         let drafts = Drafts::new(self.subject, self.graph, self.topology, plan, EPOCH);
         let part = |hop| self.prepared.get(&drafts.draft(hop).part?);
-        (0..plan.hops.len()).map(|hop| part(hop).map_or_else(Vec::new, |part| part.backends())).collect()
+        (0..plan.hops.len()).map(|hop| part(hop).map_or_else(BTreeSet::new, |part| part.computed_on())).collect()
     }
 
     /// Connects the nodes that ask each other, so that no request waits for a handshake.

@@ -1,5 +1,6 @@
 //! Fills a report: from the plan and its prediction, and from what was measured.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -153,7 +154,7 @@ fn tier_row(graph: &Graph, topology: &Topology, plan: &Plan, index: usize) -> Ti
             answer_ms: crossing.map_or(0.0, |crossing| ms(crossing.answer)),
         },
         measured: None,
-        computed_on: Vec::new(),
+        computed_on: BTreeSet::new(),
     }
 }
 

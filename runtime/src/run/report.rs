@@ -1,5 +1,7 @@
 //! What a run has shown: the same figures for people, for programs and for pictures.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 use thalweg_modules::classify::Class;
@@ -161,8 +163,8 @@ pub struct TierRow {
     pub measured: Option<TimesRow>,
     /// The backends that computed its models, "cpu" or the name of an adapter; empty when nothing was run, or there was no
     /// choice.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub computed_on: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub computed_on: BTreeSet<String>,
 }
 
 /// What crosses a link.

@@ -1,5 +1,7 @@
 //! Figures and names as people read them, in tables and pictures alike.
 
+use std::collections::BTreeSet;
+
 /// What stands where there is no figure.
 pub(super) const NONE: &str = "-";
 
@@ -55,6 +57,11 @@ pub(super) fn per_cent(share: f64) -> String {
 /// `1 tensor`, `2 tensors`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// What computes a part, in words.
+pub(super) fn backends(computed_on: &BTreeSet<String>) -> String {
+    short(&Vec::from_iter(computed_on.iter().map(String::as_str)).join(" and "), 80)
 }
 
 /// `text` on one line of at most `width` characters, at least one: control characters become `�`, and what is too

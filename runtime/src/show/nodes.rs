@@ -2,7 +2,7 @@
 
 use thalweg_planner::{Bandwidth, Bytes};
 
-use super::figures::{NONE, ms, number, per_cent, short};
+use super::figures::{NONE, backends, ms, number, per_cent, short};
 use super::grid::{INDENT, grid};
 use crate::daemon::{DeliveryShown, DeploymentShown, InboxShown, LinkShown, NodeShown, RequestsShown, Status};
 use crate::deployment::DeployReport;
@@ -49,8 +49,10 @@ fn link(link: &LinkShown) -> Vec<String> {
 
 fn deployment(of: &DeploymentShown) -> String {
     let epoch = of.epoch.map_or("not serving yet".to_owned(), |epoch| format!("epoch {epoch}"));
+    let computed_on =
+        if of.computed_on.is_empty() { String::new() } else { format!(", computed on {}", backends(&of.computed_on)) };
     let head = format!(
-        "{INDENT}{}: {epoch}, requests are made at {}, {} kept here\n",
+        "{INDENT}{}: {epoch}, requests are made at {}, {} kept here{computed_on}\n",
         short(&of.name, NAME),
         short(&of.source, NAME),
         Bytes(of.bytes)

@@ -1,5 +1,7 @@
 //! A made-up report, and made-up codebooks, for the tests of this folder.
 
+use std::collections::BTreeSet;
+
 use thalweg_modules::classify::Class;
 
 use thalweg_planner::{DType, Graph, Layer, Macs, OpClass, Pin, TensorSpec};
@@ -150,7 +152,7 @@ fn tier(index: usize, tiers: usize, measured: bool) -> TierRow {
         answers_bytes: if is_last { 4000 } else { 0 },
         predicted: times,
         measured: measured.then_some(took),
-        computed_on: Vec::new(),
+        computed_on: BTreeSet::new(),
     }
 }
 

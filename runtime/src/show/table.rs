@@ -2,7 +2,7 @@
 
 use thalweg_planner::{Bytes, Macs};
 
-use super::figures::{NONE, Pace, count, lines, ms, number, per_cent, short, wrapped};
+use super::figures::{NONE, Pace, backends, count, lines, ms, number, per_cent, short, wrapped};
 use super::grid::{INDENT, WIDTH, fitted, grid};
 use super::headline::headline;
 use super::said::said;
@@ -83,7 +83,7 @@ fn tiers(tiers: &[TierRow]) -> String {
 
 /// Which backend was the faster one on each tier, where there was a choice.
 fn computed_on(tiers: &[TierRow]) -> String {
-    let tier = |tier: &TierRow| format!("{} on {}", short(&tier.tier, 16), short(&tier.computed_on.join(" and "), 60));
+    let tier = |tier: &TierRow| format!("{} on {}", short(&tier.tier, 16), backends(&tier.computed_on));
     let mut told: Vec<String> = tiers.iter().filter(|tier| !tier.computed_on.is_empty()).map(tier).collect();
     if let Some(first) = told.first_mut() {
         first.insert_str(0, "computed ");
@@ -320,17 +320,17 @@ mod tests {
     fn backends_are_told_where_there_was_a_choice() {
         let mut report = sample::report(3, true);
         assert!(!table(&report).contains("computed"));
-        report.plan.tiers[0].computed_on = vec!["cpu".into(), "V3D 7.1".into()];
-        report.plan.tiers[2].computed_on = vec!["cpu".into()];
+        report.plan.tiers[0].computed_on = ["cpu".into(), "V3D 7.1".into()].into();
+        report.plan.tiers[2].computed_on = ["cpu".into()].into();
         let (device, cloud) = (&report.plan.tiers[0].tier, &report.plan.tiers[2].tier);
-        let told = format!("\n  computed {device} on cpu and V3D 7.1, {cloud} on cpu\n");
+        let told = format!("\n  computed {device} on V3D 7.1 and cpu, {cloud} on cpu\n");
         assert!(table(&report).contains(&told), "{}", table(&report));
     }
 
     #[test]
     fn names_cannot_steer_the_terminal() {
         let mut report = sample::report(3, true);
-        report.plan.tiers[1].computed_on = vec!["\x1b[2J".to_owned()];
+        report.plan.tiers[1].computed_on = ["\x1b[2J".to_owned()].into();
         let evil = "\x1b[2J\r\n\u{7}".to_owned();
         report.name.clone_from(&evil);
         report.emulated.push(evil.clone());

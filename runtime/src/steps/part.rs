@@ -183,15 +183,6 @@ impl Part {
         })
     }
 
-    /// What computes its models: "cpu", and names of adapters. Each once.
-    pub fn backends(&self) -> Vec<String> {
-        let models = self.pieces.iter().filter_map(|piece| match &piece.runs {
-            Runs::Model(stage) => Some(stage.backend().to_owned()),
-            Runs::Module(_) => None,
-        });
-        models.collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
     /// Makes what the part gives of what it takes, both in the order in which it was asked for.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, PartError> {
         let mut made: Vec<(TensorId, Tensor)> = self.takes.iter().copied().zip(inputs.iter().cloned()).collect();
@@ -222,5 +213,13 @@ impl Compute for Part {
             self.said.call_once(|| tracing::warn!(step, %cause, "the CPU computes it, not the GPU"));
         }
         Ok(made)
+    }
+
+    fn computed_on(&self) -> BTreeSet<String> {
+        let models = self.pieces.iter().filter_map(|piece| match &piece.runs {
+            Runs::Model(stage) => Some(stage.computed_on()),
+            Runs::Module(_) => None,
+        });
+        models.collect()
     }
 }

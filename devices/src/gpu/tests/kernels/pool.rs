@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{MaxPool, PaddingSpec, SumPool};
 
-use super::convolution::window;
 use super::{Graph, cases, lies};
+use crate::cases::convolution::window;
 
 proptest! {
     #![proptest_config(cases(60))]

@@ -1,5 +1,12 @@
 //! Runs a part on this machine's CPU, one thread.
 
+mod direct;
+mod rewrite;
+mod times;
+mod window;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use thalweg_planner::Tensor;
@@ -12,15 +19,31 @@ use crate::guard::guard;
 use crate::reason::reason;
 use crate::tensor;
 
+pub use times::OperatorTime;
+
 /// A part that is optimised for this machine's CPU.
 #[derive(Debug, Clone)]
 pub(crate) struct Cpu(Arc<TypedSimplePlan>);
 
 impl Cpu {
     /// Optimises the graph of the part `name`. Tens of milliseconds for a small network.
-    pub(crate) fn prepare(name: &str, mut graph: TypedModel) -> Result<Self, StageError> {
+    pub(crate) fn prepare(name: &str, graph: TypedModel) -> Result<Self, StageError> {
+        Self::of(name, graph, rewrite::convolutions)
+    }
+
+    /// The same without kernels of our own: what these are tested and measured against.
+    pub(crate) fn plain(name: &str, graph: TypedModel) -> Result<Self, StageError> {
+        Self::of(name, graph, |_| Ok(()))
+    }
+
+    fn of(
+        name: &str,
+        mut graph: TypedModel,
+        rewrite: impl FnOnce(&mut TypedModel) -> TractResult<()>,
+    ) -> Result<Self, StageError> {
         let failed = |cause: String| StageError::Prepare { part: name.to_owned(), cause };
         let plan = guard(move || -> TractResult<_> {
+            rewrite(&mut graph)?;
             graph.optimize()?;
             graph.into_runnable()
         });

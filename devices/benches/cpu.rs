@@ -1,0 +1,174 @@
+//! What models take on one core of this machine: with kernels of our own, with none but tract's, and in onnxruntime.
+//!
+//! `cargo bench -p thalweg-devices --bench cpu` prints one row a model, medians of runs that take turns. `--json` prints the
+//! same as JSON, `--python FILE` names an interpreter that has the package `onnxruntime`, without which its column stays empty.
+//! Models are `FILE.onnx`, or `FILE.onnx@INPUT=SIZES;INPUT=SIZES`, in place of those of the repository.
+#![allow(clippy::print_stdout)]
+
+mod subject;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use subject::{Failed, MODELS, Subject, difference};
+use thalweg_devices::OperatorTime;
+use thalweg_planner::DType;
+
+/// Runs of each, and how long all of a model's may take.
+const RUNS: usize = 101;
+const BUDGET: Duration = Duration::from_secs(20);
+
+#[derive(Serialize)]
+struct Row {
+    model: String,
+    own_ms: f64,
+    plain_ms: f64,
+    onnxruntime_ms: Option<f64>,
+    /// The largest difference from tract's own kernels, of the largest value.
+    off: f32,
+}
+
+fn main() -> Result<(), Failed> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut python, mut json, mut operators, mut models) = ("python3".to_owned(), false, false, Vec::new());
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--python" => python = arguments.next().ok_or("--python needs a file")?,
+            "--json" => json = true,
+            "--operators" => operators = true,
+            "--bench" => {}
+            _ => models.push(argument),
+        }
+    }
+    if models.is_empty() {
+        models.extend(MODELS.map(subject::of_repository));
+    }
+    if operators {
+        return models.iter().try_for_each(|model| print_operators(model));
+    }
+    let rows = models.iter().map(|model| measure(model, &python)).collect::<Result<Vec<Row>, Failed>>()?;
+    if json {
+        println!("{:#}", serde_json::to_value(&rows)?);
+        return Ok(());
+    }
+    println!("model                          own ms  tract ms  onnxruntime ms  tract/own  own/onnxruntime  off");
+    for Row { model, own_ms, plain_ms, onnxruntime_ms, off } in &rows {
+        let (ort, ratio) = onnxruntime_ms.map_or(("-".to_owned(), "-".to_owned()), |ort_ms| {
+            (format!("{ort_ms:.2}"), format!("{:.2}", own_ms / ort_ms))
+        });
+        let faster = plain_ms / own_ms;
+        println!("{model:27} {own_ms:9.2} {plain_ms:9.2} {ort:>15} {faster:10.2} {ratio:>16}  {off:.1e}");
+    }
+    Ok(())
+}
+
+/// Where the time of a model goes: its operators, the longest first, and how many multiply-adds a second that is.
+fn print_operators(text: &str) -> Result<(), Failed> {
+    let subject = Subject::load(text)?;
+    let part = subject.model.whole_part()?;
+    for (kernels, stage) in [("own", part.clone().prepare()?), ("tract", part.prepare_plain()?)] {
+        print_times(&format!("{}, {kernels}", subject.name), stage.operator_times(&subject.inputs, 31)?);
+    }
+    Ok(())
+}
+
+fn print_times(title: &str, mut times: Vec<OperatorTime>) {
+    times.sort_by_key(|operator| std::cmp::Reverse(operator.time));
+    let all: Duration = times.iter().map(|operator| operator.time).sum();
+    println!("{title}: {:.2} ms\n       us  G macs/s", all.as_secs_f64() * 1e3);
+    for OperatorTime { node, op, time, macs } in times.iter().take(40) {
+        let seconds = time.as_secs_f64();
+        println!("{:9.1} {:9.1}  {op} {node}", seconds * 1e6, *macs as f64 / seconds / 1e9);
+    }
+}
+
+fn measure(text: &str, python: &str) -> Result<Row, Failed> {
+    let subject = Subject::load(text)?;
+    let part = subject.model.whole_part()?;
+    let (own, plain) = (part.clone().prepare()?, part.prepare_plain()?);
+    let inputs = &subject.inputs;
+    let off = difference(&own.run(inputs)?, &plain.run(inputs)?);
+    plain.run(inputs)?;
+    let mut beside = Beside::start(python, text, &subject);
+    let (started, mut times) = (Instant::now(), [const { Vec::new() }; 3]);
+    while times[0].len() < 3 || (times[0].len() < RUNS && started.elapsed() < BUDGET) {
+        for (place, stage) in [&own, &plain].into_iter().enumerate() {
+            let begun = Instant::now();
+            stage.run(inputs)?;
+            times[place].push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        times[2].extend(beside.as_mut().and_then(Beside::run_ms));
+    }
+    let median = |mut times: Vec<f64>| {
+        times.sort_unstable_by(f64::total_cmp);
+        times.get(times.len() / 2).copied()
+    };
+    let [own_ms, plain_ms, onnxruntime_ms] = times.map(median);
+    let (own_ms, plain_ms) = (own_ms.unwrap_or(f64::NAN), plain_ms.unwrap_or(f64::NAN));
+    Ok(Row { model: subject.name, own_ms, plain_ms, onnxruntime_ms, off })
+}
+
+/// The same model in onnxruntime, one thread, in a process of its own that runs when it is told to.
+struct Beside {
+    child: Child,
+    tell: ChildStdin,
+    hear: BufReader<ChildStdout>,
+}
+
+const SCRIPT: &str = r#"
+import sys, time, numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+options.log_severity_level = 3
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+feed = {}
+for given in sys.argv[2:]:
+    name, kind, sizes = given.rsplit("=", 2)
+    shape = [int(size) for size in sizes.split(",") if size]
+    feed[name] = numpy.random.default_rng(1).random(shape).astype(kind)
+session.run(None, feed)
+for line in sys.stdin:
+    started = time.perf_counter()
+    session.run(None, feed)
+    print((time.perf_counter() - started) * 1e3, flush=True)
+"#;
+
+/// Inputs as the script takes them: `name=type=sizes`, with the type as numpy has it.
+fn described(subject: &Subject) -> impl Iterator<Item = String> {
+    subject.model.inputs().iter().map(|port| {
+        let kind = if port.spec.dtype == DType::F32 { "float32" } else { "int64" };
+        let sizes: Vec<String> = port.spec.shape.iter().map(usize::to_string).collect();
+        format!("{}={kind}={}", port.name, sizes.join(","))
+    })
+}
+
+impl Beside {
+    /// None where the interpreter or its package is not there.
+    fn start(python: &str, text: &str, subject: &Subject) -> Option<Self> {
+        let path = text.split_once('@').map_or(text, |(path, _)| path);
+        let mut command = Command::new(python);
+        command.args(["-c", SCRIPT, path]).args(described(subject));
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = spawned.ok()?;
+        let (tell, hear) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));
+        let mut beside = Self { child, tell, hear };
+        beside.run_ms()?;
+        Some(beside)
+    }
+
+    fn run_ms(&mut self) -> Option<f64> {
+        self.tell.write_all(b"run\n").ok()?;
+        let mut line = String::new();
+        self.hear.read_line(&mut line).ok()?;
+        line.trim().parse().ok()
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

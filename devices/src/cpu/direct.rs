@@ -1,0 +1,276 @@
+//! Convolution of f32 as it is written down: for each place of the window one multiply-add of many windows at a time.
+//!
+//! A product of matrices reads its operands from packed copies, which pays where each element is used many times. Where windows
+//! see few channels it is not: each element is used as often as the window has places, and packing takes longer than that.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::{array, mem};
+
+use pulp::{Arch, Simd, WithSimd};
+use tract_onnx::tract_hir::internal::*;
+
+use super::window::Window;
+
+/// Two bounds, as bits, between which sums are brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Clamp {
+    low: u32,
+    high: u32,
+}
+
+impl Clamp {
+    const NONE: Self = Self { low: f32::NEG_INFINITY.to_bits(), high: f32::INFINITY.to_bits() };
+
+    /// What is bounded already, and then is no less than `bound`. None where the bounds cross: the order counts then.
+    pub(super) fn at_least(before: Option<Self>, bound: f32) -> Option<Self> {
+        let before = before.unwrap_or(Self::NONE);
+        let (low, high) = before.bounds();
+        (bound <= high).then_some(Self { low: low.max(bound).to_bits(), ..before })
+    }
+
+    /// What is bounded already, and then is no more than `bound`. None where the bounds cross.
+    pub(super) fn at_most(before: Option<Self>, bound: f32) -> Option<Self> {
+        let before = before.unwrap_or(Self::NONE);
+        let (low, high) = before.bounds();
+        (low <= bound).then_some(Self { high: high.min(bound).to_bits(), ..before })
+    }
+
+    fn bounds(self) -> (f32, f32) {
+        (f32::from_bits(self.low), f32::from_bits(self.high))
+    }
+}
+
+/// A convolution whose windows see few channels: depthwise, or the first one of a network.
+///
+/// Inputs: planes `[.., channels, height, width]`, weights `[output channels, channels of a group, window]`, and a bias for
+/// each output channel or one for all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Direct {
+    pub(super) window: Window,
+    pub(super) groups: usize,
+    /// Input and output channels of a group.
+    pub(super) channels: [usize; 2],
+    pub(super) shape: TVec<usize>,
+    pub(super) clamp: Option<Clamp>,
+}
+
+impl Op for Direct {
+    fn name(&self) -> StaticName {
+        "Direct".into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for Direct {
+    op_out_of_plan!();
+
+    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        self.run_on(Arch::new(), &inputs)
+    }
+}
+
+impl Direct {
+    /// With the instructions of `arch`.
+    pub(super) fn run_on(&self, arch: Arch, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
+        let [image, weights, bias] = inputs else { bail!("a convolution takes three tensors") };
+        let (image, weights, bias) = (floats(image)?, floats(weights)?, floats(bias)?);
+        #[expect(unsafe_code, reason = "all of its elements are written below, before anybody reads one")]
+        let mut made = unsafe { Tensor::uninitialized::<f32>(&self.shape)? };
+        let Some(mut view) = made.as_plain_ram_mut() else { bail!("no plain storage") };
+        let mut scratch = SCRATCH.take();
+        let output = view.as_slice_mut::<f32>()?;
+        arch.dispatch(Run { op: self, image, weights, bias, output, scratch: &mut scratch });
+        SCRATCH.set(scratch);
+        Ok(tvec!(made.into_tvalue()))
+    }
+}
+
+fn floats(tensor: &TValue) -> TractResult<&[f32]> {
+    let Some(view) = tensor.as_plain_ram() else { bail!("a tensor of {:?} has no plain storage", tensor.datum_type()) };
+    view.as_slice::<f32>()
+}
+
+impl TypedOp for Direct {
+    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(tvec!(f32::fact(&self.shape)))
+    }
+
+    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
+        let outputs: usize = self.shape.iter().product();
+        let places: usize = self.window.kernel.iter().product();
+        Ok(tvec!((Cost::FMA(f32::datum_type()), (outputs * self.channels[0] * places).into())))
+    }
+
+    as_op!();
+}
+
+/// Windows of so many rows are computed at a time, so that what is made of them stays in the nearest cache.
+const WINDOWS_MAX: usize = 512;
+/// Output channels that are computed at a time where windows of several have the same input: what is read is used so often.
+const ROWS: usize = 4;
+
+thread_local! {
+    /// What was allocated for one run serves the next one on the same thread.
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// One run.
+struct Run<'a> {
+    op: &'a Direct,
+    image: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+    output: &'a mut [f32],
+    scratch: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { op, image, weights, bias, output, scratch } = self;
+        let (padded, [inputs, outputs]) = (op.window.padded(), op.channels);
+        let [plane_in, plane_out] = op.window.planes();
+        let windows = op.window.output[0] * padded.pitch + S::F32_LANES;
+        let padded_len = op.window.padded_len(&padded, windows);
+        let of_channel = |channel: usize| padded.taps.iter().map(move |tap| channel * padded_len + tap);
+        let taps: Vec<usize> = (0..inputs).flat_map(of_channel).collect();
+        let made_len = ROWS * (WINDOWS_MAX.max(padded.pitch) + S::F32_LANES);
+        scratch.clear();
+        scratch.resize(padded_len * inputs + made_len, 0.0);
+        let (from, made) = scratch.split_at_mut(padded_len * inputs);
+        let images = image.chunks_exact(inputs * plane_in).zip(output.chunks_exact_mut(outputs * plane_out));
+        for (number, (image, output)) in images.enumerate() {
+            let first = number % op.groups * outputs;
+            for (plane, from) in image.chunks_exact(plane_in).zip(from.chunks_exact_mut(padded_len)) {
+                op.window.pad(&padded, plane, from);
+            }
+            let bias = if bias.len() == 1 { bias } else { &bias[first..first + outputs] };
+            let weights = &weights[first * taps.len()..][..outputs * taps.len()];
+            let group = Group { op, pitch: padded.pitch, taps: &taps, from, weights, bias };
+            group.fill(simd, made, output);
+        }
+    }
+}
+
+/// One group of one image.
+struct Group<'a> {
+    op: &'a Direct,
+    pitch: usize,
+    /// Where the places of a window are, in the order of its weights.
+    taps: &'a [usize],
+    from: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+}
+
+impl Group<'_> {
+    #[inline(always)]
+    fn fill<S: Simd>(&self, simd: S, made: &mut [f32], output: &mut [f32]) {
+        let [rows, _] = self.op.window.output;
+        let at_once = (WINDOWS_MAX / self.pitch).max(1);
+        for y in (0..rows).step_by(at_once) {
+            let rows = y..rows.min(y + at_once);
+            let channels = self.op.channels[1];
+            let mut channel = 0;
+            while channel + ROWS <= channels {
+                self.block::<S, ROWS>(simd, (channel, rows.clone()), made, output);
+                channel += ROWS;
+            }
+            for channel in channel..channels {
+                self.block::<S, 1>(simd, (channel, rows.clone()), made, output);
+            }
+        }
+    }
+
+    /// Some rows of windows of so many output channels.
+    #[inline(always)]
+    fn block<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        (channel, rows): (usize, Range<usize>),
+        made: &mut [f32],
+        output: &mut [f32],
+    ) {
+        let len = (rows.len() * self.pitch).next_multiple_of(S::F32_LANES);
+        let mut made: [&mut [f32]; M] = split(&mut made[..M * len]);
+        let mut at = 0;
+        while at < len {
+            let vectors = ((len - at) / S::F32_LANES).min(8 / M);
+            let (from, into) = (rows.start * self.pitch + at, made.each_mut().map(|made| &mut made[at..]));
+            match vectors {
+                8.. => self.tile::<S, M, 8>(simd, channel, from, into),
+                4.. => self.tile::<S, M, 4>(simd, channel, from, into),
+                2.. => self.tile::<S, M, 2>(simd, channel, from, into),
+                _ => self.tile::<S, M, 1>(simd, channel, from, into),
+            }
+            at += (1 << vectors.ilog2()) * S::F32_LANES;
+        }
+        let [height, columns] = self.op.window.output;
+        for (made, plane) in made.iter().zip(output.chunks_exact_mut(height * columns).skip(channel)) {
+            let made = &made[..rows.len() * self.pitch];
+            keep::<S>((made, self.pitch), (&mut plane[rows.start * columns..], columns));
+        }
+    }
+
+    /// So many vectors of windows of so many output channels: with eight in all the latency of a multiply-add is hidden.
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        channel: usize,
+        from: usize,
+        into: [&mut [f32]; M],
+    ) {
+        let (len, taps) = (N * S::F32_LANES, self.taps);
+        let bias = |m: usize| if self.bias.len() == 1 { self.bias[0] } else { self.bias[channel + m] };
+        let mut sums: [[S::f32s; N]; M] = array::from_fn(|m| [simd.splat_f32s(bias(m)); N]);
+        let weights: [&[f32]; M] = array::from_fn(|m| &self.weights[(channel + m) * taps.len()..][..taps.len()]);
+        for (at, tap) in taps.iter().enumerate() {
+            let (windows, _) = S::as_simd_f32s(&self.from[tap + from..tap + from + len]);
+            for (sums, weights) in sums.iter_mut().zip(weights) {
+                let weight = simd.splat_f32s(weights[at]);
+                for (sum, windows) in sums.iter_mut().zip(windows) {
+                    *sum = simd.mul_add_e_f32s(weight, *windows, *sum);
+                }
+            }
+        }
+        if let Some(clamp) = self.op.clamp {
+            let (low, high) = clamp.bounds();
+            let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
+            let bounded = |sum: &mut S::f32s| *sum = simd.min_f32s(simd.max_f32s(*sum, low), high);
+            sums.iter_mut().flatten().for_each(bounded);
+        }
+        for (into, sums) in into.into_iter().zip(sums) {
+            S::as_mut_simd_f32s(&mut into[..len]).0.copy_from_slice(&sums);
+        }
+    }
+}
+
+/// In so many pieces of one length.
+fn split<const M: usize>(mut all: &mut [f32]) -> [&mut [f32]; M] {
+    let each = all.len() / M;
+    array::from_fn(|_| {
+        let (first, rest) = mem::take(&mut all).split_at_mut(each);
+        all = rest;
+        first
+    })
+}
+
+/// Keeps of each row what windows are there for. A vector that goes beyond a row's end writes where the next one lies, which
+/// comes after.
+#[inline(always)]
+fn keep<S: Simd>((made, pitch): (&[f32], usize), (into, columns): (&mut [f32], usize)) {
+    for (y, row) in made.chunks_exact(pitch).enumerate() {
+        for x in (0..columns).step_by(S::F32_LANES) {
+            let at = y * columns + x;
+            match (row.get(x..x + S::F32_LANES), into.get_mut(at..at + S::F32_LANES)) {
+                (Some(from), Some(into)) => S::as_mut_simd_f32s(into).0[0] = S::as_simd_f32s(from).0[0],
+                _ => into[at..(y + 1) * columns].copy_from_slice(&row[x..columns]),
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Where a sliding window reads and writes: worked out once, the same for all channels.
+
+/// Elements of a row that is copied by a call.
+const SHORT: usize = 32;
+
+/// A two-dimensional window over planes of `input` to planes of `output`, each as height and width.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Window {
+    pub(super) input: [usize; 2],
+    pub(super) output: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) strides: [usize; 2],
+    pub(super) dilations: [usize; 2],
+    /// Rows above and columns left of the image.
+    pub(super) before: [usize; 2],
+}
+
+/// How a plane lies between zeros, so that no window is cut off, and so that neighbouring windows read neighbouring elements
+/// at each of their places: where windows go in steps of two, rows of even and of odd number lie apart, and so do columns.
+///
+/// The windows of all rows are then one row: that of number `y * pitch + x` begins at this element of the first phase. A few
+/// at the end of each row are none; what is computed for them is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Padded {
+    /// Elements of a row, and of a phase, of which there are as many as the product of strides.
+    pub(super) pitch: usize,
+    phase: usize,
+    /// By place in the window, how far it is from the window's beginning.
+    pub(super) taps: Vec<usize>,
+}
+
+impl Window {
+    /// Elements of a plane of the input, and of the output.
+    pub(super) fn planes(&self) -> [usize; 2] {
+        [self.input, self.output].map(|[height, width]| height * width)
+    }
+
+    pub(super) fn padded(&self) -> Padded {
+        let [down, across] = self.strides;
+        // Beyond the last window of an axis, in steps of windows.
+        let reach = |axis: usize| (self.kernel[axis] - 1) * self.dilations[axis] / self.strides[axis];
+        // With one more, pairs of columns never lack the second.
+        let pitch = self.output[1] + reach(1) + usize::from(across > 1);
+        let phase = (self.output[0] + reach(0)) * pitch;
+        let tap = |at: usize| {
+            let (y, x) = (at / self.kernel[1] * self.dilations[0], at % self.kernel[1] * self.dilations[1]);
+            (y % down * across + x % across) * phase + y / down * pitch + x / across
+        };
+        Padded { pitch, phase, taps: (0..self.kernel[0] * self.kernel[1]).map(tap).collect() }
+    }
+
+    /// Elements of a plane between zeros, if so many windows are computed, all told.
+    pub(super) fn padded_len(&self, padded: &Padded, windows: usize) -> usize {
+        let phases = padded.phase * self.strides[0] * self.strides[1];
+        phases.max(padded.taps.iter().max().map_or(0, |last| last + windows))
+    }
+
+    /// Puts a plane of the input between the zeros of `into`.
+    #[inline(always)]
+    pub(super) fn pad(&self, padded: &Padded, plane: &[f32], into: &mut [f32]) {
+        let ([_, width], [top, left], [down, across]) = (self.input, self.before, self.strides);
+        let rows = padded.phase / padded.pitch;
+        for (y, from) in (top..).zip(plane.chunks_exact(width)).take_while(|(y, _)| y / down < rows) {
+            let first = y % down * across * padded.phase + y / down * padded.pitch;
+            let row = |phase: usize, at: usize| {
+                let begins = first + phase * padded.phase;
+                begins + at.min(padded.pitch)..begins + padded.pitch
+            };
+            match across {
+                1 => put(from, &mut into[row(0, left)]),
+                2 => {
+                    let (one, other) = (left % 2, 1 - left % 2);
+                    put_every_other(from, &mut into[row(one, left / 2)]);
+                    put_every_other(from.get(1..).unwrap_or_default(), &mut into[row(other, left.div_ceil(2))]);
+                }
+                _ => {
+                    (left..)
+                        .zip(from)
+                        .for_each(|(x, element)| put(&[*element], &mut into[row(x % across, x / across)]));
+                }
+            }
+        }
+    }
+}
+
+/// As much of a row as there is room for: the last columns may be in no window. Short rows in steps of four, the last of which
+/// may overlap, since a call of what copies any number of bytes takes longer.
+#[inline(always)]
+fn put(from: &[f32], into: &mut [f32]) {
+    let len = from.len().min(into.len());
+    let (from, into) = (&from[..len], &mut into[..len]);
+    if !(4..SHORT).contains(&len) {
+        return into.copy_from_slice(from);
+    }
+    let mut four = |at: usize| into[at..at + 4].copy_from_slice(&from[at..at + 4]);
+    (0..len - 4).step_by(4).for_each(&mut four);
+    four(len - 4);
+}
+
+#[inline(always)]
+fn put_every_other(from: &[f32], into: &mut [f32]) {
+    let pairs = from.chunks_exact(2);
+    let rest = pairs.remainder();
+    let count = pairs.len();
+    if let ([last], Some(place)) = (rest, into.get_mut(count)) {
+        *place = *last;
+    }
+    into.iter_mut().zip(pairs).for_each(|(place, pair)| *place = pair[0]);
+}

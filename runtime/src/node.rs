@@ -1,13 +1,13 @@
 //! A node: takes requests from its caller or from the node below, drives each through its share of the plan, asks the node
 //! above, and answers. What happens to a request and what is done then is decided in [`thalweg_flow`]; here it is done.
 
+mod error;
 mod serve;
 mod upstream;
 mod drive;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +31,8 @@ use crate::share::{Share, Source};
 use crate::stage::{Caller, ComputeThreads, Place};
 use drive::{Drive, Ending, Finished};
 use upstream::Links;
+
+pub use error::{NodeError, RequestError};
 
 /// Requests and calls of all peers together that are under way. Each takes a few kilobytes beside its tensors, which
 /// admission bounds, and what follows a call.
@@ -77,30 +79,6 @@ pub struct Incoming {
     _place: Held,
     /// Held as long: the node does not end before.
     _open: watch::Receiver<Phase>,
-}
-
-/// Why a node cannot be started.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum NodeError {
-    /// Its socket or keys do not do.
-    #[error("node {name} cannot start: {source}")]
-    Link { name: String, source: LinkError },
-    /// The system gives it no thread.
-    #[error("node {name} gets no thread to compute on: {source}")]
-    Thread { name: String, source: io::Error },
-}
-
-/// Why a request was not answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum RequestError {
-    /// The tensors are not those that the plan begins with.
-    #[error("the plan takes [{}], but [{}] were given", print(takes), print(given))]
-    WrongInputs { takes: Vec<TensorSpec>, given: Vec<TensorSpec> },
-    /// A node on the path refused, this one included.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
 }
 
 /// An answered request.
@@ -396,10 +374,6 @@ fn check(share: &Share, inputs: &[Tensor]) -> Result<(), RequestError> {
         return Ok(());
     }
     Err(RequestError::WrongInputs { takes: takes.cloned().collect(), given: given.cloned().collect() })
-}
-
-fn print(specs: &[TensorSpec]) -> String {
-    specs.iter().map(TensorSpec::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -20,20 +20,17 @@ pub(super) struct Clamp {
 }
 
 impl Clamp {
-    const NONE: Self = Self { low: f32::NEG_INFINITY.to_bits(), high: f32::INFINITY.to_bits() };
-
     /// What is bounded already, and then is no less than `bound`. None where the bounds cross: the order counts then.
     pub(super) fn at_least(before: Option<Self>, bound: f32) -> Option<Self> {
-        let before = before.unwrap_or(Self::NONE);
-        let (low, high) = before.bounds();
-        (bound <= high).then_some(Self { low: low.max(bound).to_bits(), ..before })
+        let (low, high) = before.map_or((f32::NEG_INFINITY, f32::INFINITY), Self::bounds);
+        (bound <= high).then_some(Self { low: low.max(bound).to_bits(), high: high.to_bits() })
     }
 
-    /// What is bounded already, and then is no more than `bound`. None where the bounds cross.
+    /// What is bounded below already, and then is no more than `bound`. None where the bounds cross, and where there is none
+    /// below: what is no number becomes the first bound that it meets.
     pub(super) fn at_most(before: Option<Self>, bound: f32) -> Option<Self> {
-        let before = before.unwrap_or(Self::NONE);
-        let (low, high) = before.bounds();
-        (low <= bound).then_some(Self { high: high.min(bound).to_bits(), ..before })
+        let (low, high) = before?.bounds();
+        (low <= bound).then_some(Self { low: low.to_bits(), high: high.min(bound).to_bits() })
     }
 
     fn bounds(self) -> (f32, f32) {
@@ -251,6 +248,7 @@ impl Group<'_> {
 }
 
 /// In so many pieces of one length.
+#[inline(always)]
 fn split<const M: usize>(mut all: &mut [f32]) -> [&mut [f32]; M] {
     let each = all.len() / M;
     array::from_fn(|_| {

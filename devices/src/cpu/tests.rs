@@ -44,7 +44,7 @@ proptest! {
         channels in channels(),
         bias in bias(),
         lies in lies(),
-        bounds in select(&[[None, None], [Some(0.0), None], [Some(0.0), Some(6.0)], [Some(0.5), Some(-0.5)]][..]),
+        bounds in select(&[[None, None], [None, Some(0.1)], [Some(0.0), None], [Some(0.0), Some(6.0)], [Some(0.5), Some(-0.5)]][..]),
     ) {
         let mut graph = Graph::default();
         let mut made = convolved(&mut graph, &window, channels, bias, lies);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use thalweg_planner::{Tensor, TensorSpec};
+use tract_onnx::tract_hir::internal::TypedModel;
 
 use crate::cpu::{Cpu, OperatorTime};
 use crate::cut::{Border, Partition};
@@ -48,18 +49,17 @@ struct OnGpu {
 impl Partition {
     /// Optimises the part for this machine's CPU. Tens of milliseconds for a small network.
     pub fn prepare(self) -> Result<Stage, StageError> {
-        let cpu = Cpu::prepare(&self.name, self.graph.clone())?;
-        Ok(self.on(On::Cpu(cpu)))
+        self.prepare_by(Cpu::prepare)
     }
 
     /// The same with none but tract's kernels: what ours are tested and measured against.
     pub fn prepare_plain(self) -> Result<Stage, StageError> {
-        let cpu = Cpu::plain(&self.name, self.graph.clone())?;
-        Ok(self.on(On::Cpu(cpu)))
+        self.prepare_by(Cpu::plain)
     }
 
-    fn on(self, on: On) -> Stage {
-        Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, without_gpu: None }
+    fn prepare_by(self, prepare: fn(&str, TypedModel) -> Result<Cpu, StageError>) -> Result<Stage, StageError> {
+        let on = On::Cpu(prepare(&self.name, self.graph)?);
+        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, without_gpu: None })
     }
 
     /// The part on a GPU for which it was compiled.

@@ -26,7 +26,7 @@ pub trait Compute: Send + Sync {
     /// a panic is taken for one.
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>>;
 
-    /// What computes its models, for people: "cpu", and names of adapters.
+    /// What computes its models, for people: "cpu", names of adapters, and how much the CPU has all the same.
     fn computed_on(&self) -> BTreeSet<String> {
         BTreeSet::new()
     }

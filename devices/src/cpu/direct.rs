@@ -73,7 +73,20 @@ impl Direct {
     pub(super) fn run_on(&self, arch: Arch, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
         let [image, weights, bias] = inputs else { bail!("a convolution takes three tensors") };
         let (image, weights, bias) = (floats(image)?, floats(weights)?, floats(bias)?);
-        #[expect(unsafe_code, reason = "all of its elements are written below, before anybody reads one")]
+        let ([plane_in, plane_out], [inputs, outputs]) = (self.window.planes(), self.channels);
+        let places: usize = self.window.kernel.iter().product();
+        let images = image.len() / (inputs * plane_in);
+        let whole = image.len() == images * inputs * plane_in
+            && self.shape.iter().product::<usize>() == images * outputs * plane_out
+            && weights.len() == self.groups * outputs * inputs * places
+            && [1, self.groups * outputs].contains(&bias.len());
+        if !whole {
+            bail!("a convolution of other tensors than it was made for");
+        }
+        #[expect(
+            unsafe_code,
+            reason = "its planes are those of all images, each of which is written before anybody reads it"
+        )]
         let mut made = unsafe { Tensor::uninitialized::<f32>(&self.shape)? };
         let Some(mut view) = made.as_plain_ram_mut() else { bail!("no plain storage") };
         let mut scratch = SCRATCH.take();

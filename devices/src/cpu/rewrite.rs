@@ -17,7 +17,7 @@ const OUTPUTS_MAX: usize = 32;
 /// Convolutions whose windows see few channels, with the bounds that follow them.
 ///
 /// Which kernel a node gets depends on the node alone, so that it is the same in every part of a model; and what is put into
-/// one kernel gives the same bits as one after the other.
+/// one kernel gives the same numbers, bit for bit, as one after the other.
 pub(super) fn convolutions(graph: &mut TypedModel) -> TractResult<()> {
     for id in graph.eval_order()? {
         let Some(mut op) = convolution(graph, id)? else { continue };
@@ -41,14 +41,18 @@ fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<Direct>> {
     let spec = &conv.pool_spec;
     let planes = matches!(spec.data_format, DataFormat::NCHW | DataFormat::CHW);
     let plain = conv.q_params.is_none() && conv.kernel_fmt == KernelFormat::OIHW && planes;
-    let channels = [spec.input_channels, spec.output_channels].map(|channels| channels / conv.group);
-    let few = channels[0] <= INPUTS_MAX && channels[1] <= OUTPUTS_MAX;
-    let few = few && spec.kernel_shape.iter().product::<usize>() > 1;
+    let all = [spec.input_channels, spec.output_channels];
+    if !plain || conv.group == 0 || all.iter().any(|channels| !channels.is_multiple_of(conv.group)) {
+        return Ok(None);
+    }
+    let channels = all.map(|channels| channels / conv.group);
+    let places = spec.kernel_shape.iter().product::<usize>();
+    let few = channels[0] <= INPUTS_MAX && channels[1] <= OUTPUTS_MAX && places > 1;
     let facts = graph.node_input_facts(id)?;
     let floats = facts.iter().all(|fact| fact.datum_type == f32::datum_type());
     let shapes = (facts[0].shape.as_concrete(), node.outputs[0].fact.shape.as_concrete());
     let (Some(input), Some(output)) = shapes else { return Ok(None) };
-    if !(plain && few && floats && output.iter().all(|size| *size > 0)) {
+    if !(few && floats && [input, output].into_iter().flatten().all(|size| *size > 0)) {
         return Ok(None);
     }
     let first = spec.data_format.h_axis();
@@ -70,6 +74,7 @@ fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<Direct>> {
         })
     })();
     let (groups, shape) = (conv.group, output.into());
+    let window = window.filter(Window::is_padded_in_little);
     Ok(window.map(|window| Direct { window, groups, channels, shape, clamp: None }))
 }
 

@@ -3,6 +3,13 @@
 /// Elements of a row that is copied by a call.
 const SHORT: usize = 32;
 
+/// Longer steps, and windows that reach further, are left to tract, and so is what takes so many times the elements of both of
+/// its planes, and more than these.
+const STRIDE_MAX: usize = 4;
+const REACH_MAX: usize = 64;
+const PADDED_TIMES_MAX: usize = 8;
+const PADDED_MIN: usize = 1 << 16;
+
 /// A two-dimensional window over planes of `input` to planes of `output`, each as height and width.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Window {
@@ -33,6 +40,14 @@ impl Window {
     /// Elements of a plane of the input, and of the output.
     pub(super) fn planes(&self) -> [usize; 2] {
         [self.input, self.output].map(|[height, width]| height * width)
+    }
+
+    /// Whether a plane takes little more between zeros than without them: sizes of a window come from a file.
+    pub(super) fn is_padded_in_little(&self) -> bool {
+        let reach = |axis: usize| (self.kernel[axis] - 1).saturating_mul(self.dilations[axis]);
+        let small = |axis: usize| (1..=STRIDE_MAX).contains(&self.strides[axis]) && reach(axis) <= REACH_MAX;
+        let planes: usize = self.planes().iter().sum();
+        small(0) && small(1) && self.padded_len(&self.padded(), 0) <= PADDED_TIMES_MAX * planes + PADDED_MIN
     }
 
     pub(super) fn padded(&self) -> Padded {

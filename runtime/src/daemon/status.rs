@@ -96,7 +96,7 @@ pub struct DeploymentShown {
     pub source: String,
     /// Bytes of the files that are kept for it here.
     pub bytes: u64,
-    /// What computes its models here, "cpu" and names of adapters.
+    /// What computes its models here, for people: "cpu", names of adapters, and how much the CPU has all the same.
     pub computed_on: BTreeSet<String>,
     /// Of requests, where they are made here.
     pub requests: Option<RequestsShown>,

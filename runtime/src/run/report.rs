@@ -161,8 +161,8 @@ pub struct TierRow {
     pub predicted: TimesRow,
     /// What the median request took; none when nothing was run.
     pub measured: Option<TimesRow>,
-    /// The backends that computed its models, "cpu" or the name of an adapter; empty when nothing was run, or there was no
-    /// choice.
+    /// What computed its models, for people: "cpu" or the name of an adapter, and how much the CPU had all the same; empty
+    /// when nothing was run, or there was no choice.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub computed_on: BTreeSet<String>,
 }

@@ -1,6 +1,7 @@
 //! Random graphs of a few nodes, for the tests of every backend: the same cases on each.
 
 pub(crate) mod convolution;
+pub(crate) mod models;
 
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -3,6 +3,7 @@
 //! A product of matrices reads its operands from packed copies, which pays where each element is used many times. Where windows
 //! see few channels it is not: each element is used as often as the window has places, and packing takes longer than that.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 use std::{array, mem};
@@ -74,12 +75,16 @@ impl Direct {
         let [image, weights, bias] = inputs else { bail!("a convolution takes three tensors") };
         let (image, weights, bias) = (floats(image)?, floats(weights)?, floats(bias)?);
         let ([plane_in, plane_out], [inputs, outputs]) = (self.window.planes(), self.channels);
-        let places: usize = self.window.kernel.iter().product();
+        let channels = self.groups * outputs;
+        let bias = match bias {
+            [one] => Cow::Owned(vec![*one; channels]),
+            bias => Cow::Borrowed(bias),
+        };
         let images = image.len() / (inputs * plane_in);
         let whole = image.len() == images * inputs * plane_in
             && self.shape.iter().product::<usize>() == images * outputs * plane_out
-            && weights.len() == self.groups * outputs * inputs * places
-            && [1, self.groups * outputs].contains(&bias.len());
+            && weights.len() == channels * inputs * self.window.places()
+            && bias.len() == channels;
         if !whole {
             bail!("a convolution of other tensors than it was made for");
         }
@@ -91,7 +96,7 @@ impl Direct {
         let Some(mut view) = made.as_plain_ram_mut() else { bail!("no plain storage") };
         let mut scratch = SCRATCH.take();
         let output = view.as_slice_mut::<f32>()?;
-        arch.dispatch(Run { op: self, image, weights, bias, output, scratch: &mut scratch });
+        arch.dispatch(Run { op: self, image, weights, bias: &bias, output, scratch: &mut scratch });
         SCRATCH.set(scratch);
         Ok(tvec!(made.into_tvalue()))
     }
@@ -109,8 +114,8 @@ impl TypedOp for Direct {
 
     fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
         let outputs: usize = self.shape.iter().product();
-        let places: usize = self.window.kernel.iter().product();
-        Ok(tvec!((Cost::FMA(f32::datum_type()), (outputs * self.channels[0] * places).into())))
+        let macs = outputs * self.channels[0] * self.window.places();
+        Ok(tvec!((Cost::FMA(f32::datum_type()), macs.into())))
     }
 
     as_op!();
@@ -158,7 +163,7 @@ impl WithSimd for Run<'_> {
             for (plane, from) in image.chunks_exact(plane_in).zip(from.chunks_exact_mut(padded_len)) {
                 op.window.pad(&padded, plane, from);
             }
-            let bias = if bias.len() == 1 { bias } else { &bias[first..first + outputs] };
+            let bias = &bias[first..first + outputs];
             let weights = &weights[first * taps.len()..][..outputs * taps.len()];
             let group = Group { op, pitch: padded.pitch, taps: &taps, from, weights, bias };
             group.fill(simd, made, output);
@@ -236,8 +241,7 @@ impl Group<'_> {
         into: [&mut [f32]; M],
     ) {
         let (len, taps) = (N * S::F32_LANES, self.taps);
-        let bias = |m: usize| if self.bias.len() == 1 { self.bias[0] } else { self.bias[channel + m] };
-        let mut sums: [[S::f32s; N]; M] = array::from_fn(|m| [simd.splat_f32s(bias(m)); N]);
+        let mut sums: [[S::f32s; N]; M] = array::from_fn(|m| [simd.splat_f32s(self.bias[channel + m]); N]);
         let weights: [&[f32]; M] = array::from_fn(|m| &self.weights[(channel + m) * taps.len()..][..taps.len()]);
         for (at, tap) in taps.iter().enumerate() {
             let (windows, _) = S::as_simd_f32s(&self.from[tap + from..tap + from + len]);

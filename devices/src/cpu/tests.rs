@@ -12,11 +12,10 @@ use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 use super::direct::Direct;
 use super::rewrite::convolutions;
 use super::window::Window;
-use crate::agreement::{difference, noise};
+use crate::agreement::difference;
 use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, window};
-use crate::cases::{Graph, Lies, cases, inputs, lies, numbers};
+use crate::cases::{Graph, Lies, cases, inputs, lies, models, numbers};
 use crate::cut::Partition;
-use crate::{Model, Shapes};
 
 /// Largest difference from tract's own kernels, of the output's largest value.
 const TOLERANCE: f32 = 1e-5;
@@ -65,8 +64,8 @@ proptest! {
 /// Models of the repository, with the shapes that they leave open and how many kernels of our own each has.
 const MODELS: [(&str, &str, usize); 5] = [
     ("efficientnet_lite0/efficientnet_lite0_op13", "", 17),
-    ("ppocr/ch_PP-OCRv4_det_infer", "x=1,3,320,320", 15),
-    ("ppocr/ch_PP-OCRv4_rec_infer", "x=1,3,48,320", 15),
+    ("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 15),
+    ("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 15),
     ("onnx_light/light_densenet121", "", 0),
     ("silero_vad/silero_vad_openvino_16k", "", 0),
 ];
@@ -74,12 +73,8 @@ const MODELS: [(&str, &str, usize); 5] = [
 #[test]
 fn models_make_what_they_make_with_tracts_kernels() {
     for (name, shape, kernels) in MODELS {
-        let path = format!("{}/../examples/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
-        let shapes = shape.split_once('=').map(|(input, sizes)| {
-            (input.to_owned(), sizes.split(',').map(|size| size.parse().expect("a size")).collect())
-        });
-        let model = Model::load(path.as_ref(), &shapes.into_iter().collect::<Shapes>()).expect("a model");
-        let inputs: Vec<_> = model.inputs().iter().map(|port| noise(&port.spec)).collect();
+        let model = models::model(name, shape);
+        let inputs = models::inputs(&model);
         let part = model.whole_part().expect("a part");
         // On Arm tract lays depthwise convolutions out with channels last, and has kernels for that.
         if cfg!(target_arch = "x86_64") {

@@ -42,6 +42,11 @@ impl Window {
         [self.input, self.output].map(|[height, width]| height * width)
     }
 
+    /// Places of the window.
+    pub(super) fn places(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
     /// Whether a plane takes little more between zeros than without them: sizes of a window come from a file.
     pub(super) fn is_padded_in_little(&self) -> bool {
         let reach = |axis: usize| (self.kernel[axis] - 1).saturating_mul(self.dilations[axis]);
@@ -61,7 +66,7 @@ impl Window {
             let (y, x) = (at / self.kernel[1] * self.dilations[0], at % self.kernel[1] * self.dilations[1]);
             (y % down * across + x % across) * phase + y / down * pitch + x / across
         };
-        Padded { pitch, phase, taps: (0..self.kernel[0] * self.kernel[1]).map(tap).collect() }
+        Padded { pitch, phase, taps: (0..self.places()).map(tap).collect() }
     }
 
     /// Elements of a plane between zeros, if so many windows are computed, all told.

@@ -2,13 +2,10 @@
 
 mod kernels;
 
-use std::path::Path;
-
-use thalweg_planner::Tensor;
-
 use super::{Gpu, GpuError, GpuStage, adapters};
-use crate::agreement::{difference, noise};
-use crate::{Backends, Model, Precision, Shapes};
+use crate::agreement::difference;
+use crate::cases::models::{inputs, model};
+use crate::{Backends, Precision};
 
 /// Models of the repository, with the shapes that they leave open and whether all of each has kernels.
 const MODELS: [(&str, &str, bool); 10] = [
@@ -45,17 +42,6 @@ pub(super) fn gpu_with(precision: Precision) -> Option<Gpu> {
 
 fn in_each_precision() -> Vec<Gpu> {
     [Precision::F32, Precision::F16].into_iter().filter_map(gpu_with).collect()
-}
-
-fn model(name: &str, shape: &str) -> Model {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/models/{name}.onnx"));
-    let sizes: Vec<usize> = shape.split(',').filter_map(|size| size.parse().ok()).collect();
-    let shapes = if sizes.is_empty() { Shapes::new() } else { [(String::new(), sizes)].into() };
-    Model::load(&path, &shapes).expect("a model of the repository")
-}
-
-fn inputs(model: &Model) -> Vec<Tensor> {
-    model.inputs().iter().map(|port| noise(&port.spec)).collect()
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub struct LinkEstimate {
     /// Packets lost and sent.
     losses: VecDeque<[u64; 2]>,
     under_way: Option<(Bytes, Duration)>,
+    /// What was under way before has shown that the link is no faster, and no transfer since then that it is.
+    bound: Option<Bandwidth>,
     /// The latest round trip was not like those before.
     upset: bool,
     heard: Option<Duration>,
@@ -58,6 +60,7 @@ impl LinkEstimate {
             round_trips: VecDeque::with_capacity(LEAST_OF),
             losses: VecDeque::with_capacity(LOSS_REPORTS),
             under_way: None,
+            bound: None,
             upset: false,
             heard: None,
         }
@@ -88,6 +91,7 @@ impl LinkEstimate {
         let noise = self.noise();
         let least = message::rate(bytes, took.saturating_add(noise));
         let most = message::rate(bytes, took.saturating_sub(noise));
+        self.bound = self.bound.filter(|bound| *bound >= least);
         if (least..=most).contains(&self.believed) {
             self.disagreeing.clear();
             return;
@@ -112,7 +116,7 @@ impl LinkEstimate {
 
     /// Whether the link looks otherwise than is believed, and another sample soon would tell.
     pub fn is_unsure(&self) -> bool {
-        self.upset || !self.disagreeing.is_empty()
+        self.upset || self.bound.is_some() || !self.disagreeing.is_empty()
     }
 
     /// So many packets were sent since the last report, and so many of them lost.
@@ -128,8 +132,11 @@ impl LinkEstimate {
         self.under_way = Some((bytes, since));
     }
 
-    /// Everything that was sent is acknowledged or given up.
-    pub fn nothing_under_way(&mut self) {
+    /// Everything that was sent is acknowledged or given up. What it has shown stays, or a jam would be forgotten with the
+    /// first message that is given up in it.
+    pub fn nothing_under_way(&mut self, now: Duration) {
+        let bound = self.bandwidth(now);
+        self.bound = (bound < self.believed).then_some(bound);
         self.under_way = None;
     }
 
@@ -140,7 +147,7 @@ impl LinkEstimate {
             let overdue = now.saturating_sub(since).checked_sub(excused)?;
             (overdue > Duration::ZERO).then(|| message::rate(bytes, overdue))
         });
-        bound.map_or(self.believed, |bound| bound.min(self.believed))
+        bound.into_iter().chain(self.bound).fold(self.believed, Bandwidth::min)
     }
 
     /// How long a bit is on the way: half the least of the latest round trips, because others wait behind the node's

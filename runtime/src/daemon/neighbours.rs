@@ -193,7 +193,7 @@ pub(crate) async fn probe(inner: Arc<Inner>, peer: Peer) -> bool {
     let came = timeout(patience, measure(&inner, peer, bytes)).await.unwrap_or(false);
     let now = inner.clock.now();
     let went_down = neighbours.change(peer.id, |seen| {
-        seen.link.nothing_under_way();
+        seen.link.nothing_under_way(now);
         if came {
             (seen.up, seen.known, seen.failures) = (true, true, 0);
             return false;

@@ -94,8 +94,12 @@ fn what_is_under_way_bounds_the_bandwidth() {
     assert_eq!(at(&link, 1022), 100_000);
     assert_eq!(at(&link, 1121), 14_992 * 8 / 100);
     assert_eq!(at(&link, 2021), 119);
-    link.nothing_under_way();
-    assert_eq!(at(&link, 2021), 100_000);
+    link.nothing_under_way(ms(2021));
+    assert_eq!((at(&link, 9000), link.is_unsure()), (119, true), "given up, it has shown the same");
+    link.transfer(Bytes(14_160), ms(1200), ms(9000));
+    assert_eq!(at(&link, 9000), 119, "as slow as that");
+    link.transfer(Bytes(14_160), ms(2), ms(9000));
+    assert_eq!((at(&link, 9000), link.is_unsure()), (100_000, false), "and one that comes fast shows another thing");
 }
 
 #[test]
@@ -176,7 +180,7 @@ proptest! {
                 1 => link.transfer(Bytes(one), took, now),
                 2 => link.lost(one, other, now),
                 3 => link.under_way(Bytes(one), took),
-                4 => link.nothing_under_way(),
+                4 => link.nothing_under_way(took),
                 _ => tier.computed(Duration::from_nanos(one), took, now),
             }
             prop_assert!(link.bandwidth(now) >= Bandwidth(1));

@@ -140,6 +140,8 @@ pub(crate) async fn ask(spoken: &Spoken, question: &Question) -> Sent {
 
 /// Requests that are being sent.
 pub(crate) struct Load {
+    /// Between two of them.
+    pub(crate) every: Duration,
     stop: Arc<AtomicBool>,
     sent: Arc<Mutex<Vec<Sent>>>,
     sending: JoinHandle<()>,
@@ -165,7 +167,7 @@ impl Load {
                 while running.join_next().await.is_some() {}
             })
         };
-        Self { stop, sent, sending }
+        Self { every, stop, sent, sending }
     }
 
     /// Ends it, and tells what became of all requests, in the order in which they were sent.

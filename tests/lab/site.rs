@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use thalweg::client::{Client, ORDER_TIME, Spoken, join};
 use thalweg::config::NodeFile;
-use thalweg::daemon::{Order, Status};
+use thalweg::daemon::{DeploymentShown, Order, Status};
 use thalweg::emulate::{Relay, Shaper, Way};
 use thalweg::run::Subject;
 use thalweg_devices::link::Shape;
@@ -17,7 +17,7 @@ use thalweg_devices::{Shapes, Stage};
 use thalweg_modules::signature::Trust;
 use thalweg_planner::{Bandwidth, Bytes};
 
-use crate::load::Question;
+use crate::load::{Load, Question};
 
 /// What the deployment is called.
 pub(crate) const NAME: &str = "eyes";
@@ -221,6 +221,14 @@ impl Site {
         Ok(command.spawn()?)
     }
 
+    /// A steady load, of half of what the device can answer where nobody helps it: this machine is slower at times. More
+    /// than it can answer is the row `overload`.
+    pub(crate) async fn load(&self) -> Result<Load, Failed> {
+        let status = self.status(2).await?;
+        let alone = status.deployments.first().and_then(alone).ok_or("the device has no plan to answer alone")?;
+        Ok(Load::start(self.spoken(2).await?, self.question.clone(), 2 * alone))
+    }
+
     /// Waits until requests go over a plan that others have a part in.
     pub(crate) async fn settled(&self, patience: Duration) -> Result<(), Failed> {
         let helped = |status: &Status| serving(status).is_some_and(|decision| decision.contains('|'));
@@ -327,6 +335,13 @@ impl Drop for Site {
 pub(crate) fn serving(status: &Status) -> Option<&str> {
     let alternatives = &status.deployments.first()?.requests.as_ref()?.alternatives;
     Some(&alternatives.iter().find(|other| other.serves)?.decision)
+}
+
+/// How long the device takes where nobody helps it, by its plans.
+fn alone(deployment: &DeploymentShown) -> Option<Duration> {
+    let alternatives = &deployment.requests.as_ref()?.alternatives;
+    let local = alternatives.iter().find(|other| !other.decision.contains('|'))?;
+    Some(Duration::from_secs_f64(local.predicted_ms? / 1e3))
 }
 
 /// Sends a signal to a process.

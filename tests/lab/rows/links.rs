@@ -8,13 +8,9 @@ use tokio::time::sleep;
 
 use super::nodes::helper;
 use crate::Settings;
-use crate::load::{Load, Seen, back_after};
+use crate::load::{Seen, back_after};
 use crate::report::Outcome;
 use crate::site::{Failed, Plan, Site, link};
-
-/// Twice what the slowed device takes for all of the model: it has to be able to answer alone, also while the machine
-/// that this runs on is slower by half. More than it can answer is the row `overload`.
-const EVERY: Duration = Duration::from_millis(400);
 
 pub(crate) async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let spans: &[u64] = if settings.long { &[1, 5, 20, 120] } else { &[3] };
@@ -22,8 +18,7 @@ pub(crate) async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(),
     let handles = site.handles(2);
     for seconds in spans {
         site.settled(Duration::from_secs(90)).await?;
-        let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
-        let load = Load::start(spoken, site.question.clone(), EVERY);
+        let (helper, load) = (helper(&site).await?, site.load().await?);
         sleep(Duration::from_secs(2)).await;
         let start = Instant::now();
         site.cut(helper, true);
@@ -55,9 +50,8 @@ pub(crate) async fn cut(settings: Settings, outcome: &mut Outcome) -> Result<(),
 pub(crate) async fn flap(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let periods = if settings.long { 60 } else { 4 };
     let site = Site::deployed(Plan::default()).await?;
-    let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
-    let before = switches(&site).await?;
-    let load = Load::start(spoken, site.question.clone(), EVERY);
+    let (helper, before) = (helper(&site).await?, switches(&site).await?);
+    let load = site.load().await?;
     for _ in 0..periods {
         site.cut(helper, true);
         sleep(Duration::from_secs(1)).await;
@@ -84,8 +78,7 @@ pub(crate) async fn one_way(_: Settings, outcome: &mut Outcome) -> Result<(), Fa
     // Twice the idle time of gossip, and a tick.
     const WITHIN: Duration = Duration::from_secs(9);
     let site = Site::deployed(Plan::default()).await?;
-    let spoken = site.spoken(2).await?;
-    let load = Load::start(spoken, site.question.clone(), EVERY);
+    let load = site.load().await?;
     let start = Instant::now();
     // What the edge says arrives, what others say to it does not.
     site.posts[1].link.cut(Way::Up, true);
@@ -113,8 +106,7 @@ pub(crate) async fn one_way(_: Settings, outcome: &mut Outcome) -> Result<(), Fa
 pub(crate) async fn bandwidth(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let span = Duration::from_secs(if settings.long { 20 } else { 5 });
     let site = Site::deployed(Plan::default()).await?;
-    let spoken = site.spoken(2).await?;
-    let load = Load::start(spoken, site.question.clone(), EVERY);
+    let load = site.load().await?;
     let mut most = 0;
     for mbit in [1.0, 0.1, 1.0, 100.0] {
         let before = switches(&site).await?;
@@ -147,7 +139,6 @@ pub(crate) async fn bandwidth(settings: Settings, outcome: &mut Outcome) -> Resu
 pub(crate) async fn noise(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let span = Duration::from_secs(if settings.long { 20 } else { 3 });
     let site = Site::deployed(Plan::default()).await?;
-    let spoken = site.spoken(2).await?;
     let usual = link(Plan::default().mbit, Plan::default().delay);
     let lossy = |loss: f64| Shape { loss, ..usual.clone() };
     let cases = [
@@ -166,7 +157,7 @@ pub(crate) async fn noise(settings: Settings, outcome: &mut Outcome) -> Result<(
                 site.posts[place].link.corrupt(way, corrupt, settings.seed);
             }
         }
-        let load = Load::start(spoken.clone(), site.question.clone(), EVERY);
+        let load = site.load().await?;
         sleep(span).await;
         let sent = load.stop().await;
         outcome.requests(name, Seen::of(sent.iter()));

@@ -12,13 +12,11 @@ use crate::load::{Fate, Load, Seen, Sent, ask};
 use crate::report::Outcome;
 use crate::site::{Failed, Plan, Site, link};
 
-const EVERY: Duration = Duration::from_millis(250);
-
 pub(crate) async fn switch(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let count = if settings.long { 10 } else { 3 };
     let site = Site::deployed(Plan::default()).await?;
-    let spoken = site.spoken(2).await?;
-    let load = Load::start(spoken, site.question.clone(), EVERY);
+    let load = site.load().await?;
+    let every = load.every;
     sleep(Duration::from_secs(2)).await;
     let mut changes = Vec::new();
     for _ in 0..count {
@@ -30,7 +28,7 @@ pub(crate) async fn switch(settings: Settings, outcome: &mut Outcome) -> Result<
     let sent = load.stop().await;
     let near = |sent: &&Sent| {
         let end = sent.at + sent.took;
-        changes.iter().any(|change| sent.at <= *change + EVERY && *change <= end + EVERY)
+        changes.iter().any(|change| sent.at <= *change + every && *change <= end + every)
     };
     let (beside, others) = (Seen::of(sent.iter().filter(near)), Seen::of(sent.iter().filter(|sent| !near(sent))));
     outcome.check("failed requests 0", beside.refused + others.refused == 0, beside.refused + others.refused);
@@ -50,7 +48,7 @@ pub(crate) async fn replan(_: Settings, outcome: &mut Outcome) -> Result<(), Fai
     let mut watching = site.watch()?;
     site.settled(Duration::from_secs(60)).await?;
     let before = helper(&site).await?;
-    let load = Load::start(site.spoken(2).await?, site.question.clone(), EVERY);
+    let load = site.load().await?;
     sleep(Duration::from_secs(2)).await;
     site.start(1).await?;
     let up = Instant::now();
@@ -124,7 +122,7 @@ pub(crate) async fn random(settings: Settings, outcome: &mut Outcome) -> Result<
     let mut random = Pcg64::seed_from_u64(settings.seed);
     let mut site = Site::deployed(Plan::default()).await?;
     let usual = link(Plan::default().mbit, Plan::default().delay);
-    let load = Load::start(site.spoken(2).await?, site.question.clone(), EVERY);
+    let load = site.load().await?;
     let (start, mut faults, mut resident) = (Instant::now(), 0, Vec::new());
     while start.elapsed() < span {
         let place = random.random_range(0..2);

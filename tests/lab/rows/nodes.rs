@@ -6,16 +6,12 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::Settings;
-use crate::load::{Load, Seen, back_after, longest_gap};
+use crate::load::{Seen, back_after, longest_gap};
 use crate::report::Outcome;
 use crate::site::{Failed, Plan, Site, serving, signal_to};
 
-/// Between two requests.
-const EVERY: Duration = Duration::from_millis(250);
 /// A fail-over takes no longer.
 const FAIL_OVER: Duration = Duration::from_millis(500);
-/// The device alone takes so long at most: what it is emulated to take, and the rest of this machine's time.
-const ALONE: Duration = Duration::from_millis(450);
 
 /// Which of edge and cloud helps the device.
 pub(crate) async fn helper(site: &Site) -> Result<usize, Failed> {
@@ -23,10 +19,10 @@ pub(crate) async fn helper(site: &Site) -> Result<usize, Failed> {
     Ok(usize::from(serving(&status).is_some_and(|decision| decision.contains("edge"))))
 }
 
-/// How the time after a fault went: the longest silence beyond what an answer takes anyway.
-fn check_fail_over(outcome: &mut Outcome, gap: Duration) {
-    // Between two answers lies at least the time between two requests, and what the device takes by itself.
-    let over = gap.saturating_sub(EVERY + ALONE);
+/// How the time after a fault went, under a request each `every`: the longest silence beyond what an answer takes anyway.
+fn check_fail_over(outcome: &mut Outcome, gap: Duration, every: Duration) {
+    // Between two answers lies at least the time between two requests, and what the device takes by itself: half of that.
+    let over = gap.saturating_sub(every + every / 2);
     outcome.timed(
         "fail-over within 500 ms",
         over <= FAIL_OVER,
@@ -39,8 +35,8 @@ pub(crate) async fn kill(settings: Settings, outcome: &mut Outcome) -> Result<()
     let mut site = Site::deployed(Plan::default()).await?;
     for round in 0..rounds {
         site.settled(Duration::from_secs(60)).await?;
-        let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
-        let load = Load::start(spoken, site.question.clone(), EVERY);
+        let (helper, load) = (helper(&site).await?, site.load().await?);
+        let every = load.every;
         sleep(Duration::from_secs(2)).await;
         let killed = Instant::now();
         site.kill(helper);
@@ -51,7 +47,7 @@ pub(crate) async fn kill(settings: Settings, outcome: &mut Outcome) -> Result<()
         let sent = load.stop().await;
         outcome.requests(format!("round {round}, before"), Seen::of(sent.iter().filter(|sent| sent.at < killed)));
         outcome.requests(format!("round {round}, after"), Seen::of(sent.iter().filter(|sent| sent.at >= killed)));
-        check_fail_over(outcome, longest_gap(&sent, killed, up));
+        check_fail_over(outcome, longest_gap(&sent, killed, up), every);
         outcome.figure("start to ready, from the verified cache", format!("{start:.0?}"));
         let back = back_after(&sent, up + start).map_or("not within 5 s".to_owned(), |back| format!("{back:.1?}"));
         outcome.figure("up again to first request with help", back);
@@ -68,8 +64,8 @@ pub(crate) async fn stop(settings: Settings, outcome: &mut Outcome) -> Result<()
     let site = Site::deployed(Plan::default()).await?;
     for seconds in spans {
         site.settled(Duration::from_secs(60)).await?;
-        let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
-        let load = Load::start(spoken, site.question.clone(), EVERY);
+        let (helper, load) = (helper(&site).await?, site.load().await?);
+        let every = load.every;
         sleep(Duration::from_secs(2)).await;
         let stopped = Instant::now();
         site.signal(helper, "STOP");
@@ -82,7 +78,7 @@ pub(crate) async fn stop(settings: Settings, outcome: &mut Outcome) -> Result<()
         let during = sent.iter().filter(|sent| (stopped..again).contains(&sent.at));
         outcome.requests(format!("{seconds} s, while it is stopped"), Seen::of(during));
         outcome.requests(format!("{seconds} s, after"), Seen::of(sent.iter().filter(|sent| sent.at >= again)));
-        check_fail_over(outcome, longest_gap(&sent, stopped, again));
+        check_fail_over(outcome, longest_gap(&sent, stopped, again), every);
     }
     Ok(())
 }
@@ -90,10 +86,9 @@ pub(crate) async fn stop(settings: Settings, outcome: &mut Outcome) -> Result<()
 pub(crate) async fn slow(settings: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
     let span = Duration::from_secs(if settings.long { 30 } else { 6 });
     let site = Site::deployed(Plan::default()).await?;
-    let (helper, spoken) = (helper(&site).await?, site.spoken(2).await?);
+    let helper = helper(&site).await?;
     let process = site.posts[helper].child.as_ref().map(std::process::Child::id).ok_or("it has ended")?;
-    let before = site.status(2).await?;
-    let load = Load::start(spoken, site.question.clone(), EVERY);
+    let (before, load) = (site.status(2).await?, site.load().await?);
     sleep(Duration::from_secs(2)).await;
     let (slowed, told) = (Instant::now(), site.changes().len());
     // As a quota of 10 % in periods of 100 ms does it, and without root.
@@ -130,8 +125,7 @@ pub(crate) async fn exhausted(_: Settings, outcome: &mut Outcome) -> Result<(), 
         outcome.figure("left out", "this system has no prlimit");
         return Ok(());
     }
-    let spoken = site.spoken(2).await?;
-    let load = Load::start(spoken, site.question.clone(), EVERY);
+    let load = site.load().await?;
     // To prepare something it has to open files, which it may not.
     let deployed = site.deploy().await;
     sleep(Duration::from_secs(1)).await;

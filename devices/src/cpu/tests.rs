@@ -4,13 +4,17 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use pulp::Arch;
 use tract_onnx::prelude::{IntoTValue as _, tensor1};
-use tract_onnx::tract_hir::internal::{TValue, tvec};
+use tract_onnx::tract_hir::internal::{Datum as _, IntoArcTensor as _, IntoTensor as _, tvec};
 use tract_onnx::tract_hir::tract_core::ops::cnn::PaddingSpec;
+use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
+use super::convolution::Convolution;
 use super::direct::Direct;
-use super::rewrite::convolutions;
+use super::product::Product;
+use super::rewrite::kernels;
+use super::steps::{Kind, Step};
 use super::window::Window;
 use crate::agreement::difference;
 use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, window};
@@ -31,9 +35,8 @@ fn agrees(part: Partition) {
 /// How many kernels of our own a part has.
 fn own(part: &Partition) -> usize {
     let mut graph = part.graph.clone();
-    convolutions(&mut graph).expect("a graph");
-    graph.compact().expect("a graph");
-    graph.nodes.iter().filter(|node| node.op_is::<Direct>()).count()
+    kernels(&mut graph).expect("a graph");
+    graph.nodes.iter().filter(|node| node.op_is::<Direct>() || node.op_is::<Product>()).count()
 }
 
 proptest! {
@@ -45,11 +48,17 @@ proptest! {
         channels in channels(),
         bias in bias(),
         lies in lies(),
+        adds in any::<bool>(),
         bounds in select(&[[None, None], [None, Some(0.1)], [Some(0.0), None], [Some(0.0), Some(6.0)], [Some(0.5), Some(-0.5)]][..]),
     ) {
         let mut graph = Graph::default();
         let mut made = convolved(&mut graph, &window, channels, bias, lies);
-        let axes = graph.shape(made).len();
+        let shape = graph.shape(made);
+        let axes = shape.len();
+        if adds {
+            let other = graph.operand(&shape, lies);
+            made = graph.add(math::add(), &[other, made]);
+        }
         let [low, high]: [Option<f32>; 2] = bounds;
         for (bound, op) in [(low, math::max()), (high, math::min())] {
             if let Some(bound) = bound {
@@ -61,13 +70,91 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(100))]
+
+    #[test]
+    fn products_by_channel_are_what_tract_makes_of_them(
+        (image, to) in select(&[("NIHW", "NOHW"), ("IHW", "OHW"), ("IHW", "NOHW"), ("NIHW", "OHW"), ("NHIW", "NHOW"), ("NHI", "NHO"), ("NIHW", "NHOW")][..]),
+        weights in select(&["OI", "IO"][..]),
+        sizes in prop::collection::vec(select(&[1_usize, 2, 7, 8, 13, 17, 40][..]), 4),
+        [batched, biased, adds, bounded] in any::<[bool; 4]>(),
+        lies in lies(),
+    ) {
+        let size = |axis: char| match axis {
+            'N' if batched && image.contains('N') == to.contains('N') => 3,
+            'N' => 1,
+            axis => sizes["IOHW".find(axis).expect("an axis")],
+        };
+        let shape = |axes: &str| axes.chars().map(size).collect::<Vec<_>>();
+        let mut graph = Graph::default();
+        let operands = [graph.operand(&shape(image), lies), graph.weights(&shape(weights))];
+        let op = EinSum::new(format!("{image},{weights}->{to}").parse().expect("axes"), f32::datum_type());
+        let mut made = graph.add(op, &operands);
+        if biased {
+            let bias: Vec<usize> = to.chars().map(|axis| if axis == 'O' { size(axis) } else { 1 }).collect();
+            let bias = graph.weights(&bias);
+            made = graph.add(math::add(), &[made, bias]);
+        }
+        if adds {
+            let other = graph.operand(&shape(to), lies);
+            made = graph.add(math::add(), &[made, other]);
+        }
+        if bounded {
+            let zero = graph.constant(tensor1(&[0_f32]).into_shape(&vec![1; to.len()]).expect("one"));
+            made = graph.add(math::max(), &[made, zero]);
+        }
+        let part = graph.part(&[made]);
+        let after = [(image, 'I'), (to, 'O')].map(|(axes, channel)| axes.split_once(channel).expect("a channel").1);
+        let is_whole_row = after[0] == after[1] && shape(after[0]).iter().product::<usize>() >= 16;
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(own(&part), usize::from(size('O') >= 8 && is_whole_row), "{}", part.graph);
+        }
+        agrees(part);
+    }
+}
+
+/// A step of a chain, and what it is by: a number for all, one for each channel, or a tensor.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    One,
+    Channels,
+    Tensor,
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    #[test]
+    fn chains_are_what_tract_makes_of_them(
+        sizes in prop::collection::vec(select(&[1_usize, 2, 3, 7, 16, 33, 130][..]), 1..4),
+        axis in 0_usize..4,
+        steps in prop::collection::vec((0_usize..4, select(&[By::One, By::Channels, By::Tensor][..])), 1..6),
+        lies in lies(),
+    ) {
+        let axis = axis % sizes.len();
+        let channels: Vec<usize> = sizes.iter().enumerate().map(|(at, size)| if at == axis { *size } else { 1 }).collect();
+        let mut graph = Graph::default();
+        let mut made = graph.operand(&sizes, lies);
+        for (op, by) in steps {
+            let by = match by {
+                By::One => graph.weights(&vec![1; sizes.len()]),
+                By::Channels => graph.weights(&channels),
+                By::Tensor => graph.operand(&sizes, lies),
+            };
+            made = graph.add([math::add(), math::mul(), math::max(), math::min()][op].clone(), &[made, by]);
+        }
+        agrees(graph.part(&[made]));
+    }
+}
+
 /// Models of the repository, with the shapes that they leave open and how many kernels of our own each has.
 const MODELS: [(&str, &str, usize); 5] = [
-    ("efficientnet_lite0/efficientnet_lite0_op13", "", 17),
-    ("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 15),
-    ("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 15),
-    ("onnx_light/light_densenet121", "", 0),
-    ("silero_vad/silero_vad_openvino_16k", "", 0),
+    ("efficientnet_lite0/efficientnet_lite0_op13", "", 49),
+    ("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 42),
+    ("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 34),
+    ("onnx_light/light_densenet121", "", 120),
+    ("silero_vad/silero_vad_openvino_16k", "", 5),
 ];
 
 #[test]
@@ -126,12 +213,31 @@ fn every_instruction_set_makes_the_same() {
                     before: pair(before),
                 };
                 let [inputs, outputs] = channels.map(|channels| channels * groups);
-                let op = Direct { window, groups, channels, shape: tvec![1, outputs, output, output], clamp: None };
-                let shapes = [vec![1, inputs, size, size], vec![outputs, channels[0], kernel, kernel], vec![outputs]];
-                let inputs: Vec<TValue> =
-                    (1..).zip(&shapes).map(|(at, shape)| numbers(at, shape).into_tvalue()).collect();
-                let made = [Arch::new(), Arch::Scalar].map(|arch| op.run_on(arch, &inputs).expect("a run"));
-                made[0][0].close_enough(&made[1][0], true).expect("the same");
+                let shape = vec![1, outputs, output, output];
+                let shapes = [
+                    vec![1, inputs, size, size],
+                    vec![outputs, channels[0], kernel, kernel],
+                    vec![outputs],
+                    shape.clone(),
+                ];
+                let [image, weights, bias, added] = [1, 2, 3, 4].map(|at| numbers(at, &shapes[at - 1]).into_tvalue());
+                let bias = Step::By(Kind::Add, bias.into_tensor().into_arc_tensor());
+                let of = |steps| Convolution {
+                    window: window.clone(),
+                    groups,
+                    channels,
+                    shape: shape.clone().into(),
+                    steps,
+                };
+                let product = Product::new(of(vec![bias.clone(), Step::Added]), &weights).expect("its weights");
+                let direct = (Direct(of(vec![bias])), [image.clone(), weights]);
+                let [one, other] = [Arch::new(), Arch::Scalar].map(|arch| {
+                    [direct.0.run_on(arch, &direct.1), product.run_on(arch, &[image.clone(), added.clone()])]
+                        .map(|made| made.expect("a run"))
+                });
+                for (one, other) in one.iter().zip(&other) {
+                    one[0].close_enough(&other[0], true).expect("the same");
+                }
             }
         }
     }

@@ -40,7 +40,7 @@ pub struct LinkEstimate {
     /// Packets lost and sent.
     losses: VecDeque<[u64; 2]>,
     under_way: Option<(Bytes, Duration)>,
-    /// What was under way before has shown that the link is no faster, and no transfer since then that it is.
+    /// What was given up has shown that the link is no faster, and no transfer since then that it is.
     bound: Option<Bandwidth>,
     /// The latest round trip was not like those before.
     upset: bool,
@@ -132,9 +132,13 @@ impl LinkEstimate {
         self.under_way = Some((bytes, since));
     }
 
-    /// Everything that was sent is acknowledged or given up. What it has shown stays, or a jam would be forgotten with the
-    /// first message that is given up in it.
-    pub fn nothing_under_way(&mut self, now: Duration) {
+    /// Everything that was sent is acknowledged.
+    pub fn nothing_under_way(&mut self) {
+        self.under_way = None;
+    }
+
+    /// What was under way is given up. What it has shown stays, or a jam would be forgotten with the first message in it.
+    pub fn gave_up(&mut self, now: Duration) {
         let bound = self.bandwidth(now);
         self.bound = (bound < self.believed).then_some(bound);
         self.under_way = None;

@@ -193,11 +193,12 @@ pub(crate) async fn probe(inner: Arc<Inner>, peer: Peer) -> bool {
     let came = timeout(patience, measure(&inner, peer, bytes)).await.unwrap_or(false);
     let now = inner.clock.now();
     let went_down = neighbours.change(peer.id, |seen| {
-        seen.link.nothing_under_way(now);
         if came {
+            seen.link.nothing_under_way();
             (seen.up, seen.known, seen.failures) = (true, true, 0);
             return false;
         }
+        seen.link.gave_up(now);
         if bytes > 0 && seen.known {
             // It is no faster than if all of it had come just now.
             seen.link.transfer(Bytes(bytes), now.saturating_sub(start), now);

@@ -94,7 +94,10 @@ fn what_is_under_way_bounds_the_bandwidth() {
     assert_eq!(at(&link, 1022), 100_000);
     assert_eq!(at(&link, 1121), 14_992 * 8 / 100);
     assert_eq!(at(&link, 2021), 119);
-    link.nothing_under_way(ms(2021));
+    let mut arrived = link.clone();
+    arrived.nothing_under_way();
+    assert_eq!((at(&arrived, 2021), arrived.is_unsure()), (100_000, false), "it has come, only late");
+    link.gave_up(ms(2021));
     assert_eq!((at(&link, 9000), link.is_unsure()), (119, true), "given up, it has shown the same");
     link.transfer(Bytes(14_160), ms(1200), ms(9000));
     assert_eq!(at(&link, 9000), 119, "as slow as that");
@@ -170,7 +173,7 @@ fn outliers_of_a_tier_to_both_sides_are_passed_over() {
 proptest! {
     #[test]
     fn whatever_is_seen_takes_bounded_memory_and_gives_a_usable_number(
-        samples in prop::collection::vec((0_u8..6, any::<u64>(), any::<u64>(), any::<u32>()), 0..200),
+        samples in prop::collection::vec((0_u8..7, any::<u64>(), any::<u64>(), any::<u32>()), 0..200),
     ) {
         let (mut link, mut tier) = (link(5), TierEstimate::default());
         for (kind, one, other, now) in samples {
@@ -180,7 +183,8 @@ proptest! {
                 1 => link.transfer(Bytes(one), took, now),
                 2 => link.lost(one, other, now),
                 3 => link.under_way(Bytes(one), took),
-                4 => link.nothing_under_way(took),
+                4 => link.nothing_under_way(),
+                5 => link.gave_up(took),
                 _ => tier.computed(Duration::from_nanos(one), took, now),
             }
             prop_assert!(link.bandwidth(now) >= Bandwidth(1));

@@ -115,7 +115,7 @@ fn a_break_starts_the_dwell_again() {
     let link = estimates.links.get_mut(&(0, 1)).unwrap();
     link.under_way(Bytes(1), ms(0));
     assert!(!switch.decide(&estimates, ms(200)), "the link has stalled");
-    estimates.links.get_mut(&(0, 1)).unwrap().nothing_under_way(ms(0));
+    estimates.links.get_mut(&(0, 1)).unwrap().nothing_under_way();
     let times = [ms(201), ms(201) + DWELL - Duration::from_nanos(1), ms(201) + DWELL];
     assert_eq!(changes_by(&mut switch, &estimates, &times), [false, false, true]);
 }

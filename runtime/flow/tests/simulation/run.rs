@@ -308,7 +308,7 @@ impl<'a> Run<'a> {
             let pipe = &self.pipes[at];
             match pipe.head() {
                 Some(head) => estimate.under_way(head.payload, pipe.begun),
-                None => estimate.nothing_under_way(self.now),
+                None => estimate.nothing_under_way(),
             }
         }
         self.decides();

@@ -11,7 +11,7 @@ const VECTORS: usize = 8;
 
 /// Some steps done to each element of a tensor, whose elements of one channel lie in planes.
 ///
-/// Inputs: the tensor, of `planes` times `plane` elements, and what is added, if anything is.
+/// Inputs: the tensor, and what is added, if anything is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Chain {
     pub(super) steps: Vec<Step>,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                  windows                      PLACES x WINDOWS of them at a time are gathered
-//!            ┌──────┬───────────┐               from the image to a block in the nearest cache,
+//!            ┌──────┬───────────┐               from the image to a block in the second cache,
 //!     places │ block│           │               and stay there for all output channels; ROWS of
 //!            ├──────┘           │               these by VECTORS vectors of windows are summed up
 //!            └──────────────────┘               in registers
@@ -23,8 +23,8 @@ use tract_onnx::tract_hir::internal::*;
 use super::convolution::{Convolution, filled, floats, with_scratch};
 use super::steps::{Ready, Step, done, load, store};
 
-/// Output channels and vectors of windows that are summed up in registers: with three vectors that are read and one weight
-/// these are the sixteen that AVX2 has.
+/// Output channels and vectors of windows that are summed up in registers: with two vectors that are read and one weight
+/// these are fifteen of the sixteen that AVX2 has.
 const ROWS: usize = 6;
 const VECTORS: usize = 2;
 /// Rows and columns of a block: with so many rows sums are seldom put aside, and it is in the second cache still.

@@ -9,7 +9,7 @@ use super::chain::Chain;
 use super::convolution::Convolution;
 use super::direct::Direct;
 use super::product::Product;
-use super::steps::{Kind, Next, Step, next, step};
+use super::steps::{Kind, Next, Step, flat, next, step};
 use super::window::Window;
 
 /// Input and output channels of a group with which a convolution is computed directly. With more of either, products of
@@ -20,8 +20,17 @@ const OUTPUTS_MAX: usize = 32;
 const PRODUCT_OUTPUTS_MIN: usize = 8;
 /// And windows of a plane: fewer fill no vector.
 const ROW_MIN: usize = 16;
-/// Tract has products for many kinds of Arm's cores, beside which ours was not measured.
-const PRODUCTS: bool = cfg!(target_arch = "x86_64");
+
+/// Whether our products and chains are as fast as tract's here: it has some for many kinds of Arm's cores and for AVX-512, beside
+/// which ours were not measured.
+pub(super) fn is_measured() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(target_arch = "x86_64")]
+    return avx2 && !is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
 
 /// A kernel of our own in the place of a node and some that follow it.
 struct Fused {
@@ -38,8 +47,8 @@ enum Kernel {
 
 /// Convolutions, and chains of element-wise operators, with kernels of our own.
 ///
-/// Which kernel a node gets depends on the node alone, so that it is the same in every part of a model; and what is put into
-/// one kernel gives the same numbers, bit for bit, as one after the other.
+/// Which kernel a convolution gets depends on its node alone, so that it is the same in every part of a model; and what is put
+/// into one kernel, or into a chain, gives the same numbers, bit for bit, as one after the other.
 pub(super) fn kernels(graph: &mut TypedModel) -> TractResult<()> {
     for find in [windowed, pointwise, chain] {
         for id in graph.eval_order()? {
@@ -49,11 +58,6 @@ pub(super) fn kernels(graph: &mut TypedModel) -> TractResult<()> {
                 Kernel::Product(op) => Box::new(op),
                 Kernel::Chain(op) => Box::new(op),
             };
-            let made = &graph.node(last).outputs[0];
-            // It may be in another kernel already.
-            if made.successors.is_empty() && graph.outputs.iter().all(|outlet| outlet.node != last) {
-                continue;
-            }
             let mut patch = TypedModelPatch::default();
             let inputs = patch.taps(graph, &inputs)?;
             let made = patch.wire_node(&graph.node(last).name, op, &inputs)?;
@@ -82,11 +86,16 @@ fn following(graph: &TypedModel, id: usize, axis: &mut Option<usize>, adds: bool
     Ok((steps, last, added))
 }
 
-/// At least two element-wise operators one after the other, the first of which is by a constant.
+/// At least two element-wise operators one after the other, the first of which is by a constant. Not those that follow a
+/// convolution or product of tract, which does them itself.
 fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
     let node = graph.node(id);
-    for of in node.inputs.iter().copied() {
+    for of in node.inputs.iter().copied().filter(|_| is_measured()) {
         let mut axis = None;
+        let maker = graph.node(of.node);
+        if maker.op_is::<Conv>() || maker.op_is::<EinSum>() {
+            continue;
+        }
         let Some(Next { step: first @ Step::By(..), .. }) = step(graph, node, of, &mut axis)? else { continue };
         let (mut steps, last, added) = following(graph, id, &mut axis, true)?;
         steps.insert(0, first);
@@ -114,8 +123,7 @@ fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
         return Ok(None);
     }
     let (steps, last, added) = following(graph, id, &mut axis, !direct)?;
-    let flat = bias.clone().into_tensor().into_shape(&[bias.len()])?;
-    of.steps = [Step::By(Kind::Add, flat.into())].into_iter().chain(steps).collect();
+    of.steps = [Step::By(Kind::Add, flat(bias)?)].into_iter().chain(steps).collect();
     let (kernel, inputs) = match constant.filter(|_| !direct) {
         Some(constant) => {
             of.window = of.window.in_one_row();
@@ -127,7 +135,8 @@ fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
 }
 
 fn is_worth_a_product(of: &Convolution) -> bool {
-    PRODUCTS && of.channels[1] >= PRODUCT_OUTPUTS_MIN && of.window.is_small()
+    let [_, windows] = of.window.planes();
+    is_measured() && of.channels[1] >= PRODUCT_OUTPUTS_MIN && windows >= ROW_MIN && of.window.is_small()
 }
 
 /// The kernel for constant weights by the channels of a tensor, which is what tract makes of a convolution whose windows see
@@ -140,9 +149,9 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
     let ([image, weights], true) = (&*facts, op.q_params.is_none() && floats) else { return Ok(None) };
     let shapes = (image.shape.as_concrete(), made[0].shape.as_concrete());
     let (Some(input), Some(output), Some(weights)) = (shapes.0, shapes.1, &weights.konst) else { return Ok(None) };
-    let Some(([from, to], [read, makes])) = by_channel(&op.axes, input, output) else { return Ok(None) };
+    let Some(([from, to], [read, makes])) = mapped(&op.axes, input, output) else { return Ok(None) };
     let row: usize = input[from + 1..].iter().product();
-    if row < ROW_MIN || input.contains(&0) {
+    if input.contains(&0) || weights.shape()[read] != input[from] {
         return Ok(None);
     }
     let [ones, row] = [[1, 1], [1, row]];
@@ -161,7 +170,7 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
 
 /// If a product maps one axis of its first operand, of shape `input`, to one of its output by a matrix, and keeps all others
 /// but those of one element: these two axes, and which of the matrix are the one that is read and the one that is made.
-fn by_channel(axes: &AxesMapping, input: &[usize], output: &[usize]) -> Option<([usize; 2], [usize; 2])> {
+fn mapped(axes: &AxesMapping, input: &[usize], output: &[usize]) -> Option<([usize; 2], [usize; 2])> {
     let (mut made, mut read, mut kept) = (None, None, Vec::new());
     for axis in axes.iter_all_axes() {
         match (&*axis.inputs[0], &*axis.inputs[1], &*axis.outputs[0]) {

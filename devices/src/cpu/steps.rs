@@ -34,6 +34,9 @@ pub(super) enum Step {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ready<'a> {
     By(Kind, &'a [f32]),
+    /// A bound that is zero somewhere, or no number: which operand counts then takes longer to do as tract does it.
+    AtLeast(&'a [f32]),
+    AtMost(&'a [f32]),
     Added(&'a [f32]),
 }
 
@@ -41,7 +44,15 @@ impl Step {
     /// All of them, with the tensor that is added.
     pub(super) fn ready<'a>(steps: &'a [Self], added: Option<&'a [f32]>) -> TractResult<Vec<Ready<'a>>> {
         let ready = |step: &'a Self| match (step, added) {
-            (Self::By(kind, values), _) => Ok(Ready::By(*kind, floats(values)?)),
+            (Self::By(kind, values), _) => {
+                let values = floats(values)?;
+                let is_plain = values.iter().all(|value| value.abs() > 0.0);
+                Ok(match kind {
+                    Kind::Max if !is_plain => Ready::AtLeast(values),
+                    Kind::Min if !is_plain => Ready::AtMost(values),
+                    kind => Ready::By(*kind, values),
+                })
+            }
             (Self::Added, Some(added)) => Ok(Ready::Added(added)),
             (Self::Added, None) => bail!("nothing is there to be added"),
         };
@@ -72,6 +83,12 @@ pub(super) fn done<S: Simd, const N: usize, const M: usize>(
             Ready::By(Kind::Mul, by) => each(simd, first, by, &mut rows, |one, by| simd.mul_f32s(one, by)),
             Ready::By(Kind::Max, by) => each(simd, first, by, &mut rows, |one, by| simd.max_f32s(one, by)),
             Ready::By(Kind::Min, by) => each(simd, first, by, &mut rows, |one, by| simd.min_f32s(one, by)),
+            Ready::AtLeast(by) => {
+                each(simd, first, by, &mut rows, |one, by| bounded(simd, one, by, simd.max_f32s(by, one)));
+            }
+            Ready::AtMost(by) => {
+                each(simd, first, by, &mut rows, |one, by| bounded(simd, one, by, simd.min_f32s(by, one)));
+            }
             Ready::Added(tensor) => {
                 for (at, row) in rows.iter_mut().enumerate() {
                     let added = added(tensor, at);
@@ -81,6 +98,13 @@ pub(super) fn done<S: Simd, const N: usize, const M: usize>(
         }
     }
     rows
+}
+
+/// What `f32::max` and `f32::min` make of `one`, by which tract bounds: instructions of x86 give the second operand where both are
+/// zero or either is no number, but what is no number becomes the bound.
+#[inline(always)]
+fn bounded<S: Simd>(simd: S, one: S::f32s, bound: S::f32s, bounded: S::f32s) -> S::f32s {
+    simd.select_f32s(simd.equal_f32s(one, one), bounded, bound)
 }
 
 #[inline(always)]
@@ -164,5 +188,10 @@ fn by_channel(constant: &Arc<Tensor>, shape: &[usize], axis: &mut Option<usize>)
     } else if constant.len() != 1 {
         return None;
     }
-    Some(constant.clone().into_tensor().into_shape(&[constant.len()]).ok()?.into())
+    flat(constant).ok()
+}
+
+/// The numbers of a constant along one axis.
+pub(super) fn flat(constant: &Arc<Tensor>) -> TractResult<Arc<Tensor>> {
+    Ok(constant.clone().into_tensor().into_shape(&[constant.len()])?.into())
 }

@@ -10,11 +10,12 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{Convolution, filled, floats, with_scratch};
-use super::steps::{Ready, Step, done};
+use super::steps::{Kind, Ready, Step, done};
 
 /// A convolution whose windows see few channels: depthwise, or the first one of a network.
 ///
-/// Beside the inputs of [`Convolution`] it takes weights `[output channels, channels of a group, window]`. No step adds.
+/// Beside the inputs of [`Convolution`] it takes weights `[output channels, channels of a group, window]`, and a bias for
+/// each output channel or one for all. No step adds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Direct(pub(super) Convolution);
 
@@ -49,13 +50,14 @@ impl TypedOp for Direct {
 impl Direct {
     /// With the instructions of `arch`.
     pub(super) fn run_on(&self, arch: Arch, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
-        let [image, weights] = inputs else { bail!("a convolution takes two tensors") };
+        let [image, weights, bias] = inputs else { bail!("a convolution takes three tensors") };
         let (op, image, weights) = (&self.0, floats(image)?, floats(weights)?);
         op.check(image.len(), None)?;
         if weights.len() != op.groups * op.channels[1] * op.places() {
             bail!("a convolution by other weights than it was made for");
         }
-        let steps = &Step::ready(&op.steps, None)?;
+        let bias = Ready::By(Kind::Add, floats(bias)?);
+        let steps: &Vec<Ready> = &[bias].into_iter().chain(Step::ready(&op.steps, None)?).collect();
         filled(&op.shape, |output| {
             with_scratch(|scratch| arch.dispatch(Run { op, image, weights, steps, output, scratch }));
         })

@@ -50,6 +50,8 @@ enum Kernel {
 /// Which kernel a convolution gets depends on its node alone, so that it is the same in every part of a model; and what is put
 /// into one kernel, or into a chain, gives the same numbers, bit for bit, as one after the other.
 pub(super) fn kernels(graph: &mut TypedModel) -> TractResult<()> {
+    // Parts that came as files turn their weights by operators.
+    graph.prop_consts()?;
     for find in [windowed, pointwise, chain] {
         for id in graph.eval_order()? {
             let Some(Fused { kernel, inputs, last }) = find(graph, id)? else { continue };
@@ -115,21 +117,22 @@ fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
 fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
     let Some((mut of, mut axis)) = convolution(graph, id)? else { return Ok(None) };
     let [image, weights, bias] = *graph.node(id).inputs else { return Ok(None) };
-    let Some(bias) = &graph.outlet_fact(bias)?.konst else { return Ok(None) };
     let few = of.channels[0] <= INPUTS_MAX && of.channels[1] <= OUTPUTS_MAX && of.window.places() > 1;
     let direct = few && of.window.is_padded_in_little();
-    let constant = graph.outlet_fact(weights)?.konst.as_ref().filter(|_| is_worth_a_product(&of));
-    if !direct && constant.is_none() {
+    let constants = graph.outlet_fact(weights)?.konst.as_ref().zip(graph.outlet_fact(bias)?.konst.as_ref());
+    let constants = constants.filter(|_| !direct && is_worth_a_product(&of));
+    if !direct && constants.is_none() {
         return Ok(None);
     }
     let (steps, last, added) = following(graph, id, &mut axis, !direct)?;
-    of.steps = [Step::By(Kind::Add, flat(bias)?)].into_iter().chain(steps).collect();
-    let (kernel, inputs) = match constant.filter(|_| !direct) {
-        Some(constant) => {
+    of.steps = steps;
+    let (kernel, inputs) = match constants {
+        Some((constant, bias)) => {
+            of.steps.insert(0, Step::By(Kind::Add, flat(bias)?));
             of.window = of.window.in_one_row();
             (Kernel::Product(Product::new(of, constant)?), vec![image])
         }
-        None => (Kernel::Direct(Direct(of)), vec![image, weights]),
+        None => (Kernel::Direct(Direct(of)), vec![image, weights, bias]),
     };
     Ok(Some(Fused { kernel, inputs: inputs.into_iter().chain(added).collect(), last }))
 }

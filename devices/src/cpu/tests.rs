@@ -207,6 +207,8 @@ fn models_make_what_they_make_with_tracts_kernels() {
         if is_measured() {
             assert_eq!(own(&part), kernels, "{name}");
         }
+        let read = part.to_files().and_then(|files| Partition::from_files(&files)).expect("a part");
+        assert_eq!(own(&read), own(&part), "{name} from files");
         let plain = part.clone().prepare_plain().expect("tract").run(&inputs).expect("tract");
         let off = difference(&part.prepare().expect("kernels").run(&inputs).expect("a run"), &plain);
         assert!(off <= TOLERANCE, "{name} is off by {off:e}");
@@ -261,7 +263,7 @@ fn every_instruction_set_makes_the_same() {
                     shape.clone(),
                 ];
                 let [image, weights, bias, added] = [1, 2, 3, 4].map(|at| numbers(at, &shapes[at - 1]).into_tvalue());
-                let bias = Step::By(Kind::Add, bias.into_tensor().into_arc_tensor());
+                let add = Step::By(Kind::Add, bias.clone().into_tensor().into_arc_tensor());
                 let of = |steps| Convolution {
                     window: window.clone(),
                     groups,
@@ -269,8 +271,8 @@ fn every_instruction_set_makes_the_same() {
                     shape: shape.clone().into(),
                     steps,
                 };
-                let product = Product::new(of(vec![bias.clone(), Step::Added]), &weights).expect("its weights");
-                let direct = (Direct(of(vec![bias])), [image.clone(), weights]);
+                let product = Product::new(of(vec![add, Step::Added]), &weights).expect("its weights");
+                let direct = (Direct(of(vec![])), [image.clone(), weights, bias]);
                 let [one, other] = [Arch::new(), Arch::Scalar].map(|arch| {
                     [direct.0.run_on(arch, &direct.1), product.run_on(arch, &[image.clone(), added.clone()])]
                         .map(|made| made.expect("a run"))

@@ -44,6 +44,8 @@ pub(crate) struct Post {
     pub(crate) folder: PathBuf,
     pub(crate) link: Relay,
     pub(crate) child: Option<Child>,
+    /// What its process is started with, beside what this one was.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 /// All of them. What still runs is ended when this is dropped.
@@ -113,7 +115,7 @@ impl Site {
                 plan.threads
             );
             fs::write(folder.join("node.toml"), text)?;
-            posts.push(Post { name, folder, link: relay, child: None });
+            posts.push(Post { name, folder, link: relay, child: None, environment: Vec::new() });
         }
         let mut site = Self { folder, posts, question };
         site.start(0).await?;
@@ -149,6 +151,7 @@ impl Site {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["node", "--config"])
             .arg(&post.folder)
+            .envs(post.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

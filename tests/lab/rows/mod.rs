@@ -1,5 +1,6 @@
 //! The rows of the laboratory.
 
+mod clock;
 mod crowd;
 mod links;
 mod load;
@@ -64,6 +65,11 @@ pub(crate) const ALL: &[Row] = &[
         name: "strangers",
         fault: "stranger, wrong role, old key, replayed invitation",
         run: |s, o| Box::pin(trust::strangers(s, o)),
+    },
+    Row {
+        name: "clock",
+        fault: "the clock of the day jumps by 10 years and more",
+        run: |s, o| Box::pin(clock::clock(s, o)),
     },
     Row { name: "crowd", fault: "many devices on one edge", run: |s, o| Box::pin(crowd::crowd(s, o)) },
     Row { name: "rate", fault: "no fault: requests a second of one node", run: |s, o| Box::pin(speed::rate(s, o)) },

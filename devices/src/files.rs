@@ -6,6 +6,7 @@
 //! weights that are equal.
 
 mod names;
+mod product;
 mod said;
 mod text;
 mod weight;
@@ -77,7 +78,9 @@ impl Partition {
         let read = guard(|| -> TractResult<TypedModel> {
             let proto = ProtoModel { doc: parse_document(text)?, tensors, quantization, resources: HashMap::new() };
             proto.validate()?;
-            nnef().translate(&proto, TypedModel::default()).map_err(|(_, cause)| cause)
+            let graph = nnef().translate(&proto, TypedModel::default()).map_err(|(_, cause)| cause)?;
+            // Reading puts casts between operators, and turns constants by operators.
+            graph.into_decluttered()
         });
         let graph = read.map_err(|cause| of(GRAPH, cause))?.map_err(|cause| of(GRAPH, reason(&cause)))?;
         let (takes, gives) = said.borders().map_err(|cause| of(SAID, cause))?;
@@ -90,6 +93,7 @@ impl Partition {
         let mut graph = self.graph.clone();
         // They describe the whole model, and who exported it.
         graph.properties.clear();
+        product::keep(&mut graph);
         // What writing makes of the graph is numbered by chance too, so it is done before names are given.
         rewrite_model(&mut graph)?;
         names::by_place(&mut graph);
@@ -115,10 +119,12 @@ impl Partition {
     }
 }
 
-/// Reads and writes graphs, with the one operator that models have and for which the engine has no written form.
+/// Reads and writes graphs, with the one operator that models have and for which the engine has no written form, and with
+/// the one of which it makes others.
 fn nnef() -> Nnef {
     let mut own = Registry::new("thalweg");
     own.register_unit_element_wise("thalweg_gelu_exact", &GeluExact {});
+    product::register(&mut own);
     Nnef::default().with_onnx().with_registry(own)
 }
 

@@ -1,7 +1,11 @@
 //! Runs a part on this machine's CPU, one thread.
 
+mod chain;
+mod convolution;
 mod direct;
+mod product;
 mod rewrite;
+mod steps;
 mod times;
 mod window;
 #[cfg(test)]
@@ -28,7 +32,7 @@ pub(crate) struct Cpu(Arc<TypedSimplePlan>);
 impl Cpu {
     /// Optimises the graph of the part `name`. Tens of milliseconds for a small network.
     pub(crate) fn prepare(name: &str, graph: TypedModel) -> Result<Self, StageError> {
-        Self::of(name, graph, rewrite::convolutions)
+        Self::of(name, graph, rewrite::kernels)
     }
 
     /// The same without kernels of our own: what these are tested and measured against.

@@ -13,6 +13,7 @@
 //! The second matrix is never there as a whole: a product of packed matrices has it written and read once more, which takes
 //! nine times the memory of the image where windows are three by three. The scheme is that of Goto and van de Geijn,
 //! "Anatomy of high-performance matrix multiplication" (2008), with gathering in the place of packing.
+//! [`super::winograd`] does some with fewer multiplications.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,16 +23,19 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{Convolution, filled, floats, with_scratch};
 use super::steps::{Ready, Step, done, load, store};
+use super::winograd::{self, Winograd};
 
 /// Output channels and vectors of windows that are summed up in registers: with two vectors that are read and one weight
 /// these are fifteen of the sixteen that AVX2 has.
-const ROWS: usize = 6;
-const VECTORS: usize = 2;
+pub(super) const ROWS: usize = 6;
+pub(super) const VECTORS: usize = 2;
 /// Rows and columns of a block: with so many rows sums are seldom put aside, and it is in the second cache still.
 const PLACES: usize = 256;
-const WINDOWS: usize = 96;
+pub(super) const WINDOWS: usize = 96;
+/// Panels of weights, each of ROWS output channels, that are multiplied with some windows one after the other.
+pub(super) const PANELS: usize = 16;
 /// A row has room for some more, which for themselves would cost as much as many.
-const ROOM: usize = WINDOWS + 16;
+pub(super) const ROOM: usize = WINDOWS + 16;
 /// A block begins at a cache line.
 const ALIGNED: usize = 64;
 
@@ -41,7 +45,8 @@ const ALIGNED: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Product {
     pub(super) of: Convolution,
-    /// Of each group `[blocks of output channels, places, ROWS]`, with zeros where there is no channel.
+    /// Of each group, and of each element of a tile where [`winograd::is_worth`], `[blocks of output channels, places, ROWS]`,
+    /// with zeros where there is no channel.
     weights: Arc<Tensor>,
 }
 
@@ -81,13 +86,12 @@ impl Product {
         if weights.len() != of.groups * outputs * places {
             bail!("a convolution by other weights than it was made for");
         }
-        let mut packed = vec![[0.0; ROWS]; of.groups * outputs.div_ceil(ROWS) * places];
-        let blocks = weights.chunks_exact(outputs * places).flat_map(|group| group.chunks(ROWS * places));
-        for (block, packed) in blocks.zip(packed.chunks_exact_mut(places)) {
-            for (row, weights) in block.chunks_exact(places).enumerate() {
-                packed.iter_mut().zip(weights).for_each(|(packed, weight)| packed[row] = *weight);
-            }
-        }
+        let groups = weights.chunks_exact(outputs * places);
+        let packed: Vec<[f32; ROWS]> = if winograd::is_worth(&of) {
+            groups.flat_map(|group| panels(&winograd::weights(group), of.channels)).collect()
+        } else {
+            groups.flat_map(|group| panels(group, [places, outputs])).collect()
+        };
         Ok(Self { of, weights: Arc::new(tensor1(packed.as_flattened())) })
     }
 
@@ -98,27 +102,44 @@ impl Product {
         let (op, image, weights) = (&self.of, floats(image)?, floats(&self.weights)?);
         op.check(image.len(), added)?;
         let (weights, steps) = (weights.as_chunks().0, &Step::ready(&op.steps, added)?);
+        let is_winograd = winograd::is_worth(op);
+        let len = if is_winograd { winograd::room(op) } else { PLACES * ROOM };
         filled(&op.shape, |output| {
             with_scratch(|scratch| {
-                let (len, more) = (PLACES * ROOM, ALIGNED / size_of::<f32>());
+                let more = ALIGNED / size_of::<f32>();
                 scratch.resize(scratch.len().max(len + more), 0.0);
                 // What can't be aligned is only slower.
                 let begins = scratch.as_ptr().align_offset(ALIGNED).min(more);
                 let block = &mut scratch[begins..begins + len];
-                arch.dispatch(Run { op, image, weights, steps, output, block });
+                let run = Run { op, image, weights, steps, output, block };
+                if is_winograd { arch.dispatch(Winograd(run)) } else { arch.dispatch(run) }
             });
         })
     }
 }
 
+/// Matrices `[rows, columns]` as `[blocks of rows, columns, ROWS]`, with zeros where there is no row.
+fn panels(matrices: &[f32], [columns, rows]: [usize; 2]) -> Vec<[f32; ROWS]> {
+    let blocks = matrices.chunks_exact(rows * columns).flat_map(|matrix| matrix.chunks(ROWS * columns));
+    let panel = |block: &[f32]| {
+        let mut packed = vec![[0.0; ROWS]; columns];
+        for (row, weights) in block.chunks_exact(columns).enumerate() {
+            packed.iter_mut().zip(weights).for_each(|(packed, weight)| packed[row] = *weight);
+        }
+        packed
+    };
+    blocks.flat_map(panel).collect()
+}
+
 /// One run.
-struct Run<'a> {
-    op: &'a Convolution,
-    image: &'a [f32],
-    weights: &'a [[f32; ROWS]],
-    steps: &'a [Ready<'a>],
-    output: &'a mut [f32],
-    block: &'a mut [f32],
+pub(super) struct Run<'a> {
+    pub(super) op: &'a Convolution,
+    pub(super) image: &'a [f32],
+    pub(super) weights: &'a [[f32; ROWS]],
+    pub(super) steps: &'a [Ready<'a>],
+    pub(super) output: &'a mut [f32],
+    /// Room for work.
+    pub(super) block: &'a mut [f32],
 }
 
 impl WithSimd for Run<'_> {
@@ -143,8 +164,9 @@ impl WithSimd for Run<'_> {
                     op.window.gather(image, some.clone(), windows.clone(), block);
                     let last = if some.end == places { steps } else { &[] };
                     let sums = Sums { op, number, block, windows: windows.clone(), plane, before: first > 0, last };
-                    for (channel, panel) in (0..).step_by(ROWS).zip(weights.chunks_exact(places)) {
-                        sums.multiply(simd, channel, &panel[some.clone()], output);
+                    let panels = weights.len() / places;
+                    for first in (0..panels).step_by(PANELS) {
+                        sums.multiply(simd, first..panels.min(first + PANELS), some.clone(), weights, output);
                     }
                 }
                 start = windows.end;
@@ -169,15 +191,25 @@ struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// For the output channels from this one on, as many as there are weights for.
+    /// For the output channels of some panels.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, channel: usize, weights: &[[f32; ROWS]], output: &mut [f32]) {
-        let (mut at, len) = (0, self.windows.len());
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panels: Range<usize>,
+        places: Range<usize>,
+        weights: &[[f32; ROWS]],
+        output: &mut [f32],
+    ) {
+        let (mut at, len, all) = (0, self.windows.len(), self.op.places());
         while at < len {
             let vectors = (len - at).div_ceil(S::F32_LANES).min(VECTORS);
-            match vectors {
-                2.. => self.tile::<S, 2>(simd, (channel, at), weights, output),
-                _ => self.tile::<S, 1>(simd, (channel, at), weights, output),
+            for panel in panels.clone() {
+                let weights = &weights[panel * all..][places.clone()];
+                match vectors {
+                    2.. => self.tile::<S, 2>(simd, (panel * ROWS, at), weights, output),
+                    _ => self.tile::<S, 1>(simd, (panel * ROWS, at), weights, output),
+                }
             }
             at += vectors * S::F32_LANES;
         }
@@ -205,15 +237,7 @@ impl Sums<'_> {
                 *sums = load(simd, &output[kept(channel)]);
             }
         }
-        for (weights, row) in weights.iter().zip(self.block.as_chunks::<ROOM>().0) {
-            let (windows, _) = S::as_simd_f32s(&row[at..at + N * S::F32_LANES]);
-            for (sums, weight) in sums.iter_mut().zip(weights) {
-                let weight = simd.splat_f32s(*weight);
-                for (sum, windows) in sums.iter_mut().zip(windows) {
-                    *sum = simd.mul_add_e_f32s(weight, *windows, *sum);
-                }
-            }
-        }
+        sums = multiplied(simd, sums, weights, self.block.as_chunks().0, at);
         if !self.last.is_empty() {
             let added = |tensor: &[f32], row: usize| {
                 let tensor = &tensor[self.number * outputs * self.plane..];
@@ -225,4 +249,25 @@ impl Sums<'_> {
             store(simd, &mut output[kept(channel)], sums);
         }
     }
+}
+
+/// `sums` and what a panel of weights makes of some columns of a block, from this one on.
+#[inline(always)]
+pub(super) fn multiplied<S: Simd, const N: usize>(
+    simd: S,
+    mut sums: [[S::f32s; N]; ROWS],
+    weights: &[[f32; ROWS]],
+    block: &[[f32; ROOM]],
+    at: usize,
+) -> [[S::f32s; N]; ROWS] {
+    for (weights, row) in weights.iter().zip(block) {
+        let (windows, _) = S::as_simd_f32s(&row[at..at + N * S::F32_LANES]);
+        for (sums, weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(*weight);
+            for (sum, windows) in sums.iter_mut().zip(windows) {
+                *sum = simd.mul_add_e_f32s(weight, *windows, *sum);
+            }
+        }
+    }
+    sums
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use pulp::Simd;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_hir::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_hir::tract_core::ops::math::{Add, Max, Min, Mul};
+use tract_onnx::tract_hir::tract_core::ops::nn::LeakyRelu;
 
 use super::convolution::floats;
 
@@ -19,6 +21,8 @@ pub(super) enum Kind {
     Mul,
     Max,
     Min,
+    /// Those below zero by the other one.
+    Leaky,
 }
 
 /// One operator.
@@ -83,6 +87,12 @@ pub(super) fn done<S: Simd, const N: usize, const M: usize>(
             Ready::By(Kind::Mul, by) => each(simd, first, by, &mut rows, |one, by| simd.mul_f32s(one, by)),
             Ready::By(Kind::Max, by) => each(simd, first, by, &mut rows, |one, by| simd.max_f32s(one, by)),
             Ready::By(Kind::Min, by) => each(simd, first, by, &mut rows, |one, by| simd.min_f32s(one, by)),
+            Ready::By(Kind::Leaky, by) => {
+                let zero = simd.splat_f32s(0.0);
+                each(simd, first, by, &mut rows, |one, by| {
+                    simd.select_f32s(simd.less_than_f32s(one, zero), simd.mul_f32s(one, by), one)
+                });
+            }
             Ready::AtLeast(by) => {
                 each(simd, first, by, &mut rows, |one, by| bounded(simd, one, by, simd.max_f32s(by, one)));
             }
@@ -166,6 +176,10 @@ pub(super) fn step(
     of: OutletId,
     axis: &mut Option<usize>,
 ) -> TractResult<Option<Next>> {
+    if let Some(alpha) = leaky(node).filter(|_| node.outputs[0].fact.datum_type == f32::datum_type()) {
+        let by = Arc::new(tensor1(&[alpha]));
+        return Ok(Some(Next { node: node.id, step: Step::By(Kind::Leaky, by), added: None }));
+    }
     let Some(kind) = node.op_as::<TypedBinOp>().and_then(Kind::of) else { return Ok(None) };
     let Some(other) = node.inputs.iter().copied().find(|input| *input != of) else { return Ok(None) };
     let (made, fact, by) = (graph.outlet_fact(of)?, &node.outputs[0].fact, graph.outlet_fact(other)?);
@@ -176,6 +190,11 @@ pub(super) fn step(
     }
     let adds = kind == Kind::Add && by.shape == fact.shape;
     Ok(adds.then_some(Next { node: node.id, step: Step::Added, added: Some(other) }))
+}
+
+/// What numbers below zero are multiplied with, if a node does only that.
+fn leaky(node: &TypedNode) -> Option<f32> {
+    Some(node.op_as::<ElementWiseOp>()?.0.downcast_ref::<LeakyRelu>()?.alpha)
 }
 
 /// The numbers of a constant, if it has one for each channel or one for all.

@@ -5,14 +5,17 @@ use proptest::sample::select;
 use pulp::Arch;
 use thalweg_planner::Tensor;
 use tract_onnx::prelude::{IntoTValue as _, tensor1};
-use tract_onnx::tract_hir::internal::{Datum as _, IntoArcTensor as _, IntoTensor as _, tvec};
+use tract_onnx::tract_hir::internal::{Datum as _, IntoArcTensor as _, IntoTensor as _, ToDim as _, tvec};
+use tract_onnx::tract_hir::tract_core::ops::array::Gather;
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_hir::tract_core::ops::cast::{Cast, cast};
 use tract_onnx::tract_hir::tract_core::ops::cnn::PaddingSpec;
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::math;
-use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_hir::tract_core::ops::nn::{DataFormat, leaky_relu};
 
 use super::chain::Chain;
+use super::constants::once;
 use super::convolution::Convolution;
 use super::direct::Direct;
 use super::product::Product;
@@ -20,7 +23,7 @@ use super::rewrite::{is_measured, kernels};
 use super::steps::{Kind, Step};
 use super::window::Window;
 use crate::agreement::difference;
-use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, window};
+use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, paddings, window};
 use crate::cases::{Graph, Lies, cases, inputs, lies, models, numbers};
 use crate::cut::Partition;
 
@@ -42,13 +45,30 @@ fn own(part: &Partition) -> usize {
     graph.nodes.iter().filter(|node| node.op_is::<Direct>() || node.op_is::<Product>() || node.op_is::<Chain>()).count()
 }
 
+/// Convolutions that take fewer multiplications by tiles.
+fn three_by_three() -> impl Strategy<Value = (Case, (usize, usize, usize))> {
+    let size = || select(&[3_usize, 4, 7, 14, 16, 31, 205][..]);
+    let channels = select(&[(40_usize, 40_usize), (48, 33), (24, 100), (41, 64)][..]);
+    let sizes = prop_oneof![(size(), 3_usize..8), (3_usize..8, size()), (size(), Just(14))];
+    let case = (1_usize..3, sizes, paddings(2)).prop_map(|(images, (height, width), padding)| Case {
+        format: DataFormat::NCHW,
+        images,
+        sizes: vec![height, width],
+        kernel: vec![3, 3],
+        strides: vec![1, 1],
+        dilations: vec![1, 1],
+        padding,
+    });
+    let groups = (1_usize..3, channels).prop_map(|(groups, (inputs, outputs))| (groups, inputs, outputs));
+    (case.prop_filter("a window fits", Case::fits), groups)
+}
+
 proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
     fn convolutions_are_what_tract_makes_of_them(
-        window in window(5),
-        channels in channels(),
+        (window, channels) in prop_oneof![2 => (window(5), channels()), 1 => three_by_three()],
         bias in bias(),
         lies in lies(),
         adds in any::<bool>(),
@@ -132,7 +152,7 @@ proptest! {
     fn chains_are_what_tract_makes_of_them(
         sizes in prop::collection::vec(select(&[1_usize, 2, 3, 7, 16, 33, 130][..]), 1..4),
         axis in 0_usize..4,
-        steps in prop::collection::vec((0_usize..4, select(&[By::One, By::Channels, By::Tensor][..])), 1..6),
+        steps in prop::collection::vec((0_usize..5, select(&[By::One, By::Channels, By::Tensor][..])), 1..6),
         lies in lies(),
     ) {
         let axis = axis % sizes.len();
@@ -140,12 +160,16 @@ proptest! {
         let mut graph = Graph::default();
         let mut made = graph.operand(&sizes, lies);
         for (op, by) in steps {
+            let Some(op) = [math::add, math::mul, math::max, math::min].get(op) else {
+                made = graph.add(leaky_relu(0.1), &[made]);
+                continue;
+            };
             let by = match by {
                 By::One => graph.weights(&vec![1; sizes.len()]),
                 By::Channels => graph.weights(&channels),
                 By::Tensor => graph.operand(&sizes, lies),
             };
-            made = graph.add([math::add(), math::mul(), math::max(), math::min()][op].clone(), &[made, by]);
+            made = graph.add(op(), &[made, by]);
         }
         agrees(graph.part(&[made]));
     }
@@ -217,6 +241,36 @@ fn models_make_what_they_make_with_tracts_kernels() {
     }
 }
 
+/// Weights in f16, and a table of which the rows that are gathered are turned.
+#[test]
+fn constants_are_turned_once() {
+    let mut graph = Graph::default();
+    let rows = graph.input_of(i64::datum_type(), &[3, 5]);
+    let half = |graph: &mut Graph, shape: &[usize]| {
+        let kept = numbers(shape[0], shape).cast_to::<half::f16>().expect("in f16").into_owned();
+        let kept = graph.constant(kept);
+        graph.add(cast(f32::datum_type()), &[kept])
+    };
+    let table = half(&mut graph, &[64, 24]);
+    let scale = graph.weights(&[1, 1]);
+    let table = graph.add(math::mul(), &[scale, table]);
+    let table = graph.add(Gather::new(0), &[table, rows]);
+    let weights = half(&mut graph, &[24, 16]);
+    let product = EinSum::new("abi,io->abo".parse().expect("axes"), f32::datum_type());
+    let made = graph.add(product, &[table, weights]);
+    let part = graph.part(&[made]);
+    let mut turned = part.graph.clone();
+    once(&mut turned).expect("constants");
+    let casts: Vec<_> = turned
+        .nodes
+        .iter()
+        .filter(|node| node.op_is::<Cast>())
+        .map(|node| node.outputs[0].fact.shape.to_tvec())
+        .collect();
+    assert_eq!(casts, [tvec![3.to_dim(), 5.to_dim(), 24.to_dim()]], "{turned}");
+    agrees(part);
+}
+
 #[test]
 fn what_would_take_terabytes_between_zeros_is_left_to_tract() {
     for (strides, dilations, kernels) in [([2, 2], [1, 1], 1), ([65_536, 65_536], [1, 1], 0), ([1, 1], [1 << 20, 1], 0)]
@@ -246,7 +300,7 @@ fn every_instruction_set_makes_the_same() {
         for size in [1_usize, 7, 8, 9, 31, 64] {
             let Some(room) = (size + 2 * before).checked_sub((kernel - 1) * dilation + 1) else { continue };
             let output = room / stride + 1;
-            for (groups, channels) in [(5, [1, 1]), (1, [3, 6]), (2, [9, 5])] {
+            for (groups, channels) in [(5, [1, 1]), (1, [3, 6]), (2, [9, 5]), (1, [48, 33])] {
                 let pair = |value| [value, value];
                 let window = Window {
                     input: pair(size),

@@ -1,6 +1,6 @@
 //! Where a sliding window reads and writes: worked out once, the same for all channels.
 
-use std::mem;
+use std::iter;
 use std::ops::Range;
 
 /// Elements of a row that is copied by a call.
@@ -96,27 +96,21 @@ impl Window {
     /// Writes to each row of `into`, one for each place, what windows of these numbers see at it: zeros beyond the image.
     #[inline(always)]
     pub(super) fn gather(&self, image: &[f32], places: Range<usize>, windows: Range<usize>, into: &mut [f32]) {
-        let ([plane, _], columns) = (self.planes(), self.output[1]);
-        let (top, left) = (windows.start / columns, windows.start % columns);
+        let [plane, _] = self.planes();
         let pitch = into.len() / places.len();
         for (place, row) in places.zip(into.chunks_exact_mut(pitch)) {
             let (channel, tap) = (place / self.places(), place % self.places());
             let (down, across) = (tap / self.kernel[1] * self.dilations[0], tap % self.kernel[1] * self.dilations[1]);
             let image = &image[channel * plane..][..plane];
-            let mut row = &mut row[..windows.len()];
-            let (mut y, mut x) = (top, left);
-            while !row.is_empty() {
-                let len = row.len().min(columns - x);
-                let (some, rest) = mem::take(&mut row).split_at_mut(len);
-                self.see(image, [y * self.strides[0] + down, x * self.strides[1] + across], some);
-                (row, y, x) = (rest, y + 1, 0);
+            for ([y, x], some) in rows(windows.clone(), self.output[1]) {
+                self.see(image, [y * self.strides[0] + down, x * self.strides[1] + across], &mut row[some]);
             }
         }
     }
 
     /// Writes what lies at this row and column of the padded image, and so many steps further to the right.
     #[inline(always)]
-    fn see(&self, image: &[f32], [y, x]: [usize; 2], into: &mut [f32]) {
+    pub(super) fn see(&self, image: &[f32], [y, x]: [usize; 2], into: &mut [f32]) {
         let ([height, width], [above, before], step) = (self.input, self.before, self.strides[1]);
         let row = y.checked_sub(above).filter(|y| *y < height).map(|y| &image[y * width..][..width]);
         let Some(row) = row else { return into.fill(0.0) };
@@ -159,6 +153,20 @@ impl Window {
             }
         }
     }
+}
+
+/// The rows that some windows lie in, with so many columns: where each of these parts begins, as row and column, and which of
+/// the windows they are, counted from the first.
+#[inline(always)]
+pub(super) fn rows(windows: Range<usize>, columns: usize) -> impl Iterator<Item = ([usize; 2], Range<usize>)> {
+    let first = windows.start;
+    let mut next = first;
+    iter::from_fn(move || {
+        let (y, x) = (next / columns, next % columns);
+        let begins = next;
+        next = windows.end.min(begins + columns - x);
+        (begins < next).then(|| ([y, x], begins - first..next - first))
+    })
 }
 
 /// As much of a row as there is room for: the last columns may be in no window. Short rows in steps of four, the last of which

@@ -23,7 +23,7 @@ pub(crate) async fn clock(settings: Settings, outcome: &mut Outcome) -> Result<(
     };
     let span = Duration::from_secs(if settings.long { 20 } else { 4 });
     let mut site = Site::deployed(Plan::default()).await?;
-    set(&site, CLOCKS[0])?;
+    set_clocks(&site, CLOCKS[0])?;
     for place in 0..3 {
         site.kill(place);
         site.posts[place].environment = lying(&library, &site.posts[place].folder);
@@ -35,7 +35,7 @@ pub(crate) async fn clock(settings: Settings, outcome: &mut Outcome) -> Result<(
     let load = site.load().await?;
     sleep(span).await;
     for clocks in &CLOCKS[1..] {
-        set(&site, *clocks)?;
+        set_clocks(&site, *clocks)?;
         sleep(span).await;
     }
     let report = site.deploy().await?;
@@ -50,10 +50,10 @@ pub(crate) async fn clock(settings: Settings, outcome: &mut Outcome) -> Result<(
     Ok(())
 }
 
-/// Where the system keeps the library.
+/// Where the system keeps the library: Debian and its like in a folder for each kind of processor.
 fn library() -> Option<PathBuf> {
-    let folders = ["/usr/lib", "/usr/lib64"].iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    let known = folders.map(|folder| folder.path()).chain([PathBuf::from("/usr/lib64")]);
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|folder| folder.path());
+    let known = folders.chain([PathBuf::from("/usr/lib64")]);
     known.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|file| file.exists())
 }
 
@@ -67,7 +67,8 @@ fn lying(library: &Path, folder: &Path) -> Vec<(&'static str, PathBuf)> {
     ]
 }
 
-fn set(site: &Site, clocks: [&str; 3]) -> Result<(), Failed> {
+/// From now on the clocks of cloud, edge and device are so far off.
+fn set_clocks(site: &Site, clocks: [&str; 3]) -> Result<(), Failed> {
     for (post, clock) in site.posts.iter().zip(clocks) {
         // As a whole: a node reads it at any moment.
         let next = post.folder.join("clock.next");

@@ -16,6 +16,7 @@ use thalweg_devices::link::Shape;
 use thalweg_devices::{Shapes, Stage};
 use thalweg_modules::signature::Trust;
 use thalweg_planner::{Bandwidth, Bytes};
+use tokio::task::JoinHandle;
 
 use crate::load::{Load, Question};
 
@@ -269,6 +270,22 @@ impl Site {
         let log = fs::read_to_string(self.posts[2].folder.join("log")).unwrap_or_default();
         let served = log.lines().filter(|line| line.contains("another plan serves"));
         served.filter_map(|line| Some(line.split_once("serving=")?.1.trim_matches('"').to_owned())).collect()
+    }
+
+    /// Looks at the device's log until it has this line once more, of a node; when that was.
+    pub(crate) fn tells(&self, line: &'static str, of: &'static str) -> JoinHandle<Instant> {
+        let log = self.posts[2].folder.join("log");
+        let count = move || {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            text.lines().filter(|told| told.contains(line) && told.contains(of)).count()
+        };
+        let before = count();
+        tokio::spawn(async move {
+            while count() == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Instant::now()
+        })
     }
 
     /// The model, in this process.

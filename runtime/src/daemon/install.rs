@@ -118,6 +118,7 @@ async fn restore_one(inner: &Arc<Inner>, signed: Signed, active: Option<u32>) ->
         // Requests that went over it have ended with this node.
         return Ok(());
     }
+    say_hello(inner, manifest.source);
     let files = distinct(manifest.files());
     fetch(inner, &files, &[]).await?;
     let again = (signed.clone(), manifest.clone());
@@ -128,6 +129,15 @@ async fn restore_one(inner: &Arc<Inner>, signed: Signed, active: Option<u32>) ->
             inner.blocking(move |inner| install(inner, again.0, again.1, For::Restart)).await
         }
         other => other,
+    }
+}
+
+/// Lets the node where requests are made know that this one is there again, so that it does not find out by trying.
+fn say_hello(inner: &Arc<Inner>, source: NodeId) {
+    if let Some(peer) = inner.cluster.peer(source).filter(|peer| peer.id != inner.cluster.id()) {
+        let inner = inner.clone();
+        // One that is away says hello itself when it is back.
+        tokio::spawn(async move { inner.node.join(peer).await });
     }
 }
 

@@ -52,6 +52,8 @@ struct Seen {
     known: bool,
     failures: u32,
     probing: bool,
+    /// It is being tried because somebody has knocked.
+    returning: bool,
     last_transfer: Option<Duration>,
     /// Before this no padding is sent again.
     padded_until: Duration,
@@ -96,6 +98,7 @@ impl Neighbours {
             known: false,
             failures: 0,
             probing: false,
+            returning: false,
             last_transfer: None,
             padded_until: Duration::ZERO,
             packets: (0, 0),
@@ -182,6 +185,29 @@ async fn probe_until_sure(inner: Arc<Inner>, peer: Peer) {
     inner.neighbours.change(peer.id, |seen| seen.probing = false);
 }
 
+/// Tries nodes that are away whenever anybody knocks here, as long as the node lives: one that has started says hello, and a
+/// connection that was begun while it was away says so again only after a while.
+pub(crate) async fn keep_returning(inner: Arc<Inner>) {
+    loop {
+        inner.node.knocked().await;
+        let is_away = |seen: &Seen| seen.failures > 0 && !seen.returning;
+        let away: Vec<NodeId> =
+            inner.neighbours.seen().iter().filter(|(_, seen)| is_away(seen)).map(|(id, _)| *id).collect();
+        for peer in away.into_iter().filter_map(|id| inner.cluster.peer(id)) {
+            if !inner.node.is_connected(peer.id) {
+                inner.neighbours.change(peer.id, |seen| seen.returning = true);
+                inner.node.reconnect(peer.id);
+                tokio::spawn(return_to(inner.clone(), peer));
+            }
+        }
+    }
+}
+
+async fn return_to(inner: Arc<Inner>, peer: Peer) {
+    probe(inner.clone(), peer).await;
+    inner.neighbours.change(peer.id, |seen| seen.returning = false);
+}
+
 /// Probes one link once; whether it answers.
 pub(crate) async fn probe(inner: Arc<Inner>, peer: Peer) -> bool {
     let neighbours = &inner.neighbours;
@@ -192,23 +218,25 @@ pub(crate) async fn probe(inner: Arc<Inner>, peer: Peer) -> bool {
     let packets = inner.node.packets_from(peer.id);
     let came = timeout(patience, measure(&inner, peer, bytes)).await.unwrap_or(false);
     let now = inner.clock.now();
-    let went_down = neighbours.change(peer.id, |seen| {
+    let (was_up, is_up) = neighbours.change(peer.id, |seen| {
+        let was_up = seen.up;
         if came {
             seen.link.nothing_under_way();
             (seen.up, seen.known, seen.failures) = (true, true, 0);
-            return false;
+        } else {
+            seen.link.gave_up(now);
+            if bytes > 0 && seen.known {
+                // It is no faster than if all of it had come just now.
+                seen.link.transfer(Bytes(bytes), now.saturating_sub(start), now);
+            }
+            seen.failures = seen.failures.saturating_add(1);
+            seen.up &= seen.failures < FAILURES_MAX;
         }
-        seen.link.gave_up(now);
-        if bytes > 0 && seen.known {
-            // It is no faster than if all of it had come just now.
-            seen.link.transfer(Bytes(bytes), now.saturating_sub(start), now);
-        }
-        seen.failures = seen.failures.saturating_add(1);
-        seen.up && seen.failures >= FAILURES_MAX
+        (was_up, seen.up)
     });
-    if went_down {
-        neighbours.change(peer.id, |seen| seen.up = false);
-        tracing::warn!(node = %inner.config.name, peer = %inner.cluster.name(peer.id), "a link is down");
+    if was_up != is_up {
+        let (node, peer) = (&inner.config.name, inner.cluster.name(peer.id));
+        tracing::warn!(%node, %peer, "a link is {}", if is_up { "up again" } else { "down" });
     }
     if !came && inner.node.packets_from(peer.id) == packets {
         // Nothing at all has come: a new connection comes about sooner than an old one tries again that has backed off.

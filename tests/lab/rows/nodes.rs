@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::Settings;
@@ -41,7 +42,8 @@ pub(crate) async fn kill(settings: Settings, outcome: &mut Outcome) -> Result<()
         let killed = Instant::now();
         site.kill(helper);
         sleep(Duration::from_secs(3)).await;
-        let up = Instant::now();
+        let name = site.posts[helper].name;
+        let (up, returned) = (Instant::now(), site.tells("a link is up again", name));
         let start = site.start(helper).await?;
         sleep(Duration::from_secs(5)).await;
         let sent = load.stop().await;
@@ -51,11 +53,25 @@ pub(crate) async fn kill(settings: Settings, outcome: &mut Outcome) -> Result<()
         outcome.figure("start to ready, from the verified cache", format!("{start:.0?}"));
         let back = back_after(&sent, up + start).map_or("not within 5 s".to_owned(), |back| format!("{back:.1?}"));
         outcome.figure("up again to first request with help", back);
-        let link = site.status(2).await?;
-        let name = site.posts[helper].name;
-        let up = link.links.iter().any(|link| link.to == name && link.up);
-        outcome.timed("connected again", up, format!("{name} is {}", if up { "up" } else { "down" }));
+        check_return(outcome, &site, helper, (up + start, returned)).await?;
     }
+    Ok(())
+}
+
+/// How soon after a node was up the device had an answer of it, which is a round trip after it was connected.
+async fn check_return(
+    outcome: &mut Outcome,
+    site: &Site,
+    place: usize,
+    (up, returned): (Instant, JoinHandle<Instant>),
+) -> Result<(), Failed> {
+    let name = site.posts[place].name;
+    let links = site.status(2).await?.links;
+    let trip = links.iter().find(|link| link.to == name).ok_or("the device has no link to it")?.round_trip_ms;
+    let after = if returned.is_finished() { Some(returned.await?.saturating_duration_since(up)) } else { None };
+    let trips = after.map_or(f64::INFINITY, |after| after.as_secs_f64() * 1e3 / trip);
+    let measured = format!("{trips:.1} round trips of {trip:.1} ms after {name} was up");
+    outcome.timed("connected again within 2 round trips", trips <= 2.0, measured);
     Ok(())
 }
 

@@ -39,7 +39,7 @@ impl Window {
     }
 
     /// Whether a window lies in the image at least once, and paddings are shorter than it.
-    fn fits(&self) -> bool {
+    pub(crate) fn fits(&self) -> bool {
         let axes = || 0..self.sizes.len();
         let field = |axis: usize| (self.kernel[axis] - 1) * self.dilations[axis] + 1;
         let spec = self.spec(1, 1);

@@ -3,55 +3,21 @@
 //! A product of matrices reads its operands from packed copies, which pays where each element is used many times. Where windows
 //! see few channels it is not: each element is used as often as the window has places, and packing takes longer than that.
 
-use std::borrow::Cow;
-use std::cell::Cell;
 use std::ops::Range;
 use std::{array, mem};
 
 use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
-use super::window::Window;
-
-/// Two bounds, as bits, between which sums are brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Clamp {
-    low: u32,
-    high: u32,
-}
-
-impl Clamp {
-    /// What is bounded already, and then is no less than `bound`. None where the bounds cross: the order counts then.
-    pub(super) fn at_least(before: Option<Self>, bound: f32) -> Option<Self> {
-        let (low, high) = before.map_or((f32::NEG_INFINITY, f32::INFINITY), Self::bounds);
-        (bound <= high).then_some(Self { low: low.max(bound).to_bits(), high: high.to_bits() })
-    }
-
-    /// What is bounded below already, and then is no more than `bound`. None where the bounds cross, and where there is none
-    /// below: what is no number becomes the first bound that it meets.
-    pub(super) fn at_most(before: Option<Self>, bound: f32) -> Option<Self> {
-        let (low, high) = before?.bounds();
-        (low <= bound).then_some(Self { low: low.to_bits(), high: high.min(bound).to_bits() })
-    }
-
-    fn bounds(self) -> (f32, f32) {
-        (f32::from_bits(self.low), f32::from_bits(self.high))
-    }
-}
+use super::convolution::{Convolution, filled, floats, with_scratch};
+use super::steps::{Kind, Ready, Step, done};
 
 /// A convolution whose windows see few channels: depthwise, or the first one of a network.
 ///
-/// Inputs: planes `[.., channels, height, width]`, weights `[output channels, channels of a group, window]`, and a bias for
-/// each output channel or one for all.
+/// Beside the inputs of [`Convolution`] it takes weights `[output channels, channels of a group, window]`, and a bias for
+/// each output channel or one for all. No step adds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Direct {
-    pub(super) window: Window,
-    pub(super) groups: usize,
-    /// Input and output channels of a group.
-    pub(super) channels: [usize; 2],
-    pub(super) shape: TVec<usize>,
-    pub(super) clamp: Option<Clamp>,
-}
+pub(super) struct Direct(pub(super) Convolution);
 
 impl Op for Direct {
     fn name(&self) -> StaticName {
@@ -69,56 +35,33 @@ impl EvalOp for Direct {
     }
 }
 
+impl TypedOp for Direct {
+    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(self.0.facts())
+    }
+
+    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
+        Ok(self.0.cost())
+    }
+
+    as_op!();
+}
+
 impl Direct {
     /// With the instructions of `arch`.
     pub(super) fn run_on(&self, arch: Arch, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
         let [image, weights, bias] = inputs else { bail!("a convolution takes three tensors") };
-        let (image, weights, bias) = (floats(image)?, floats(weights)?, floats(bias)?);
-        let ([plane_in, plane_out], [inputs, outputs]) = (self.window.planes(), self.channels);
-        let channels = self.groups * outputs;
-        let bias = match bias {
-            [one] => Cow::Owned(vec![*one; channels]),
-            bias => Cow::Borrowed(bias),
-        };
-        let images = image.len() / (inputs * plane_in);
-        let whole = image.len() == images * inputs * plane_in
-            && self.shape.iter().product::<usize>() == images * outputs * plane_out
-            && weights.len() == channels * inputs * self.window.places()
-            && bias.len() == channels;
-        if !whole {
-            bail!("a convolution of other tensors than it was made for");
+        let (op, image, weights) = (&self.0, floats(image)?, floats(weights)?);
+        op.check(image.len(), None)?;
+        if weights.len() != op.groups * op.channels[1] * op.places() {
+            bail!("a convolution by other weights than it was made for");
         }
-        #[expect(
-            unsafe_code,
-            reason = "its planes are those of all images, each of which is written before anybody reads it"
-        )]
-        let mut made = unsafe { Tensor::uninitialized::<f32>(&self.shape)? };
-        let Some(mut view) = made.as_plain_ram_mut() else { bail!("no plain storage") };
-        let mut scratch = SCRATCH.take();
-        let output = view.as_slice_mut::<f32>()?;
-        arch.dispatch(Run { op: self, image, weights, bias: &bias, output, scratch: &mut scratch });
-        SCRATCH.set(scratch);
-        Ok(tvec!(made.into_tvalue()))
+        let bias = Ready::By(Kind::Add, floats(bias)?);
+        let steps: &Vec<Ready> = &[bias].into_iter().chain(Step::ready(&op.steps, None)?).collect();
+        filled(&op.shape, |output| {
+            with_scratch(|scratch| arch.dispatch(Run { op, image, weights, steps, output, scratch }));
+        })
     }
-}
-
-fn floats(tensor: &TValue) -> TractResult<&[f32]> {
-    let Some(view) = tensor.as_plain_ram() else { bail!("a tensor of {:?} has no plain storage", tensor.datum_type()) };
-    view.as_slice::<f32>()
-}
-
-impl TypedOp for Direct {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        let outputs: usize = self.shape.iter().product();
-        let macs = outputs * self.channels[0] * self.window.places();
-        Ok(tvec!((Cost::FMA(f32::datum_type()), macs.into())))
-    }
-
-    as_op!();
 }
 
 /// Windows of so many rows are computed at a time, so that what is made of them stays in the nearest cache.
@@ -126,17 +69,12 @@ const WINDOWS_MAX: usize = 512;
 /// Output channels that are computed at a time where windows of several have the same input: what is read is used so often.
 const ROWS: usize = 4;
 
-thread_local! {
-    /// What was allocated for one run serves the next one on the same thread.
-    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
 /// One run.
 struct Run<'a> {
-    op: &'a Direct,
+    op: &'a Convolution,
     image: &'a [f32],
     weights: &'a [f32],
-    bias: &'a [f32],
+    steps: &'a [Ready<'a>],
     output: &'a mut [f32],
     scratch: &'a mut Vec<f32>,
 }
@@ -146,7 +84,7 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, image, weights, bias, output, scratch } = self;
+        let Self { op, image, weights, steps, output, scratch } = self;
         let (padded, [inputs, outputs]) = (op.window.padded(), op.channels);
         let [plane_in, plane_out] = op.window.planes();
         let windows = op.window.output[0] * padded.pitch + S::F32_LANES;
@@ -163,9 +101,8 @@ impl WithSimd for Run<'_> {
             for (plane, from) in image.chunks_exact(plane_in).zip(from.chunks_exact_mut(padded_len)) {
                 op.window.pad(&padded, plane, from);
             }
-            let bias = &bias[first..first + outputs];
             let weights = &weights[first * taps.len()..][..outputs * taps.len()];
-            let group = Group { op, pitch: padded.pitch, taps: &taps, from, weights, bias };
+            let group = Group { op, pitch: padded.pitch, taps: &taps, from, weights, steps, first };
             group.fill(simd, made, output);
         }
     }
@@ -173,13 +110,15 @@ impl WithSimd for Run<'_> {
 
 /// One group of one image.
 struct Group<'a> {
-    op: &'a Direct,
+    op: &'a Convolution,
     pitch: usize,
     /// Where the places of a window are, in the order of its weights.
     taps: &'a [usize],
     from: &'a [f32],
     weights: &'a [f32],
-    bias: &'a [f32],
+    steps: &'a [Ready<'a>],
+    /// Of its output channels.
+    first: usize,
 }
 
 impl Group<'_> {
@@ -241,7 +180,7 @@ impl Group<'_> {
         into: [&mut [f32]; M],
     ) {
         let (len, taps) = (N * S::F32_LANES, self.taps);
-        let mut sums: [[S::f32s; N]; M] = array::from_fn(|m| [simd.splat_f32s(self.bias[channel + m]); N]);
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
         let weights: [&[f32]; M] = array::from_fn(|m| &self.weights[(channel + m) * taps.len()..][..taps.len()]);
         for (at, tap) in taps.iter().enumerate() {
             let (windows, _) = S::as_simd_f32s(&self.from[tap + from..tap + from + len]);
@@ -252,14 +191,10 @@ impl Group<'_> {
                 }
             }
         }
-        if let Some(clamp) = self.op.clamp {
-            let (low, high) = clamp.bounds();
-            let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
-            let bounded = |sum: &mut S::f32s| *sum = simd.min_f32s(simd.max_f32s(*sum, low), high);
-            sums.iter_mut().flatten().for_each(bounded);
-        }
-        for (into, sums) in into.into_iter().zip(sums) {
-            S::as_mut_simd_f32s(&mut into[..len]).0.copy_from_slice(&sums);
+        // Windows lie otherwise here than in a tensor that could be added.
+        let sums = done(simd, self.steps, self.first + channel, sums, |_, _| [simd.splat_f32s(0.0); N]);
+        for (into, sums) in into.into_iter().zip(&sums) {
+            S::as_mut_simd_f32s(&mut into[..len]).0.copy_from_slice(sums);
         }
     }
 }

@@ -1,9 +1,15 @@
 //! Runs a part on this machine's CPU, one thread.
 
+mod chain;
+mod constants;
+mod convolution;
 mod direct;
+mod product;
 mod rewrite;
+mod steps;
 mod times;
 mod window;
+mod winograd;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +34,7 @@ pub(crate) struct Cpu(Arc<TypedSimplePlan>);
 impl Cpu {
     /// Optimises the graph of the part `name`. Tens of milliseconds for a small network.
     pub(crate) fn prepare(name: &str, graph: TypedModel) -> Result<Self, StageError> {
-        Self::of(name, graph, rewrite::convolutions)
+        Self::of(name, graph, |graph| constants::once(graph).and_then(|()| rewrite::kernels(graph)))
     }
 
     /// The same without kernels of our own: what these are tested and measured against.

@@ -1,41 +1,196 @@
 //! Puts kernels of our own into a graph, in the place of nodes for which they are faster.
 
 use tract_onnx::tract_hir::internal::*;
-use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, KernelFormat};
-use tract_onnx::tract_hir::tract_core::ops::math::{Max, Min};
+use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
-use super::direct::{Clamp, Direct};
+use super::chain::Chain;
+use super::convolution::Convolution;
+use super::direct::Direct;
+use super::product::Product;
+use super::steps::{Kind, Next, Step, flat, next, step};
 use super::window::Window;
 
-/// Input and output channels of a group with which a convolution is computed directly. With more of either, products of packed
-/// matrices are as fast: what is packed is used once for each output channel.
+/// Input and output channels of a group with which a convolution is computed directly. With more of either, products of
+/// matrices are as fast: what is gathered is used once for each output channel.
 const INPUTS_MAX: usize = 4;
 const OUTPUTS_MAX: usize = 32;
+/// Output channels of a group from which on our product is used.
+const PRODUCT_OUTPUTS_MIN: usize = 8;
+/// And windows of a plane: fewer fill no vector.
+const ROW_MIN: usize = 16;
 
-/// Convolutions whose windows see few channels, with the bounds that follow them.
+/// Whether our products and chains are as fast as tract's here: it has some for many kinds of Arm's cores and for AVX-512, beside
+/// which ours were not measured.
+pub(super) fn is_measured() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(target_arch = "x86_64")]
+    return avx2 && !is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// A kernel of our own in the place of a node and some that follow it.
+struct Fused {
+    kernel: Kernel,
+    inputs: Vec<OutletId>,
+    last: usize,
+}
+
+enum Kernel {
+    Direct(Direct),
+    Product(Product),
+    Chain(Chain),
+}
+
+/// Convolutions, and chains of element-wise operators, with kernels of our own.
 ///
-/// Which kernel a node gets depends on the node alone, so that it is the same in every part of a model; and what is put into
-/// one kernel gives the same numbers, bit for bit, as one after the other.
-pub(super) fn convolutions(graph: &mut TypedModel) -> TractResult<()> {
-    for id in graph.eval_order()? {
-        let Some(mut op) = convolution(graph, id)? else { continue };
-        let mut last = id;
-        while let Some((bound, clamp)) = bounded(graph, last, op.clamp)? {
-            (last, op.clamp) = (bound, Some(clamp));
+/// Which kernel a convolution gets depends on its node alone, so that it is the same in every part of a model; and what is put
+/// into one kernel, or into a chain, gives the same numbers, bit for bit, as one after the other.
+pub(super) fn kernels(graph: &mut TypedModel) -> TractResult<()> {
+    for find in [windowed, pointwise, chain] {
+        for id in graph.eval_order()? {
+            let Some(Fused { kernel, inputs, last }) = find(graph, id)? else { continue };
+            let op: Box<dyn TypedOp> = match kernel {
+                Kernel::Direct(op) => Box::new(op),
+                Kernel::Product(op) => Box::new(op),
+                Kernel::Chain(op) => Box::new(op),
+            };
+            let mut patch = TypedModelPatch::default();
+            let inputs = patch.taps(graph, &inputs)?;
+            let made = patch.wire_node(&graph.node(last).name, op, &inputs)?;
+            patch.shunt_outside(graph, last.into(), made[0])?;
+            patch.apply(graph)?;
         }
-        let mut patch = TypedModelPatch::default();
-        let inputs = patch.taps(graph, &graph.node(id).inputs)?;
-        let made = patch.wire_node(&graph.node(last).name, op, &inputs)?;
-        patch.shunt_outside(graph, last.into(), made[0])?;
-        patch.apply(graph)?;
+        graph.compact()?;
     }
     Ok(())
 }
 
-/// A node that is a convolution for which there is a kernel.
-fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<Direct>> {
+/// Steps that follow a node, the last of their nodes, and what one of them adds.
+type Following = (Vec<Step>, usize, Option<OutletId>);
+
+/// What follows `id`, with channels along `axis`. One of the steps may add a tensor if `adds`.
+fn following(graph: &TypedModel, id: usize, axis: &mut Option<usize>, adds: bool) -> TractResult<Following> {
+    let (mut steps, mut last, mut added) = (Vec::new(), id, None);
+    while let Some(next) = next(graph, last, axis)? {
+        if next.added.is_some() && (!adds || added.is_some()) {
+            break;
+        }
+        added = added.or(next.added);
+        steps.push(next.step);
+        last = next.node;
+    }
+    Ok((steps, last, added))
+}
+
+/// At least two element-wise operators one after the other, the first of which is by a constant. Not those that follow a
+/// convolution or product of tract, which does them itself.
+fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
+    let node = graph.node(id);
+    for of in node.inputs.iter().copied().filter(|_| is_measured()) {
+        let mut axis = None;
+        let maker = graph.node(of.node);
+        if maker.op_is::<Conv>() || maker.op_is::<EinSum>() {
+            continue;
+        }
+        let Some(Next { step: first @ Step::By(..), .. }) = step(graph, node, of, &mut axis)? else { continue };
+        let (mut steps, last, added) = following(graph, id, &mut axis, true)?;
+        steps.insert(0, first);
+        let Some(shape) = node.outputs[0].fact.shape.as_concrete() else { return Ok(None) };
+        let (channels, planes) = axis.map_or((1, shape), |axis| (shape[axis], &shape[axis + 1..]));
+        let plane = planes.iter().product();
+        if steps.len() < 2 || plane < ROW_MIN {
+            return Ok(None);
+        }
+        let kernel = Kernel::Chain(Chain { steps, shape: shape.into(), channels, plane });
+        return Ok(Some(Fused { kernel, inputs: [of].into_iter().chain(added).collect(), last }));
+    }
+    Ok(None)
+}
+
+/// The kernel for a convolution. None where tract's are faster.
+fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
+    let Some((mut of, mut axis)) = convolution(graph, id)? else { return Ok(None) };
+    let [image, weights, bias] = *graph.node(id).inputs else { return Ok(None) };
+    let few = of.channels[0] <= INPUTS_MAX && of.channels[1] <= OUTPUTS_MAX && of.window.places() > 1;
+    let direct = few && of.window.is_padded_in_little();
+    let constants = graph.outlet_fact(weights)?.konst.as_ref().zip(graph.outlet_fact(bias)?.konst.as_ref());
+    let constants = constants.filter(|_| !direct && is_worth_a_product(&of));
+    if !direct && constants.is_none() {
+        return Ok(None);
+    }
+    let (steps, last, added) = following(graph, id, &mut axis, !direct)?;
+    of.steps = steps;
+    let (kernel, inputs) = match constants {
+        Some((constant, bias)) => {
+            of.steps.insert(0, Step::By(Kind::Add, flat(bias)?));
+            of.window = of.window.in_one_row();
+            (Kernel::Product(Product::new(of, constant)?), vec![image])
+        }
+        None => (Kernel::Direct(Direct(of)), vec![image, weights, bias]),
+    };
+    Ok(Some(Fused { kernel, inputs: inputs.into_iter().chain(added).collect(), last }))
+}
+
+fn is_worth_a_product(of: &Convolution) -> bool {
+    let [_, windows] = of.window.planes();
+    is_measured() && of.channels[1] >= PRODUCT_OUTPUTS_MIN && windows >= ROW_MIN && of.window.is_small()
+}
+
+/// The kernel for constant weights by the channels of a tensor, which is what tract makes of a convolution whose windows see
+/// one element each.
+fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
+    let node = graph.node(id);
+    let Some(op) = node.op_as::<EinSum>() else { return Ok(None) };
+    let (facts, made) = graph.node_facts(id)?;
+    let floats = facts.iter().chain(&made).all(|fact| fact.datum_type == f32::datum_type());
+    let ([image, weights], true) = (&*facts, op.q_params.is_none() && floats) else { return Ok(None) };
+    let shapes = (image.shape.as_concrete(), made[0].shape.as_concrete());
+    let (Some(input), Some(output), Some(weights)) = (shapes.0, shapes.1, &weights.konst) else { return Ok(None) };
+    let Some(([from, to], [read, makes])) = mapped(&op.axes, input, output) else { return Ok(None) };
+    let row: usize = input[from + 1..].iter().product();
+    if input.contains(&0) || weights.shape()[read] != input[from] {
+        return Ok(None);
+    }
+    let [ones, row] = [[1, 1], [1, row]];
+    let window = Window { input: row, output: row, kernel: ones, strides: ones, dilations: ones, before: [0, 0] };
+    let channels = [input[from], output[to]];
+    let mut of = Convolution { window, groups: 1, channels, shape: output.into(), steps: Vec::new() };
+    if !is_worth_a_product(&of) {
+        return Ok(None);
+    }
+    let (steps, last, added) = following(graph, id, &mut Some(to), true)?;
+    of.steps = steps;
+    let weights = weights.clone().into_tensor().permute_axes(&[makes, read])?;
+    let kernel = Kernel::Product(Product::new(of, &weights)?);
+    Ok(Some(Fused { kernel, inputs: [node.inputs[0]].into_iter().chain(added).collect(), last }))
+}
+
+/// If a product maps one axis of its first operand, of shape `input`, to one of its output by a matrix, and keeps all others
+/// but those of one element: these two axes, and which of the matrix are the one that is read and the one that is made.
+fn mapped(axes: &AxesMapping, input: &[usize], output: &[usize]) -> Option<([usize; 2], [usize; 2])> {
+    let (mut made, mut read, mut kept) = (None, None, Vec::new());
+    for axis in axes.iter_all_axes() {
+        match (&*axis.inputs[0], &*axis.inputs[1], &*axis.outputs[0]) {
+            ([from], [], [to]) => kept.push((*from, *to)),
+            ([from], [], []) if input[*from] == 1 => {}
+            ([], [], [to]) if output[*to] == 1 => {}
+            ([from], [of], []) if read.is_none() => read = Some((*from, *of)),
+            ([], [of], [to]) if made.is_none() => made = Some((*to, *of)),
+            _ => return None,
+        }
+    }
+    let ((from, read), (to, made)) = read.zip(made)?;
+    kept.sort_unstable();
+    let in_order = kept.is_sorted_by_key(|(_, to)| *to) && kept.iter().all(|axis| (axis.0 < from) == (axis.1 < to));
+    in_order.then_some(([from, to], [read, made]))
+}
+
+/// What a node computes, if it is a convolution of f32 over planes of known size: and the axis of channels.
+fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<(Convolution, Option<usize>)>> {
     let node = graph.node(id);
     let Some(conv) = node.op_as::<Conv>() else { return Ok(None) };
     let spec = &conv.pool_spec;
@@ -46,13 +201,11 @@ fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<Direct>> {
         return Ok(None);
     }
     let channels = all.map(|channels| channels / conv.group);
-    let places = spec.kernel_shape.iter().product::<usize>();
-    let few = channels[0] <= INPUTS_MAX && channels[1] <= OUTPUTS_MAX && places > 1;
     let facts = graph.node_input_facts(id)?;
     let floats = facts.iter().all(|fact| fact.datum_type == f32::datum_type());
     let shapes = (facts[0].shape.as_concrete(), node.outputs[0].fact.shape.as_concrete());
     let (Some(input), Some(output)) = shapes else { return Ok(None) };
-    if !(few && floats && [input, output].into_iter().flatten().all(|size| *size > 0)) {
+    if !(floats && [input, output].into_iter().flatten().all(|size| *size > 0)) {
         return Ok(None);
     }
     let first = spec.data_format.h_axis();
@@ -74,28 +227,6 @@ fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<Direct>> {
         })
     })();
     let (groups, shape) = (conv.group, output.into());
-    let window = window.filter(Window::is_padded_in_little);
-    Ok(window.map(|window| Direct { window, groups, channels, shape, clamp: None }))
-}
-
-/// The one node that reads what `id` makes, if it only bounds that: with the bounds of both.
-fn bounded(graph: &TypedModel, id: usize, clamp: Option<Clamp>) -> TractResult<Option<(usize, Clamp)>> {
-    if graph.outputs.iter().any(|outlet| outlet.node == id) {
-        return Ok(None);
-    }
-    let Some(next) = graph.single_succ(id)? else { return Ok(None) };
-    let Some(op) = next.op_as::<TypedBinOp>() else { return Ok(None) };
-    let Some(other) = next.inputs.iter().find(|outlet| outlet.node != id) else { return Ok(None) };
-    let bound = graph.outlet_fact(*other)?.konst.as_ref().filter(|bound| bound.len() == 1);
-    let same = next.outputs[0].fact.shape == graph.node(id).outputs[0].fact.shape;
-    let Some(bound) = bound.filter(|_| same) else { return Ok(None) };
-    let bound = bound.cast_to_scalar::<f32>()?;
-    let after = if op.0.is::<Max>() {
-        Clamp::at_least(clamp, bound)
-    } else if op.0.is::<Min>() {
-        Clamp::at_most(clamp, bound)
-    } else {
-        None
-    };
-    Ok(after.map(|clamp| (next.id, clamp)))
+    let of = |window| Convolution { window, groups, channels, shape, steps: Vec::new() };
+    Ok(window.map(|window| (of(window), Some(first - 1))))
 }

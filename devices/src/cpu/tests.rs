@@ -3,17 +3,27 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use pulp::Arch;
+use thalweg_planner::Tensor;
 use tract_onnx::prelude::{IntoTValue as _, tensor1};
-use tract_onnx::tract_hir::internal::{TValue, tvec};
+use tract_onnx::tract_hir::internal::{Datum as _, IntoArcTensor as _, IntoTensor as _, ToDim as _, tvec};
+use tract_onnx::tract_hir::tract_core::ops::array::Gather;
+use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_hir::tract_core::ops::cast::{Cast, cast};
 use tract_onnx::tract_hir::tract_core::ops::cnn::PaddingSpec;
+use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::math;
-use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_hir::tract_core::ops::nn::{DataFormat, leaky_relu};
 
+use super::chain::Chain;
+use super::constants::once;
+use super::convolution::Convolution;
 use super::direct::Direct;
-use super::rewrite::convolutions;
+use super::product::Product;
+use super::rewrite::{is_measured, kernels};
+use super::steps::{Kind, Step};
 use super::window::Window;
 use crate::agreement::difference;
-use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, window};
+use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, paddings, window};
 use crate::cases::{Graph, Lies, cases, inputs, lies, models, numbers};
 use crate::cut::Partition;
 
@@ -31,9 +41,26 @@ fn agrees(part: Partition) {
 /// How many kernels of our own a part has.
 fn own(part: &Partition) -> usize {
     let mut graph = part.graph.clone();
-    convolutions(&mut graph).expect("a graph");
-    graph.compact().expect("a graph");
-    graph.nodes.iter().filter(|node| node.op_is::<Direct>()).count()
+    kernels(&mut graph).expect("a graph");
+    graph.nodes.iter().filter(|node| node.op_is::<Direct>() || node.op_is::<Product>() || node.op_is::<Chain>()).count()
+}
+
+/// Convolutions that take fewer multiplications by tiles.
+fn three_by_three() -> impl Strategy<Value = (Case, (usize, usize, usize))> {
+    let size = || select(&[3_usize, 4, 7, 14, 16, 31, 205][..]);
+    let channels = select(&[(40_usize, 40_usize), (48, 33), (24, 100), (41, 64)][..]);
+    let sizes = prop_oneof![(size(), 3_usize..8), (3_usize..8, size()), (size(), Just(14))];
+    let case = (1_usize..3, sizes, paddings(2)).prop_map(|(images, (height, width), padding)| Case {
+        format: DataFormat::NCHW,
+        images,
+        sizes: vec![height, width],
+        kernel: vec![3, 3],
+        strides: vec![1, 1],
+        dilations: vec![1, 1],
+        padding,
+    });
+    let groups = (1_usize..3, channels).prop_map(|(groups, (inputs, outputs))| (groups, inputs, outputs));
+    (case.prop_filter("a window fits", Case::fits), groups)
 }
 
 proptest! {
@@ -41,15 +68,20 @@ proptest! {
 
     #[test]
     fn convolutions_are_what_tract_makes_of_them(
-        window in window(5),
-        channels in channels(),
+        (window, channels) in prop_oneof![2 => (window(5), channels()), 1 => three_by_three()],
         bias in bias(),
         lies in lies(),
+        adds in any::<bool>(),
         bounds in select(&[[None, None], [None, Some(0.1)], [Some(0.0), None], [Some(0.0), Some(6.0)], [Some(0.5), Some(-0.5)]][..]),
     ) {
         let mut graph = Graph::default();
         let mut made = convolved(&mut graph, &window, channels, bias, lies);
-        let axes = graph.shape(made).len();
+        let shape = graph.shape(made);
+        let axes = shape.len();
+        if adds {
+            let other = graph.operand(&shape, lies);
+            made = graph.add(math::add(), &[other, made]);
+        }
         let [low, high]: [Option<f32>; 2] = bounds;
         for (bound, op) in [(low, math::max()), (high, math::min())] {
             if let Some(bound) = bound {
@@ -61,12 +93,132 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(100))]
+
+    #[test]
+    fn products_by_channel_are_what_tract_makes_of_them(
+        (image, to) in select(&[("NIHW", "NOHW"), ("IHW", "OHW"), ("IHW", "NOHW"), ("NIHW", "OHW"), ("NHIW", "NHOW"), ("NHI", "NHO"), ("NIHW", "NHOW")][..]),
+        weights in select(&["OI", "IO"][..]),
+        sizes in prop::collection::vec(select(&[1_usize, 2, 7, 8, 13, 17, 40][..]), 4),
+        [batched, biased, adds, bounded] in any::<[bool; 4]>(),
+        lies in lies(),
+    ) {
+        let size = |axis: char| match axis {
+            'N' if batched && image.contains('N') == to.contains('N') => 3,
+            'N' => 1,
+            axis => sizes["IOHW".find(axis).expect("an axis")],
+        };
+        let shape = |axes: &str| axes.chars().map(size).collect::<Vec<_>>();
+        let mut graph = Graph::default();
+        let operands = [graph.operand(&shape(image), lies), graph.weights(&shape(weights))];
+        let op = EinSum::new(format!("{image},{weights}->{to}").parse().expect("axes"), f32::datum_type());
+        let mut made = graph.add(op, &operands);
+        if biased {
+            let bias: Vec<usize> = to.chars().map(|axis| if axis == 'O' { size(axis) } else { 1 }).collect();
+            let bias = graph.weights(&bias);
+            made = graph.add(math::add(), &[made, bias]);
+        }
+        if adds {
+            let other = graph.operand(&shape(to), lies);
+            made = graph.add(math::add(), &[made, other]);
+        }
+        if bounded {
+            let zero = graph.constant(tensor1(&[0_f32]).into_shape(&vec![1; to.len()]).expect("one"));
+            made = graph.add(math::max(), &[made, zero]);
+        }
+        let part = graph.part(&[made]);
+        let after = [(image, 'I'), (to, 'O')].map(|(axes, channel)| axes.split_once(channel).expect("a channel").1);
+        let is_whole_row = after[0] == after[1] && shape(after[0]).iter().product::<usize>() >= 16;
+        if is_measured() {
+            assert_eq!(own(&part), usize::from(size('O') >= 8 && is_whole_row), "{}", part.graph);
+        }
+        agrees(part);
+    }
+}
+
+/// A step of a chain, and what it is by: a number for all, one for each channel, or a tensor.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    One,
+    Channels,
+    Tensor,
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    #[test]
+    fn chains_are_what_tract_makes_of_them(
+        sizes in prop::collection::vec(select(&[1_usize, 2, 3, 7, 16, 33, 130][..]), 1..4),
+        axis in 0_usize..4,
+        steps in prop::collection::vec((0_usize..5, select(&[By::One, By::Channels, By::Tensor][..])), 1..6),
+        lies in lies(),
+    ) {
+        let axis = axis % sizes.len();
+        let channels: Vec<usize> = sizes.iter().enumerate().map(|(at, size)| if at == axis { *size } else { 1 }).collect();
+        let mut graph = Graph::default();
+        let mut made = graph.operand(&sizes, lies);
+        for (op, by) in steps {
+            let Some(op) = [math::add, math::mul, math::max, math::min].get(op) else {
+                made = graph.add(leaky_relu(0.1), &[made]);
+                continue;
+            };
+            let by = match by {
+                By::One => graph.weights(&vec![1; sizes.len()]),
+                By::Channels => graph.weights(&channels),
+                By::Tensor => graph.operand(&sizes, lies),
+            };
+            made = graph.add(op(), &[made, by]);
+        }
+        agrees(graph.part(&[made]));
+    }
+}
+
+type BinOp = fn() -> TypedBinOp;
+
+/// Where only a cut parts them, operators give the same bits: signs of zeros, and what is no number.
+#[test]
+fn a_chain_makes_the_bits_that_its_operators_make_apart() {
+    let values = [0.0, -0.0, f32::NAN, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, 0.5].repeat(8);
+    let image = Tensor::from_f32([2, 32], &values).expect("a tensor");
+    let part = |steps: &[(BinOp, f32)]| {
+        let mut graph = Graph::default();
+        let mut made = graph.operand(&[2, 32], Lies::Whole);
+        for (op, by) in steps {
+            let by = graph.constant(tensor1(&[*by]).into_shape(&[1, 1]).expect("one"));
+            made = graph.add(op().clone(), &[made, by]);
+        }
+        graph.part(&[made])
+    };
+    let run = |part: Partition, image: &Tensor| {
+        part.prepare().expect("kernels").run(std::slice::from_ref(image)).expect("a run").remove(0)
+    };
+    for (op, bound) in [
+        (math::max as BinOp, 0.0),
+        (math::max, -0.0),
+        (math::min, 0.0),
+        (math::min, -0.0),
+        (math::max, 0.5),
+        (math::min, 0.5),
+        (math::max, f32::NAN),
+    ] {
+        let steps = [(math::mul as BinOp, -1.0), (op, bound)];
+        let whole = part(&steps);
+        assert_eq!(own(&whole), usize::from(is_measured()));
+        let apart = run(part(&steps[1..]), &run(part(&steps[..1]), &image));
+        let bits =
+            |tensor: &Tensor| tensor.to_f32().expect("floats").iter().map(|one| one.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&run(whole, &image)), bits(&apart), "{bound:?}");
+    }
+}
+
 /// Models of the repository, with the shapes that they leave open and how many kernels of our own each has.
 const MODELS: [(&str, &str, usize); 5] = [
-    ("efficientnet_lite0/efficientnet_lite0_op13", "", 17),
-    ("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 15),
-    ("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 15),
-    ("onnx_light/light_densenet121", "", 0),
+    ("efficientnet_lite0/efficientnet_lite0_op13", "", 49),
+    ("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 101),
+    ("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 97),
+    ("onnx_light/light_densenet121", "", 182),
     ("silero_vad/silero_vad_openvino_16k", "", 0),
 ];
 
@@ -76,14 +228,47 @@ fn models_make_what_they_make_with_tracts_kernels() {
         let model = models::model(name, shape);
         let inputs = models::inputs(&model);
         let part = model.whole_part().expect("a part");
-        // On Arm tract lays depthwise convolutions out with channels last, and has kernels for that.
-        if cfg!(target_arch = "x86_64") {
+        if is_measured() {
             assert_eq!(own(&part), kernels, "{name}");
         }
+        let read = part.to_files().and_then(|files| Partition::from_files(&files)).expect("a part");
+        assert_eq!(own(&read), own(&part), "{name} from files");
         let plain = part.clone().prepare_plain().expect("tract").run(&inputs).expect("tract");
-        let off = difference(&part.prepare().expect("kernels").run(&inputs).expect("a run"), &plain);
+        let [made, came] = [part, read].map(|part| part.prepare().expect("kernels").run(&inputs).expect("a run"));
+        assert!(made == came, "{name} from files makes other bits");
+        let off = difference(&made, &plain);
         assert!(off <= TOLERANCE, "{name} is off by {off:e}");
     }
+}
+
+/// Weights in f16, and a table of which the rows that are gathered are turned.
+#[test]
+fn constants_are_turned_once() {
+    let mut graph = Graph::default();
+    let rows = graph.input_of(i64::datum_type(), &[3, 5]);
+    let half = |graph: &mut Graph, shape: &[usize]| {
+        let kept = numbers(shape[0], shape).cast_to::<half::f16>().expect("in f16").into_owned();
+        let kept = graph.constant(kept);
+        graph.add(cast(f32::datum_type()), &[kept])
+    };
+    let table = half(&mut graph, &[64, 24]);
+    let scale = graph.weights(&[1, 1]);
+    let table = graph.add(math::mul(), &[scale, table]);
+    let table = graph.add(Gather::new(0), &[table, rows]);
+    let weights = half(&mut graph, &[24, 16]);
+    let product = EinSum::new("abi,io->abo".parse().expect("axes"), f32::datum_type());
+    let made = graph.add(product, &[table, weights]);
+    let part = graph.part(&[made]);
+    let mut turned = part.graph.clone();
+    once(&mut turned).expect("constants");
+    let casts: Vec<_> = turned
+        .nodes
+        .iter()
+        .filter(|node| node.op_is::<Cast>())
+        .map(|node| node.outputs[0].fact.shape.to_tvec())
+        .collect();
+    assert_eq!(casts, [tvec![3.to_dim(), 5.to_dim(), 24.to_dim()]], "{turned}");
+    agrees(part);
 }
 
 #[test]
@@ -115,7 +300,7 @@ fn every_instruction_set_makes_the_same() {
         for size in [1_usize, 7, 8, 9, 31, 64] {
             let Some(room) = (size + 2 * before).checked_sub((kernel - 1) * dilation + 1) else { continue };
             let output = room / stride + 1;
-            for (groups, channels) in [(5, [1, 1]), (1, [3, 6]), (2, [9, 5])] {
+            for (groups, channels) in [(5, [1, 1]), (1, [3, 6]), (2, [9, 5]), (1, [48, 33])] {
                 let pair = |value| [value, value];
                 let window = Window {
                     input: pair(size),
@@ -126,12 +311,31 @@ fn every_instruction_set_makes_the_same() {
                     before: pair(before),
                 };
                 let [inputs, outputs] = channels.map(|channels| channels * groups);
-                let op = Direct { window, groups, channels, shape: tvec![1, outputs, output, output], clamp: None };
-                let shapes = [vec![1, inputs, size, size], vec![outputs, channels[0], kernel, kernel], vec![outputs]];
-                let inputs: Vec<TValue> =
-                    (1..).zip(&shapes).map(|(at, shape)| numbers(at, shape).into_tvalue()).collect();
-                let made = [Arch::new(), Arch::Scalar].map(|arch| op.run_on(arch, &inputs).expect("a run"));
-                made[0][0].close_enough(&made[1][0], true).expect("the same");
+                let shape = vec![1, outputs, output, output];
+                let shapes = [
+                    vec![1, inputs, size, size],
+                    vec![outputs, channels[0], kernel, kernel],
+                    vec![outputs],
+                    shape.clone(),
+                ];
+                let [image, weights, bias, added] = [1, 2, 3, 4].map(|at| numbers(at, &shapes[at - 1]).into_tvalue());
+                let add = Step::By(Kind::Add, bias.clone().into_tensor().into_arc_tensor());
+                let of = |steps| Convolution {
+                    window: window.clone(),
+                    groups,
+                    channels,
+                    shape: shape.clone().into(),
+                    steps,
+                };
+                let product = Product::new(of(vec![add, Step::Added]), &weights).expect("its weights");
+                let direct = (Direct(of(vec![])), [image.clone(), weights, bias]);
+                let [one, other] = [Arch::new(), Arch::Scalar].map(|arch| {
+                    [direct.0.run_on(arch, &direct.1), product.run_on(arch, &[image.clone(), added.clone()])]
+                        .map(|made| made.expect("a run"))
+                });
+                for (one, other) in one.iter().zip(&other) {
+                    one[0].close_enough(&other[0], true).expect("the same");
+                }
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Where a sliding window reads and writes: worked out once, the same for all channels.
 
+use std::iter;
+use std::ops::Range;
+
 /// Elements of a row that is copied by a call.
 const SHORT: usize = 32;
 
@@ -7,6 +10,7 @@ const SHORT: usize = 32;
 /// its planes, and more than these.
 const STRIDE_MAX: usize = 4;
 const REACH_MAX: usize = 64;
+const SIZE_MAX: usize = 1 << 20;
 const PADDED_TIMES_MAX: usize = 8;
 const PADDED_MIN: usize = 1 << 16;
 
@@ -47,6 +51,20 @@ impl Window {
         self.kernel[0] * self.kernel[1]
     }
 
+    /// Whether nothing overflows that is worked out of it: its sizes come from a file.
+    pub(super) fn is_small(&self) -> bool {
+        let sizes = [self.input, self.output, self.kernel, self.strides, self.dilations, self.before];
+        self.strides.iter().all(|stride| *stride > 0) && sizes.iter().flatten().all(|size| *size <= SIZE_MAX)
+    }
+
+    /// The same as one row, where windows see one element each, and each of the image once.
+    pub(super) fn in_one_row(self) -> Self {
+        let row = |[height, width]: [usize; 2]| [1, height * width];
+        let each =
+            self.kernel == [1, 1] && self.strides == [1, 1] && self.before == [0, 0] && self.input == self.output;
+        if each { Self { input: row(self.input), output: row(self.output), ..self } } else { self }
+    }
+
     /// Whether a plane takes little more between zeros than without them: sizes of a window come from a file.
     pub(super) fn is_padded_in_little(&self) -> bool {
         let reach = |axis: usize| (self.kernel[axis] - 1).saturating_mul(self.dilations[axis]);
@@ -75,6 +93,40 @@ impl Window {
         phases.max(padded.taps.iter().max().map_or(0, |last| last + windows))
     }
 
+    /// Writes to each row of `into`, one for each place, what windows of these numbers see at it: zeros beyond the image.
+    #[inline(always)]
+    pub(super) fn gather(&self, image: &[f32], places: Range<usize>, windows: Range<usize>, into: &mut [f32]) {
+        let [plane, _] = self.planes();
+        let pitch = into.len() / places.len();
+        for (place, row) in places.zip(into.chunks_exact_mut(pitch)) {
+            let (channel, tap) = (place / self.places(), place % self.places());
+            let (down, across) = (tap / self.kernel[1] * self.dilations[0], tap % self.kernel[1] * self.dilations[1]);
+            let image = &image[channel * plane..][..plane];
+            for ([y, x], some) in rows(windows.clone(), self.output[1]) {
+                self.see(image, [y * self.strides[0] + down, x * self.strides[1] + across], &mut row[some]);
+            }
+        }
+    }
+
+    /// Writes what lies at this row and column of the padded image, and so many steps further to the right.
+    #[inline(always)]
+    pub(super) fn see(&self, image: &[f32], [y, x]: [usize; 2], into: &mut [f32]) {
+        let ([height, width], [above, before], step) = (self.input, self.before, self.strides[1]);
+        let row = y.checked_sub(above).filter(|y| *y < height).map(|y| &image[y * width..][..width]);
+        let Some(row) = row else { return into.fill(0.0) };
+        let left = before.saturating_sub(x).div_ceil(step).min(into.len());
+        let (zeros, into) = into.split_at_mut(left);
+        zeros.fill(0.0);
+        let row = row.get((x + left * step).saturating_sub(before)..).unwrap_or_default();
+        let (seen, zeros) = into.split_at_mut(row.len().div_ceil(step).min(into.len()));
+        match step {
+            1 => put(row, seen),
+            2 => put_every_other(row, seen),
+            _ => seen.iter_mut().zip(row.iter().step_by(step)).for_each(|(into, element)| *into = *element),
+        }
+        zeros.fill(0.0);
+    }
+
     /// Puts a plane of the input between the zeros of `into`.
     #[inline(always)]
     pub(super) fn pad(&self, padded: &Padded, plane: &[f32], into: &mut [f32]) {
@@ -101,6 +153,20 @@ impl Window {
             }
         }
     }
+}
+
+/// The rows that some windows lie in, with so many columns: where each of these parts begins, as row and column, and which of
+/// the windows they are, counted from the first.
+#[inline(always)]
+pub(super) fn rows(windows: Range<usize>, columns: usize) -> impl Iterator<Item = ([usize; 2], Range<usize>)> {
+    let first = windows.start;
+    let mut next = first;
+    iter::from_fn(move || {
+        let (y, x) = (next / columns, next % columns);
+        let begins = next;
+        next = windows.end.min(begins + columns - x);
+        (begins < next).then(|| ([y, x], begins - first..next - first))
+    })
 }
 
 /// As much of a row as there is room for: the last columns may be in no window. Short rows in steps of four, the last of which

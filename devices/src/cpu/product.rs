@@ -1,0 +1,273 @@
+//! Convolution of f32 as a product of matrices: of all weights, and of what each window sees.
+//!
+//! ```text
+//!                  windows                      PLACES x WINDOWS of them at a time are gathered
+//!            ┌──────┬───────────┐               from the image to a block in the second cache,
+//!     places │ block│           │               and stay there for all output channels; ROWS of
+//!            ├──────┘           │               these by VECTORS vectors of windows are summed up
+//!            └──────────────────┘               in registers
+//!   ┌──────┐ ┌──────┬───────────┐
+//!   │weight│ │ sums │           │ output channels
+//!   └──────┘ └──────┴───────────┘
+//! ```
+//! The second matrix is never there as a whole: a product of packed matrices has it written and read once more, which takes
+//! nine times the memory of the image where windows are three by three. The scheme is that of Goto and van de Geijn,
+//! "Anatomy of high-performance matrix multiplication" (2008), with gathering in the place of packing.
+//! [`super::winograd`] does some with fewer multiplications.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use pulp::{Arch, Simd, WithSimd};
+use tract_onnx::tract_hir::internal::*;
+
+use super::convolution::{Convolution, filled, floats, with_scratch};
+use super::steps::{Ready, Step, done, load, store};
+use super::winograd::{self, Winograd};
+
+/// Output channels and vectors of windows that are summed up in registers: with two vectors that are read and one weight
+/// these are fifteen of the sixteen that AVX2 has.
+pub(super) const ROWS: usize = 6;
+pub(super) const VECTORS: usize = 2;
+/// Rows and columns of a block: with so many rows sums are seldom put aside, and it is in the second cache still.
+const PLACES: usize = 256;
+pub(super) const WINDOWS: usize = 96;
+/// Panels of weights, each of ROWS output channels, that are multiplied with some windows one after the other.
+pub(super) const PANELS: usize = 16;
+/// A row has room for some more, which for themselves would cost as much as many.
+pub(super) const ROOM: usize = WINDOWS + 16;
+/// A block begins at a cache line.
+const ALIGNED: usize = 64;
+
+/// A convolution by constant weights.
+///
+/// Its inputs are those of [`Convolution`], and nothing beside.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Product {
+    pub(super) of: Convolution,
+    /// Of each group, and of each element of a tile where [`winograd::is_worth`], `[blocks of output channels, places, ROWS]`,
+    /// with zeros where there is no channel.
+    weights: Arc<Tensor>,
+}
+
+impl Op for Product {
+    fn name(&self) -> StaticName {
+        "Product".into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for Product {
+    op_out_of_plan!();
+
+    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        self.run_on(Arch::new(), &inputs)
+    }
+}
+
+impl TypedOp for Product {
+    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(self.of.facts())
+    }
+
+    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
+        Ok(self.of.cost())
+    }
+
+    as_op!();
+}
+
+impl Product {
+    /// By weights `[output channels, channels of a group, window]`.
+    pub(super) fn new(of: Convolution, weights: &Tensor) -> TractResult<Self> {
+        let (places, outputs) = (of.places(), of.channels[1]);
+        let weights = floats(weights)?;
+        if weights.len() != of.groups * outputs * places {
+            bail!("a convolution by other weights than it was made for");
+        }
+        let groups = weights.chunks_exact(outputs * places);
+        let packed: Vec<[f32; ROWS]> = if winograd::is_worth(&of) {
+            groups.flat_map(|group| panels(&winograd::weights(group), of.channels)).collect()
+        } else {
+            groups.flat_map(|group| panels(group, [places, outputs])).collect()
+        };
+        Ok(Self { of, weights: Arc::new(tensor1(packed.as_flattened())) })
+    }
+
+    /// With the instructions of `arch`.
+    pub(super) fn run_on(&self, arch: Arch, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
+        let [image, rest @ ..] = inputs else { bail!("a convolution of nothing") };
+        let added = rest.first().map(|added| floats(added)).transpose()?;
+        let (op, image, weights) = (&self.of, floats(image)?, floats(&self.weights)?);
+        op.check(image.len(), added)?;
+        let (weights, steps) = (weights.as_chunks().0, &Step::ready(&op.steps, added)?);
+        let is_winograd = winograd::is_worth(op);
+        let len = if is_winograd { winograd::room(op) } else { PLACES * ROOM };
+        filled(&op.shape, |output| {
+            with_scratch(|scratch| {
+                let more = ALIGNED / size_of::<f32>();
+                scratch.resize(scratch.len().max(len + more), 0.0);
+                // What can't be aligned is only slower.
+                let begins = scratch.as_ptr().align_offset(ALIGNED).min(more);
+                let block = &mut scratch[begins..begins + len];
+                let run = Run { op, image, weights, steps, output, block };
+                if is_winograd { arch.dispatch(Winograd(run)) } else { arch.dispatch(run) }
+            });
+        })
+    }
+}
+
+/// Matrices `[rows, columns]` as `[blocks of rows, columns, ROWS]`, with zeros where there is no row.
+fn panels(matrices: &[f32], [columns, rows]: [usize; 2]) -> Vec<[f32; ROWS]> {
+    let blocks = matrices.chunks_exact(rows * columns).flat_map(|matrix| matrix.chunks(ROWS * columns));
+    let panel = |block: &[f32]| {
+        let mut packed = vec![[0.0; ROWS]; columns];
+        for (row, weights) in block.chunks_exact(columns).enumerate() {
+            packed.iter_mut().zip(weights).for_each(|(packed, weight)| packed[row] = *weight);
+        }
+        packed
+    };
+    blocks.flat_map(panel).collect()
+}
+
+/// One run.
+pub(super) struct Run<'a> {
+    pub(super) op: &'a Convolution,
+    pub(super) image: &'a [f32],
+    pub(super) weights: &'a [[f32; ROWS]],
+    pub(super) steps: &'a [Ready<'a>],
+    pub(super) output: &'a mut [f32],
+    /// Room for work.
+    pub(super) block: &'a mut [f32],
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { op, image, weights, steps, output, block } = self;
+        let ([plane_in, plane], [inputs, outputs], places) = (op.window.planes(), op.channels, op.places());
+        let images = image.chunks_exact(inputs * plane_in).zip(output.chunks_exact_mut(outputs * plane));
+        for (number, (image, output)) in images.enumerate() {
+            let group = number % op.groups;
+            let panels = weights.len() / op.groups;
+            let weights = &weights[group * panels..][..panels];
+            let mut start = 0;
+            while start < plane {
+                let rest = plane - start;
+                let windows = start..if rest <= ROOM { plane } else { start + WINDOWS };
+                for first in (0..places).step_by(PLACES) {
+                    let some = first..places.min(first + PLACES);
+                    let block = &mut block[..some.len() * ROOM];
+                    op.window.gather(image, some.clone(), windows.clone(), block);
+                    let last = if some.end == places { steps } else { &[] };
+                    let sums = Sums { op, number, block, windows: windows.clone(), plane, before: first > 0, last };
+                    let panels = weights.len() / places;
+                    for first in (0..panels).step_by(PANELS) {
+                        sums.multiply(simd, first..panels.min(first + PANELS), some.clone(), weights, output);
+                    }
+                }
+                start = windows.end;
+            }
+        }
+    }
+}
+
+/// Some windows of one group of one image, at some of their places.
+struct Sums<'a> {
+    op: &'a Convolution,
+    /// Of the group, of all images.
+    number: usize,
+    block: &'a [f32],
+    windows: Range<usize>,
+    /// Windows in all.
+    plane: usize,
+    /// Whether there are sums of other places.
+    before: bool,
+    /// What is done to the sums of all places, when these are the last.
+    last: &'a [Ready<'a>],
+}
+
+impl Sums<'_> {
+    /// For the output channels of some panels.
+    #[inline(always)]
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panels: Range<usize>,
+        places: Range<usize>,
+        weights: &[[f32; ROWS]],
+        output: &mut [f32],
+    ) {
+        let (mut at, len, all) = (0, self.windows.len(), self.op.places());
+        while at < len {
+            let vectors = (len - at).div_ceil(S::F32_LANES).min(VECTORS);
+            for panel in panels.clone() {
+                let weights = &weights[panel * all..][places.clone()];
+                match vectors {
+                    2.. => self.tile::<S, 2>(simd, (panel * ROWS, at), weights, output),
+                    _ => self.tile::<S, 1>(simd, (panel * ROWS, at), weights, output),
+                }
+            }
+            at += vectors * S::F32_LANES;
+        }
+    }
+
+    /// For so many vectors of windows.
+    #[inline(always)]
+    fn tile<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        (channel, at): (usize, usize),
+        weights: &[[f32; ROWS]],
+        output: &mut [f32],
+    ) {
+        let [_, outputs] = self.op.channels;
+        let channels = channel..outputs.min(channel + ROWS);
+        let len = self.windows.len().min(at + N * S::F32_LANES) - at;
+        let kept = |channel: usize| {
+            let begins = channel * self.plane + self.windows.start + at;
+            begins..begins + len
+        };
+        let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
+        if self.before {
+            for (channel, sums) in channels.clone().zip(&mut sums) {
+                *sums = load(simd, &output[kept(channel)]);
+            }
+        }
+        sums = multiplied(simd, sums, weights, self.block.as_chunks().0, at);
+        if !self.last.is_empty() {
+            let added = |tensor: &[f32], row: usize| {
+                let tensor = &tensor[self.number * outputs * self.plane..];
+                load(simd, &tensor[kept((channel + row).min(outputs - 1))])
+            };
+            sums = done(simd, self.last, self.number % self.op.groups * outputs + channel, sums, added);
+        }
+        for (channel, sums) in channels.zip(&sums) {
+            store(simd, &mut output[kept(channel)], sums);
+        }
+    }
+}
+
+/// `sums` and what a panel of weights makes of some columns of a block, from this one on.
+#[inline(always)]
+pub(super) fn multiplied<S: Simd, const N: usize>(
+    simd: S,
+    mut sums: [[S::f32s; N]; ROWS],
+    weights: &[[f32; ROWS]],
+    block: &[[f32; ROOM]],
+    at: usize,
+) -> [[S::f32s; N]; ROWS] {
+    for (weights, row) in weights.iter().zip(block) {
+        let (windows, _) = S::as_simd_f32s(&row[at..at + N * S::F32_LANES]);
+        for (sums, weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(*weight);
+            for (sum, windows) in sums.iter_mut().zip(windows) {
+                *sum = simd.mul_add_e_f32s(weight, *windows, *sum);
+            }
+        }
+    }
+    sums
+}

@@ -1,0 +1,216 @@
+//! Element-wise operators that follow another one in a graph, and are done to its result while that is in registers.
+//!
+//! They are done one after the other, as the graph has them, so the numbers are the same bit for bit.
+
+use std::array;
+use std::sync::Arc;
+
+use pulp::Simd;
+use tract_onnx::tract_hir::internal::*;
+use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_hir::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_hir::tract_core::ops::math::{Add, Max, Min, Mul};
+use tract_onnx::tract_hir::tract_core::ops::nn::LeakyRelu;
+
+use super::convolution::floats;
+
+/// What is done with two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Add,
+    Mul,
+    Max,
+    Min,
+    /// Those below zero by the other one.
+    Leaky,
+}
+
+/// One operator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    /// With a constant for each channel, or one for all.
+    By(Kind, Arc<Tensor>),
+    /// Adds a tensor of the same shape, the last input of the kernel. There is one at most.
+    Added,
+}
+
+/// One operator, with its numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ready<'a> {
+    By(Kind, &'a [f32]),
+    /// A bound that is zero somewhere, or no number: which operand counts then takes longer to do as tract does it.
+    AtLeast(&'a [f32]),
+    AtMost(&'a [f32]),
+    Added(&'a [f32]),
+}
+
+impl Step {
+    /// All of them, with the tensor that is added.
+    pub(super) fn ready<'a>(steps: &'a [Self], added: Option<&'a [f32]>) -> TractResult<Vec<Ready<'a>>> {
+        let ready = |step: &'a Self| match (step, added) {
+            (Self::By(kind, values), _) => {
+                let values = floats(values)?;
+                let is_plain = values.iter().all(|value| value.abs() > 0.0);
+                Ok(match kind {
+                    Kind::Max if !is_plain => Ready::AtLeast(values),
+                    Kind::Min if !is_plain => Ready::AtMost(values),
+                    kind => Ready::By(*kind, values),
+                })
+            }
+            (Self::Added, Some(added)) => Ok(Ready::Added(added)),
+            (Self::Added, None) => bail!("nothing is there to be added"),
+        };
+        steps.iter().map(ready).collect()
+    }
+}
+
+impl Kind {
+    fn of(op: &TypedBinOp) -> Option<Self> {
+        let kinds = [(op.0.is::<Add>(), Self::Add), (op.0.is::<Mul>(), Self::Mul)];
+        let bounds = [(op.0.is::<Max>(), Self::Max), (op.0.is::<Min>(), Self::Min)];
+        kinds.into_iter().chain(bounds).find_map(|(is, kind)| is.then_some(kind))
+    }
+}
+
+/// All steps done to `N` vectors of each of `M` channels from `first` on. Of what is added `added` tells those of a row.
+#[inline(always)]
+pub(super) fn done<S: Simd, const N: usize, const M: usize>(
+    simd: S,
+    steps: &[Ready],
+    first: usize,
+    mut rows: [[S::f32s; N]; M],
+    added: impl Fn(&[f32], usize) -> [S::f32s; N],
+) -> [[S::f32s; N]; M] {
+    for step in steps {
+        match step {
+            Ready::By(Kind::Add, by) => each(simd, first, by, &mut rows, |one, by| simd.add_f32s(one, by)),
+            Ready::By(Kind::Mul, by) => each(simd, first, by, &mut rows, |one, by| simd.mul_f32s(one, by)),
+            Ready::By(Kind::Max, by) => each(simd, first, by, &mut rows, |one, by| simd.max_f32s(one, by)),
+            Ready::By(Kind::Min, by) => each(simd, first, by, &mut rows, |one, by| simd.min_f32s(one, by)),
+            Ready::By(Kind::Leaky, by) => {
+                let zero = simd.splat_f32s(0.0);
+                each(simd, first, by, &mut rows, |one, by| {
+                    simd.select_f32s(simd.less_than_f32s(one, zero), simd.mul_f32s(one, by), one)
+                });
+            }
+            Ready::AtLeast(by) => {
+                each(simd, first, by, &mut rows, |one, by| bounded(simd, one, by, simd.max_f32s(by, one)));
+            }
+            Ready::AtMost(by) => {
+                each(simd, first, by, &mut rows, |one, by| bounded(simd, one, by, simd.min_f32s(by, one)));
+            }
+            Ready::Added(tensor) => {
+                for (at, row) in rows.iter_mut().enumerate() {
+                    let added = added(tensor, at);
+                    row.iter_mut().zip(added).for_each(|(one, other)| *one = simd.add_f32s(*one, other));
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// What `f32::max` and `f32::min` make of `one`, by which tract bounds: instructions of x86 give the second operand where both are
+/// zero or either is no number, but what is no number becomes the bound.
+#[inline(always)]
+fn bounded<S: Simd>(simd: S, one: S::f32s, bound: S::f32s, bounded: S::f32s) -> S::f32s {
+    simd.select_f32s(simd.equal_f32s(one, one), bounded, bound)
+}
+
+#[inline(always)]
+fn each<S: Simd, const N: usize, const M: usize>(
+    simd: S,
+    first: usize,
+    by: &[f32],
+    rows: &mut [[S::f32s; N]; M],
+    work: impl Fn(S::f32s, S::f32s) -> S::f32s,
+) {
+    for (channel, row) in (first..).zip(rows) {
+        // One for all, and none for rows beyond the last channel.
+        let by = simd.splat_f32s(by[channel.min(by.len() - 1)]);
+        row.iter_mut().for_each(|one| *one = work(*one, by));
+    }
+}
+
+/// Vectors of which as much is there as there are elements.
+#[inline(always)]
+pub(super) fn load<S: Simd, const N: usize>(simd: S, from: &[f32]) -> [S::f32s; N] {
+    if let Some(all) = S::as_simd_f32s(from).0.first_chunk() {
+        return *all;
+    }
+    let mut parts = from.chunks(S::F32_LANES);
+    array::from_fn(|_| simd.partial_load_f32s(parts.next().unwrap_or_default()))
+}
+
+/// As [`load`], the other way.
+#[inline(always)]
+pub(super) fn store<S: Simd, const N: usize>(simd: S, into: &mut [f32], vectors: &[S::f32s; N]) {
+    if let Some(all) = S::as_mut_simd_f32s(into).0.first_chunk_mut() {
+        *all = *vectors;
+        return;
+    }
+    let parts = into.chunks_mut(S::F32_LANES);
+    parts.zip(vectors).for_each(|(into, vector)| simd.partial_store_f32s(into, *vector));
+}
+
+/// An operator that may follow in a graph.
+pub(super) struct Next {
+    pub(super) node: usize,
+    pub(super) step: Step,
+    /// The tensor that it adds.
+    pub(super) added: Option<OutletId>,
+}
+
+/// The one node that reads what `id` makes, if it is such an operator. Channels lie along `axis`, or along that of the first
+/// constant that has more than one number.
+pub(super) fn next(graph: &TypedModel, id: usize, axis: &mut Option<usize>) -> TractResult<Option<Next>> {
+    let is_output = graph.outputs.iter().any(|outlet| outlet.node == id);
+    let Some(next) = (if is_output { None } else { graph.single_succ(id)? }) else { return Ok(None) };
+    step(graph, next, id.into(), axis)
+}
+
+/// What a node does to the tensor `of`, if it is such an operator.
+pub(super) fn step(
+    graph: &TypedModel,
+    node: &TypedNode,
+    of: OutletId,
+    axis: &mut Option<usize>,
+) -> TractResult<Option<Next>> {
+    if let Some(alpha) = leaky(node).filter(|_| node.outputs[0].fact.datum_type == f32::datum_type()) {
+        let by = Arc::new(tensor1(&[alpha]));
+        return Ok(Some(Next { node: node.id, step: Step::By(Kind::Leaky, by), added: None }));
+    }
+    let Some(kind) = node.op_as::<TypedBinOp>().and_then(Kind::of) else { return Ok(None) };
+    let Some(other) = node.inputs.iter().copied().find(|input| *input != of) else { return Ok(None) };
+    let (made, fact, by) = (graph.outlet_fact(of)?, &node.outputs[0].fact, graph.outlet_fact(other)?);
+    let plain = [made, fact, by].iter().all(|fact| fact.datum_type == f32::datum_type()) && made.shape == fact.shape;
+    let Some(shape) = fact.shape.as_concrete().filter(|_| plain) else { return Ok(None) };
+    if let Some(constant) = by.konst.as_ref().and_then(|constant| by_channel(constant, shape, axis)) {
+        return Ok(Some(Next { node: node.id, step: Step::By(kind, constant), added: None }));
+    }
+    let adds = kind == Kind::Add && by.shape == fact.shape;
+    Ok(adds.then_some(Next { node: node.id, step: Step::Added, added: Some(other) }))
+}
+
+/// What numbers below zero are multiplied with, if a node does only that.
+fn leaky(node: &TypedNode) -> Option<f32> {
+    Some(node.op_as::<ElementWiseOp>()?.0.downcast_ref::<LeakyRelu>()?.alpha)
+}
+
+/// The numbers of a constant, if it has one for each channel or one for all.
+fn by_channel(constant: &Arc<Tensor>, shape: &[usize], axis: &mut Option<usize>) -> Option<Arc<Tensor>> {
+    let mut long = constant.shape().iter().enumerate().filter(|(_, size)| **size != 1);
+    if let (Some((at, size)), None) = (long.next(), long.next()) {
+        if shape.get(at) != Some(size) || *axis.get_or_insert(at) != at {
+            return None;
+        }
+    } else if constant.len() != 1 {
+        return None;
+    }
+    flat(constant).ok()
+}
+
+/// The numbers of a constant along one axis.
+pub(super) fn flat(constant: &Arc<Tensor>) -> TractResult<Arc<Tensor>> {
+    Ok(constant.clone().into_tensor().into_shape(&[constant.len()])?.into())
+}

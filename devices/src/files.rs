@@ -9,6 +9,7 @@ mod names;
 mod product;
 mod said;
 mod text;
+mod tidy;
 mod weight;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,9 +22,8 @@ use tract_nnef::framework::Nnef;
 use tract_nnef::registry::Registry;
 use tract_nnef::ser::{rewrite_model, to_proto_model};
 use tract_onnx::WithOnnx as _;
-use tract_onnx::tract_hir::internal::{OutletId, TypedModel, TypedModelPatch};
+use tract_onnx::tract_hir::internal::{OutletId, TypedModel};
 use tract_onnx::tract_hir::tract_core::internal::{Tensor, bail};
-use tract_onnx::tract_hir::tract_core::ops::cast::Cast;
 use tract_onnx::tract_hir::tract_core::ops::nn::gelu_exact::GeluExact;
 use tract_onnx::tract_hir::tract_core::prelude::TractResult;
 
@@ -79,7 +79,7 @@ impl Partition {
         let read = guard(|| -> TractResult<TypedModel> {
             let proto = ProtoModel { doc: parse_document(text)?, tensors, quantization, resources: HashMap::new() };
             proto.validate()?;
-            tidied(nnef().translate(&proto, TypedModel::default()).map_err(|(_, cause)| cause)?)
+            tidy::tidied(nnef().translate(&proto, TypedModel::default()).map_err(|(_, cause)| cause)?)
         });
         let graph = read.map_err(|cause| of(GRAPH, cause))?.map_err(|cause| of(GRAPH, reason(&cause)))?;
         let (takes, gives) = said.borders().map_err(|cause| of(SAID, cause))?;
@@ -116,23 +116,6 @@ impl Partition {
         files.insert(SAID.to_owned(), said?.write()?);
         Ok(files.into_iter().map(|(name, bytes)| PartFile { name, bytes }).collect())
     }
-}
-
-/// Without what reading adds: casts to what a tensor is, and constants that are turned by operators. Nothing else is simplified:
-/// it is the part that was written, with its kernels.
-fn tidied(mut graph: TypedModel) -> TractResult<TypedModel> {
-    for id in graph.eval_order()? {
-        let node = graph.node(id);
-        let Some(cast) = node.op_as::<Cast>() else { continue };
-        if graph.outlet_fact(node.inputs[0])?.datum_type == cast.to
-            && let Some(patch) = TypedModelPatch::shunt_one_op(&graph, node)?
-        {
-            patch.apply(&mut graph)?;
-        }
-    }
-    graph.compact()?;
-    graph.prop_consts()?;
-    Ok(graph)
 }
 
 /// Reads and writes graphs, with the one operator that models have and for which the engine has no written form, and with

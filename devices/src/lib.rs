@@ -15,7 +15,6 @@ mod machine;
 pub mod profile;
 mod cut;
 mod files;
-mod cores;
 mod cpu;
 mod stage;
 mod precision;
@@ -31,7 +30,6 @@ mod split;
 mod error;
 
 pub use backend::{Backends, Compared};
-pub use cores::Cores;
 pub use cpu::OperatorTime;
 pub use cut::Partition;
 pub use error::{ModelError, StageError};

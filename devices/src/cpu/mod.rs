@@ -4,7 +4,6 @@ mod chain;
 mod constants;
 mod convolution;
 mod direct;
-mod pieces;
 mod product;
 mod rewrite;
 mod steps;

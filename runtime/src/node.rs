@@ -19,7 +19,7 @@ use thalweg_flow::{
     Busy, Call, Coarse, Contract, Hello, Installed, PlanId, Reason, Refusal, Request, ShareId, Span, Text, VERSION,
 };
 use thalweg_planner::{Tensor, TensorSpec};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -124,8 +124,6 @@ struct Shared {
     installed: RwLock<Installed<Arc<Share>>>,
     /// The next trace id. The first one is random, so that nodes do not give the same ones.
     traces: AtomicU64,
-    /// Somebody begins a connection to this node.
-    knocked: Notify,
     /// Each request holds a receiver until it is over, so that [`Node::stop`] can wait for all of them.
     phase: watch::Sender<Phase>,
 }
@@ -159,7 +157,6 @@ impl Node {
             clocks_apart,
             installed: RwLock::default(),
             traces: AtomicU64::new(random_trace()),
-            knocked: Notify::new(),
             phase: watch::Sender::new(Phase::Serving),
         });
         tokio::spawn(serve::accept_peers(shared.clone()));
@@ -225,14 +222,9 @@ impl Node {
         self.shared.links.open(peer).map_or(0, |connection| connection.path().came)
     }
 
-    /// Waits until somebody begins a connection to this node.
-    pub(crate) async fn knocked(&self) {
-        self.shared.knocked.notified().await;
-    }
-
-    /// Whether a connection lives that this node has made to a peer.
-    pub(crate) fn is_connected(&self, peer: NodeId) -> bool {
-        self.shared.links.open(peer).is_some_and(|connection| connection.is_alive())
+    /// Changes whenever somebody begins a connection to this node.
+    pub(crate) fn knocks(&self) -> watch::Receiver<()> {
+        self.shared.links.knocks()
     }
 
     /// Ends the connection that this node has made to a peer; the next request makes another one.

@@ -7,7 +7,7 @@
 //!         retire what came before
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
@@ -96,10 +96,10 @@ pub(crate) async fn prepare(inner: &Arc<Inner>, signed: Signed, holders: &[NodeI
 
 /// Brings back what was deployed before this node ended: what is damaged or gone is fetched again.
 pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
-    let _preparing = inner.begin_preparing();
+    let (_preparing, mut greeted) = (inner.begin_preparing(), BTreeSet::from([inner.cluster.id()]));
     for Kept { name, active, manifests } in kept {
         for signed in manifests {
-            if let Err(error) = restore_one(inner, signed, active).await {
+            if let Err(error) = restore_one(inner, signed, active, &mut greeted).await {
                 tracing::error!(node = %inner.config.name, deployment = name, %error, "a part of a deployment is gone");
             }
         }
@@ -110,7 +110,12 @@ pub(crate) async fn restore(inner: &Arc<Inner>, kept: Vec<Kept>) {
     }
 }
 
-async fn restore_one(inner: &Arc<Inner>, signed: Signed, active: Option<u32>) -> Result<(), DaemonError> {
+async fn restore_one(
+    inner: &Arc<Inner>,
+    signed: Signed,
+    active: Option<u32>,
+    greeted: &mut BTreeSet<NodeId>,
+) -> Result<(), DaemonError> {
     fetch(inner, std::slice::from_ref(&signed.file), &[]).await?;
     let read = signed.clone();
     let manifest = inner.blocking(move |inner| read_manifest(&inner.store, &read)).await?;
@@ -118,7 +123,11 @@ async fn restore_one(inner: &Arc<Inner>, signed: Signed, active: Option<u32>) ->
         // Requests that went over it have ended with this node.
         return Ok(());
     }
-    say_hello(inner, manifest.source);
+    if let Some(source) = inner.cluster.peer(manifest.source).filter(|source| greeted.insert(source.id)) {
+        // It hears that this node is there again, and does not find out by trying. One that is away probes when it is back.
+        let inner = inner.clone();
+        tokio::spawn(async move { inner.node.join(source).await });
+    }
     let files = distinct(manifest.files());
     fetch(inner, &files, &[]).await?;
     let again = (signed.clone(), manifest.clone());
@@ -129,15 +138,6 @@ async fn restore_one(inner: &Arc<Inner>, signed: Signed, active: Option<u32>) ->
             inner.blocking(move |inner| install(inner, again.0, again.1, For::Restart)).await
         }
         other => other,
-    }
-}
-
-/// Lets the node where requests are made know that this one is there again, so that it does not find out by trying.
-fn say_hello(inner: &Arc<Inner>, source: NodeId) {
-    if let Some(peer) = inner.cluster.peer(source).filter(|peer| peer.id != inner.cluster.id()) {
-        let inner = inner.clone();
-        // One that is away says hello itself when it is back.
-        tokio::spawn(async move { inner.node.join(peer).await });
     }
 }
 

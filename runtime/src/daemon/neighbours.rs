@@ -52,8 +52,6 @@ struct Seen {
     known: bool,
     failures: u32,
     probing: bool,
-    /// It is being tried because somebody has knocked.
-    returning: bool,
     last_transfer: Option<Duration>,
     /// Before this no padding is sent again.
     padded_until: Duration,
@@ -98,7 +96,6 @@ impl Neighbours {
             known: false,
             failures: 0,
             probing: false,
-            returning: false,
             last_transfer: None,
             padded_until: Duration::ZERO,
             packets: (0, 0),
@@ -151,13 +148,20 @@ impl Neighbours {
 pub(crate) async fn keep_probing(inner: Arc<Inner>) {
     let mut every = tokio::time::interval(PROBE_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut knocks = inner.node.knocks();
     loop {
-        every.tick().await;
+        // Whoever knocks may be a node that was away.
+        let only_away = tokio::select! {
+            _ = every.tick() => false,
+            knocked = knocks.changed() => knocked.is_ok(),
+        };
         let wanted = inner.wanted_links();
         inner.neighbours.retain(&wanted, inner.clock.now());
         for peer in wanted {
-            let idle = inner.neighbours.change(peer.id, |seen| !std::mem::replace(&mut seen.probing, true));
-            if idle {
+            let begins = inner.neighbours.change(peer.id, |seen| {
+                (!only_away || seen.failures > 0) && !std::mem::replace(&mut seen.probing, true)
+            });
+            if begins {
                 tokio::spawn(probe_until_sure(inner.clone(), peer));
             }
         }
@@ -183,29 +187,6 @@ async fn probe_until_sure(inner: Arc<Inner>, peer: Peer) {
         }
     }
     inner.neighbours.change(peer.id, |seen| seen.probing = false);
-}
-
-/// Tries nodes that are away whenever anybody knocks here, as long as the node lives: one that has started says hello, and a
-/// connection that was begun while it was away says so again only after a while.
-pub(crate) async fn keep_returning(inner: Arc<Inner>) {
-    loop {
-        inner.node.knocked().await;
-        let is_away = |seen: &Seen| seen.failures > 0 && !seen.returning;
-        let away: Vec<NodeId> =
-            inner.neighbours.seen().iter().filter(|(_, seen)| is_away(seen)).map(|(id, _)| *id).collect();
-        for peer in away.into_iter().filter_map(|id| inner.cluster.peer(id)) {
-            if !inner.node.is_connected(peer.id) {
-                inner.neighbours.change(peer.id, |seen| seen.returning = true);
-                inner.node.reconnect(peer.id);
-                tokio::spawn(return_to(inner.clone(), peer));
-            }
-        }
-    }
-}
-
-async fn return_to(inner: Arc<Inner>, peer: Peer) {
-    probe(inner.clone(), peer).await;
-    inner.neighbours.change(peer.id, |seen| seen.returning = false);
 }
 
 /// Probes one link once; whether it answers.

@@ -18,7 +18,7 @@ use super::deliver::keep_delivering;
 use super::gossip::Talk;
 use super::held::{Held, kept};
 use super::inbox::Inboxes;
-use super::neighbours::{Neighbours, keep_deciding, keep_probing, keep_returning};
+use super::neighbours::{Neighbours, keep_deciding, keep_probing};
 use super::outbox::Outboxes;
 use super::source::Source;
 use super::state::State;
@@ -257,7 +257,6 @@ impl Daemon {
         install::restore(&inner, kept).await;
         inner.restored.send_replace(true);
         loops.push(tokio::spawn(keep_probing(inner.clone())));
-        loops.push(tokio::spawn(keep_returning(inner.clone())));
         loops.push(tokio::spawn(keep_deciding(inner.clone())));
         loops.push(tokio::spawn(gossip::keep_talking(inner.clone())));
         loops.push(tokio::spawn(keep_delivering(inner.clone())));

@@ -22,7 +22,7 @@ const STRANGER_MAX: Duration = Duration::from_secs(10);
 /// Lets peers in until the node ends.
 pub(super) async fn accept_peers(shared: Arc<Shared>) {
     while let Some(arrival) = shared.endpoint.accept().await {
-        shared.knocked.notify_one();
+        shared.links.knocked();
         let shared = shared.clone();
         tokio::spawn(async move {
             match arrival.greet(&shared.endpoint, |peer| shared.hello(peer)).await {

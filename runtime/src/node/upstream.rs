@@ -1,12 +1,14 @@
 //! Asks the node above: its connections, the question, and the reply.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use thalweg_codec::Codec;
 use thalweg_flow::{Answer, Assembly, Clocks, Coded, Departure, Frame, Open, Payload, Refusal, Text, micros};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::select;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::Shared;
 use crate::identity::NodeId;
@@ -19,6 +21,8 @@ pub(super) struct Links {
     by_peer: Mutex<BTreeMap<Peer, Arc<AsyncMutex<Option<Connection>>>>>,
     /// Under which key and address a node is found by now, by the key that plans name.
     found_as: RwLock<BTreeMap<NodeId, Peer>>,
+    /// Changes whenever somebody begins a connection to this node.
+    knocks: watch::Sender<()>,
 }
 
 impl Links {
@@ -31,9 +35,32 @@ impl Links {
         if let Some(connection) = link.as_ref().filter(|connection| connection.is_alive()) {
             return Ok(connection.clone());
         }
-        let connection = endpoint.connect(peer).await?;
+        let connection = self.reach(endpoint, peer).await?;
         *link = Some(connection.clone());
         Ok(connection)
+    }
+
+    /// Connects. Whoever knocks meanwhile may be the peer, that was away: it is tried once more at once, not only when what it
+    /// has not heard is said again. Once, so that strangers who knock cause no more.
+    async fn reach(&self, endpoint: &Endpoint, peer: Peer) -> Result<Connection, LinkError> {
+        let (mut knocks, mut first) = (self.knocks(), pin!(endpoint.connect(peer)));
+        select! {
+            connected = &mut first => return connected,
+            _ = knocks.changed() => {}
+        }
+        select! {
+            connected = &mut first => connected,
+            connected = endpoint.connect(peer) => connected,
+        }
+    }
+
+    /// Somebody begins a connection to this node.
+    pub(super) fn knocked(&self) {
+        self.knocks.send_replace(());
+    }
+
+    pub(super) fn knocks(&self) -> watch::Receiver<()> {
+        self.knocks.subscribe()
     }
 
     /// Requests that come make connections anew; those that have begun keep theirs.

@@ -9,20 +9,14 @@ use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_hir::tract_core::ops::cast::Cast;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
+use super::rewrite::rewrite;
+
 /// Constants may grow by so many times: from bytes to f32.
 const GROWTH_MAX: usize = 4;
 
 /// Turns constants once, and tables after they are gathered from.
 pub(super) fn once(graph: &mut TypedModel) -> TractResult<()> {
-    for find in [gathered, folded] {
-        for id in graph.eval_order()? {
-            if let Some(patch) = find(graph, id)? {
-                patch.apply(graph)?;
-            }
-        }
-        graph.compact()?;
-    }
-    Ok(())
+    rewrite(graph, &[gathered, folded])
 }
 
 /// What is done to each element of a table: the same can be done to what was gathered from it.

@@ -32,41 +32,42 @@ pub(super) fn is_measured() -> bool {
     false
 }
 
-/// A kernel of our own in the place of a node and some that follow it.
-struct Fused {
-    kernel: Kernel,
-    inputs: Vec<OutletId>,
-    last: usize,
-}
+/// What takes the place of a node, if anything does.
+type Find = fn(&TypedModel, usize) -> TractResult<Option<TypedModelPatch>>;
 
-enum Kernel {
-    Direct(Direct),
-    Product(Product),
-    Chain(Chain),
-}
-
-/// Convolutions, and chains of element-wise operators, with kernels of our own.
-///
-/// Which kernel a convolution gets depends on its node alone, so that it is the same in every part of a model; and what is put
-/// into one kernel, or into a chain, gives the same numbers, bit for bit, as one after the other.
-pub(super) fn kernels(graph: &mut TypedModel) -> TractResult<()> {
-    for find in [windowed, pointwise, chain] {
+/// Applies to all nodes what finds something for them, one after the other.
+pub(super) fn rewrite(graph: &mut TypedModel, finds: &[Find]) -> TractResult<()> {
+    for find in finds {
         for id in graph.eval_order()? {
-            let Some(Fused { kernel, inputs, last }) = find(graph, id)? else { continue };
-            let op: Box<dyn TypedOp> = match kernel {
-                Kernel::Direct(op) => Box::new(op),
-                Kernel::Product(op) => Box::new(op),
-                Kernel::Chain(op) => Box::new(op),
-            };
-            let mut patch = TypedModelPatch::default();
-            let inputs = patch.taps(graph, &inputs)?;
-            let made = patch.wire_node(&graph.node(last).name, op, &inputs)?;
-            patch.shunt_outside(graph, last.into(), made[0])?;
-            patch.apply(graph)?;
+            if let Some(patch) = find(graph, id)? {
+                patch.apply(graph)?;
+            }
         }
         graph.compact()?;
     }
     Ok(())
+}
+
+/// Convolutions, and chains of element-wise operators, with kernels of our own.
+///
+/// Which kernel a convolution gets depends on its node and its constants alone, so that on one machine it is the same in every
+/// part of a model; and what is put into one kernel, or into a chain, gives the same numbers, bit for bit, as one after the other.
+pub(super) fn kernels(graph: &mut TypedModel) -> TractResult<()> {
+    rewrite(graph, &[windowed, pointwise, chain])
+}
+
+/// A kernel in the place of a node and those that follow it up to `last`.
+fn fused(
+    graph: &TypedModel,
+    op: impl Into<Box<dyn TypedOp>>,
+    inputs: impl IntoIterator<Item = OutletId>,
+    last: usize,
+) -> TractResult<Option<TypedModelPatch>> {
+    let mut patch = TypedModelPatch::default();
+    let inputs = inputs.into_iter().map(|input| patch.tap_model(graph, input)).collect::<TractResult<TVec<_>>>()?;
+    let made = patch.wire_node(&graph.node(last).name, op, &inputs)?;
+    patch.shunt_outside(graph, last.into(), made[0])?;
+    Ok(Some(patch))
 }
 
 /// Steps that follow a node, the last of their nodes, and what one of them adds.
@@ -88,7 +89,7 @@ fn following(graph: &TypedModel, id: usize, axis: &mut Option<usize>, adds: bool
 
 /// At least two element-wise operators one after the other, the first of which is by a constant. Not those that follow a
 /// convolution or product of tract, which does them itself.
-fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
+fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let node = graph.node(id);
     for of in node.inputs.iter().copied().filter(|_| is_measured()) {
         let mut axis = None;
@@ -105,14 +106,14 @@ fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
         if steps.len() < 2 || plane < ROW_MIN {
             return Ok(None);
         }
-        let kernel = Kernel::Chain(Chain { steps, shape: shape.into(), channels, plane });
-        return Ok(Some(Fused { kernel, inputs: [of].into_iter().chain(added).collect(), last }));
+        let op = Chain { steps, shape: shape.into(), channels, plane };
+        return fused(graph, op, [of].into_iter().chain(added), last);
     }
     Ok(None)
 }
 
 /// The kernel for a convolution. None where tract's are faster.
-fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
+fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let Some((mut of, mut axis)) = convolution(graph, id)? else { return Ok(None) };
     let [image, weights, bias] = *graph.node(id).inputs else { return Ok(None) };
     let few = of.channels[0] <= INPUTS_MAX && of.channels[1] <= OUTPUTS_MAX && of.window.places() > 1;
@@ -124,15 +125,12 @@ fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
     }
     let (steps, last, added) = following(graph, id, &mut axis, !direct)?;
     of.steps = steps;
-    let (kernel, inputs) = match constants {
-        Some((constant, bias)) => {
-            of.steps.insert(0, Step::By(Kind::Add, flat(bias)?));
-            of.window = of.window.in_one_row();
-            (Kernel::Product(Product::new(of, constant)?), vec![image])
-        }
-        None => (Kernel::Direct(Direct(of)), vec![image, weights, bias]),
+    let Some((constant, constant_bias)) = constants else {
+        return fused(graph, Direct(of), [image, weights, bias], last);
     };
-    Ok(Some(Fused { kernel, inputs: inputs.into_iter().chain(added).collect(), last }))
+    of.steps.insert(0, Step::By(Kind::Add, flat(constant_bias)?));
+    of.window = of.window.in_one_row();
+    fused(graph, Product::new(of, constant)?, [image].into_iter().chain(added), last)
 }
 
 fn is_worth_a_product(of: &Convolution) -> bool {
@@ -142,7 +140,7 @@ fn is_worth_a_product(of: &Convolution) -> bool {
 
 /// The kernel for constant weights by the channels of a tensor, which is what tract makes of a convolution whose windows see
 /// one element each.
-fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
+fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let node = graph.node(id);
     let Some(op) = node.op_as::<EinSum>() else { return Ok(None) };
     let (facts, made) = graph.node_facts(id)?;
@@ -165,8 +163,7 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<Fused>> {
     let (steps, last, added) = following(graph, id, &mut Some(to), true)?;
     of.steps = steps;
     let weights = weights.clone().into_tensor().permute_axes(&[makes, read])?;
-    let kernel = Kernel::Product(Product::new(of, &weights)?);
-    Ok(Some(Fused { kernel, inputs: [node.inputs[0]].into_iter().chain(added).collect(), last }))
+    fused(graph, Product::new(of, &weights)?, [node.inputs[0]].into_iter().chain(added), last)
 }
 
 /// If a product maps one axis of its first operand, of shape `input`, to one of its output by a matrix, and keeps all others

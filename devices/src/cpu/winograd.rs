@@ -32,11 +32,13 @@ const TURNS: [usize; 2] = [16, 20];
 /// Whether a convolution can be computed this way, and is faster then.
 pub(super) fn is_worth(of: &Convolution) -> bool {
     let window = &of.window;
-    let fits = window.kernel == [3, 3] && window.strides == [1, 1] && window.dilations == [1, 1];
+    if [window.kernel, window.strides, window.dilations] != [[3, 3], [1, 1], [1, 1]] {
+        return false;
+    }
     let ([_, windows], [inputs, outputs]) = (window.planes(), of.channels);
     let growth = (TILE - window.places()) * inputs * outputs * size_of::<f32>();
     let saves = TURNS[0] * inputs + TURNS[1] * outputs <= inputs * outputs;
-    fits && saves && growth <= GROWTH_MAX * windows
+    saves && growth <= GROWTH_MAX * windows
 }
 
 /// The weights of each element of a tile, from those of windows: `[.., 3, 3]` to `[16, ..]`.

@@ -79,11 +79,14 @@ impl Partition {
         let read = guard(|| -> TractResult<TypedModel> {
             let proto = ProtoModel { doc: parse_document(text)?, tensors, quantization, resources: HashMap::new() };
             proto.validate()?;
-            tidy::tidied(nnef().translate(&proto, TypedModel::default()).map_err(|(_, cause)| cause)?)
+            nnef().translate(&proto, TypedModel::default()).map_err(|(_, cause)| cause)
         });
         let graph = read.map_err(|cause| of(GRAPH, cause))?.map_err(|cause| of(GRAPH, reason(&cause)))?;
         let (takes, gives) = said.borders().map_err(|cause| of(SAID, cause))?;
         check(&graph, &takes, &gives).map_err(|cause| of(GRAPH, cause))?;
+        // It computes constants, so not before their sizes are known to be none that are absurd.
+        let tidy = guard(|| tidy::tidied(graph)).map_err(|cause| of(GRAPH, cause))?;
+        let graph = tidy.map_err(|cause| of(GRAPH, reason(&cause)))?;
         Ok(Self { name: said.name, graph, takes, gives })
     }
 

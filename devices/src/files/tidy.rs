@@ -1,5 +1,5 @@
-//! Takes out of a graph what writing and reading it have added, and nothing else: it is to be the part that was written, which
-//! gets the same kernels.
+//! Takes out of a graph what writing and reading it add: it is to be the part that was written, which gets the same kernels.
+//! Nothing else is simplified.
 
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::tract_core::model::Rewriter;

@@ -17,6 +17,8 @@ use thalweg_devices::{Shapes, Stage};
 use thalweg_modules::signature::Trust;
 use thalweg_planner::{Bandwidth, Bytes};
 use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::load::{Load, Question};
 
@@ -272,20 +274,25 @@ impl Site {
         served.filter_map(|line| Some(line.split_once("serving=")?.1.trim_matches('"').to_owned())).collect()
     }
 
-    /// Looks at the device's log until it has this line once more, of a node; when that was.
-    pub(crate) fn tells(&self, line: &'static str, of: &'static str) -> JoinHandle<Instant> {
+    /// Looks at the device's log, so long at most, until it has this line once more, of a node; when that was.
+    pub(crate) fn tells(
+        &self,
+        line: &'static str,
+        of: &'static str,
+        patience: Duration,
+    ) -> JoinHandle<Result<Instant, Elapsed>> {
         let log = self.posts[2].folder.join("log");
         let count = move || {
             let text = fs::read_to_string(&log).unwrap_or_default();
             text.lines().filter(|told| told.contains(line) && told.contains(of)).count()
         };
         let before = count();
-        tokio::spawn(async move {
+        tokio::spawn(timeout(patience, async move {
             while count() == before {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             Instant::now()
-        })
+        }))
     }
 
     /// The model, in this process.

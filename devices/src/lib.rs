@@ -15,6 +15,7 @@ mod machine;
 pub mod profile;
 mod cut;
 mod files;
+mod cores;
 mod cpu;
 mod stage;
 mod precision;
@@ -30,6 +31,7 @@ mod split;
 mod error;
 
 pub use backend::{Backends, Compared};
+pub use cores::Cores;
 pub use cpu::OperatorTime;
 pub use cut::Partition;
 pub use error::{ModelError, StageError};

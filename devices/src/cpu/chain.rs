@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{filled, floats};
+use super::pieces;
 use super::steps::{Ready, Step, done, load, store};
 
 /// Vectors that a step is done to at a time.
@@ -40,7 +41,12 @@ impl EvalOp for Chain {
             bail!("a chain over other tensors than it was made for");
         }
         let steps = Step::ready(&self.steps, added)?;
-        filled(&self.shape, |into| Arch::new().dispatch(Run { op: self, steps: &steps, from, into }))
+        let count = pieces::count(len * steps.len());
+        filled(&self.shape, |into| {
+            pieces::each(pieces::planes(into, self.plane, count, 1), |(first, into)| {
+                Arch::new().dispatch(Run { op: self, steps: &steps, from, first, into });
+            });
+        })
     }
 }
 
@@ -57,6 +63,8 @@ struct Run<'a> {
     op: &'a Chain,
     steps: &'a [Ready<'a>],
     from: &'a [f32],
+    /// Of the planes that are made.
+    first: usize,
     into: &'a mut [f32],
 }
 
@@ -66,7 +74,8 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (plane, len) = (self.op.plane, VECTORS * S::F32_LANES);
-        for (number, (from, into)) in self.from.chunks_exact(plane).zip(self.into.chunks_exact_mut(plane)).enumerate() {
+        let planes = self.from.chunks_exact(plane).skip(self.first).zip(self.into.chunks_exact_mut(plane));
+        for (number, (from, into)) in (self.first..).zip(planes) {
             let channel = number % self.op.channels;
             for (at, (from, into)) in from.chunks(len).zip(into.chunks_mut(len)).enumerate() {
                 let begins = number * plane + at * len;

@@ -42,9 +42,13 @@ impl Convolution {
         tvec!(f32::fact(&self.shape))
     }
 
+    /// Multiply-adds.
+    pub(super) fn macs(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.places()
+    }
+
     pub(super) fn cost(&self) -> TVec<(Cost, TDim)> {
-        let macs = self.shape.iter().product::<usize>() * self.places();
-        tvec!((Cost::FMA(f32::datum_type()), macs.into()))
+        tvec!((Cost::FMA(f32::datum_type()), self.macs().into()))
     }
 }
 

@@ -10,6 +10,7 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{Convolution, filled, floats, with_scratch};
+use super::pieces;
 use super::steps::{Kind, Ready, Step, done};
 
 /// A convolution whose windows see few channels: depthwise, or the first one of a network.
@@ -58,8 +59,13 @@ impl Direct {
         }
         let bias = Ready::By(Kind::Add, floats(bias)?);
         let steps: &Vec<Ready> = &[bias].into_iter().chain(Step::ready(&op.steps, None)?).collect();
+        let ([_, plane], [_, outputs], count) = (op.window.planes(), op.channels, pieces::count(op.macs()));
         filled(&op.shape, |output| {
-            with_scratch(|scratch| arch.dispatch(Run { op, image, weights, steps, output, scratch }));
+            let has_groups = output.len() / plane >= count * outputs;
+            let step = if has_groups || !outputs.is_multiple_of(ROWS) { outputs } else { ROWS };
+            pieces::each(pieces::planes(output, plane, count, step), |(first, output)| {
+                with_scratch(|scratch| arch.dispatch(Run { op, image, weights, steps, first, output, scratch }));
+            });
         })
     }
 }
@@ -75,6 +81,8 @@ struct Run<'a> {
     image: &'a [f32],
     weights: &'a [f32],
     steps: &'a [Ready<'a>],
+    /// Of the planes of the output.
+    first: usize,
     output: &'a mut [f32],
     scratch: &'a mut Vec<f32>,
 }
@@ -84,7 +92,7 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, image, weights, steps, output, scratch } = self;
+        let Self { op, image, weights, steps, mut first, mut output, scratch } = self;
         let (padded, [inputs, outputs]) = (op.window.padded(), op.channels);
         let [plane_in, plane_out] = op.window.planes();
         let windows = op.window.output[0] * padded.pitch + S::F32_LANES;
@@ -95,20 +103,24 @@ impl WithSimd for Run<'_> {
         scratch.clear();
         scratch.resize(padded_len * inputs + made_len, 0.0);
         let (from, made) = scratch.split_at_mut(padded_len * inputs);
-        let images = image.chunks_exact(inputs * plane_in).zip(output.chunks_exact_mut(outputs * plane_out));
-        for (number, (image, output)) in images.enumerate() {
-            let first = number % op.groups * outputs;
-            for (plane, from) in image.chunks_exact(plane_in).zip(from.chunks_exact_mut(padded_len)) {
+        while !output.is_empty() {
+            let (number, channel) = (first / outputs, first % outputs);
+            let channels = (outputs - channel).min(output.len() / plane_out);
+            let planes = image[number * inputs * plane_in..].chunks_exact(plane_in);
+            for (plane, from) in planes.zip(from.chunks_exact_mut(padded_len)) {
                 op.window.pad(&padded, plane, from);
             }
-            let weights = &weights[first * taps.len()..][..outputs * taps.len()];
-            let group = Group { op, pitch: padded.pitch, taps: &taps, from, weights, steps, first };
-            group.fill(simd, made, output);
+            let channel = number % op.groups * outputs + channel;
+            let weights = &weights[channel * taps.len()..][..channels * taps.len()];
+            let group = Group { op, pitch: padded.pitch, taps: &taps, from, weights, steps, first: channel };
+            let (made_of_it, rest) = mem::take(&mut output).split_at_mut(channels * plane_out);
+            group.fill(simd, made, made_of_it);
+            (first, output) = (first + channels, rest);
         }
     }
 }
 
-/// One group of one image.
+/// Some output channels of one group of one image.
 struct Group<'a> {
     op: &'a Convolution,
     pitch: usize,
@@ -117,7 +129,7 @@ struct Group<'a> {
     from: &'a [f32],
     weights: &'a [f32],
     steps: &'a [Ready<'a>],
-    /// Of its output channels.
+    /// Of these channels, in all groups.
     first: usize,
 }
 
@@ -128,7 +140,7 @@ impl Group<'_> {
         let at_once = (WINDOWS_MAX / self.pitch).max(1);
         for y in (0..rows).step_by(at_once) {
             let rows = y..rows.min(y + at_once);
-            let channels = self.op.channels[1];
+            let channels = self.weights.len() / self.taps.len();
             let mut channel = 0;
             while channel + ROWS <= channels {
                 self.block::<S, ROWS>(simd, (channel, rows.clone()), made, output);

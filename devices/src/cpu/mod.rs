@@ -4,6 +4,7 @@ mod chain;
 mod constants;
 mod convolution;
 mod direct;
+mod pieces;
 mod product;
 mod rewrite;
 mod steps;

@@ -22,6 +22,7 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{Convolution, filled, floats, with_scratch};
+use super::pieces::{self, Region};
 use super::steps::{Ready, Step, done, load, store};
 use super::winograd::{self, Winograd};
 
@@ -104,15 +105,22 @@ impl Product {
         let (weights, steps) = (weights.as_chunks().0, &Step::ready(&op.steps, added)?);
         let is_winograd = winograd::is_worth(op);
         let len = if is_winograd { winograd::room(op) } else { PLACES * ROOM };
+        let ([_, plane], [_, outputs]) = (op.window.planes(), op.channels);
+        // Winograd's transforms are of all channels.
+        let [channels, columns] = if is_winograd { [outputs, winograd::step(op)] } else { [ROWS, WINDOWS] };
+        let count = pieces::count(op.macs());
         filled(&op.shape, |output| {
-            with_scratch(|scratch| {
-                let more = ALIGNED / size_of::<f32>();
-                scratch.resize(scratch.len().max(len + more), 0.0);
-                // What can't be aligned is only slower.
-                let begins = scratch.as_ptr().align_offset(ALIGNED).min(more);
-                let block = &mut scratch[begins..begins + len];
-                let run = Run { op, image, weights, steps, output, block };
-                if is_winograd { arch.dispatch(Winograd(run)) } else { arch.dispatch(run) }
+            let regions = Region::whole(output, plane, outputs).split(count, channels, columns);
+            pieces::each(regions, |output| {
+                with_scratch(|scratch| {
+                    let more = ALIGNED / size_of::<f32>();
+                    scratch.resize(scratch.len().max(len + more), 0.0);
+                    // What can't be aligned is only slower.
+                    let begins = scratch.as_ptr().align_offset(ALIGNED).min(more);
+                    let block = &mut scratch[begins..begins + len];
+                    let run = Run { op, image, weights, steps, output, block };
+                    if is_winograd { arch.dispatch(Winograd(run)) } else { arch.dispatch(run) }
+                });
             });
         })
     }
@@ -137,7 +145,7 @@ pub(super) struct Run<'a> {
     pub(super) image: &'a [f32],
     pub(super) weights: &'a [[f32; ROWS]],
     pub(super) steps: &'a [Ready<'a>],
-    pub(super) output: &'a mut [f32],
+    pub(super) output: Region<'a>,
     /// Room for work.
     pub(super) block: &'a mut [f32],
 }
@@ -147,26 +155,25 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, image, weights, steps, output, block } = self;
-        let ([plane_in, plane], [inputs, outputs], places) = (op.window.planes(), op.channels, op.places());
-        let images = image.chunks_exact(inputs * plane_in).zip(output.chunks_exact_mut(outputs * plane));
-        for (number, (image, output)) in images.enumerate() {
-            let group = number % op.groups;
+        let Self { op, image, weights, steps, mut output, block } = self;
+        let ([plane_in, plane], [inputs, _], places) = (op.window.planes(), op.channels, op.places());
+        let channels = output.channels.start / ROWS..output.channels.end.div_ceil(ROWS);
+        for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
             let panels = weights.len() / op.groups;
-            let weights = &weights[group * panels..][..panels];
-            let mut start = 0;
-            while start < plane {
-                let rest = plane - start;
-                let windows = start..if rest <= ROOM { plane } else { start + WINDOWS };
+            let weights = &weights[number % op.groups * panels..][..panels];
+            let Range { mut start, end } = output.columns;
+            while start < end {
+                let rest = end - start;
+                let windows = start..if rest <= ROOM { end } else { start + WINDOWS };
                 for first in (0..places).step_by(PLACES) {
                     let some = first..places.min(first + PLACES);
                     let block = &mut block[..some.len() * ROOM];
                     op.window.gather(image, some.clone(), windows.clone(), block);
                     let last = if some.end == places { steps } else { &[] };
                     let sums = Sums { op, number, block, windows: windows.clone(), plane, before: first > 0, last };
-                    let panels = weights.len() / places;
-                    for first in (0..panels).step_by(PANELS) {
-                        sums.multiply(simd, first..panels.min(first + PANELS), some.clone(), weights, output);
+                    for first in channels.clone().step_by(PANELS) {
+                        let panels = first..channels.end.min(first + PANELS);
+                        sums.multiply(simd, panels, some.clone(), weights, &mut output);
                     }
                 }
                 start = windows.end;
@@ -199,7 +206,7 @@ impl Sums<'_> {
         panels: Range<usize>,
         places: Range<usize>,
         weights: &[[f32; ROWS]],
-        output: &mut [f32],
+        output: &mut Region,
     ) {
         let (mut at, len, all) = (0, self.windows.len(), self.op.places());
         while at < len {
@@ -222,31 +229,29 @@ impl Sums<'_> {
         simd: S,
         (channel, at): (usize, usize),
         weights: &[[f32; ROWS]],
-        output: &mut [f32],
+        output: &mut Region,
     ) {
         let [_, outputs] = self.op.channels;
         let channels = channel..outputs.min(channel + ROWS);
         let len = self.windows.len().min(at + N * S::F32_LANES) - at;
-        let kept = |channel: usize| {
-            let begins = channel * self.plane + self.windows.start + at;
-            begins..begins + len
-        };
+        let begins = self.windows.start + at;
+        let columns = begins..begins + len;
         let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
         if self.before {
             for (channel, sums) in channels.clone().zip(&mut sums) {
-                *sums = load(simd, &output[kept(channel)]);
+                *sums = load(simd, output.row(self.number, channel, columns.clone()));
             }
         }
         sums = multiplied(simd, sums, weights, self.block.as_chunks().0, at);
         if !self.last.is_empty() {
             let added = |tensor: &[f32], row: usize| {
-                let tensor = &tensor[self.number * outputs * self.plane..];
-                load(simd, &tensor[kept((channel + row).min(outputs - 1))])
+                let channel = self.number * outputs + (channel + row).min(outputs - 1);
+                load(simd, &tensor[channel * self.plane..][columns.clone()])
             };
             sums = done(simd, self.last, self.number % self.op.groups * outputs + channel, sums, added);
         }
         for (channel, sums) in channels.zip(&sums) {
-            store(simd, &mut output[kept(channel)], sums);
+            store(simd, output.row(self.number, channel, columns.clone()), sums);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Kernels of our own beside tract's.
 
+use std::num::NonZero;
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use pulp::Arch;
@@ -25,6 +28,7 @@ use super::window::Window;
 use crate::agreement::difference;
 use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, paddings, window};
 use crate::cases::{Graph, Lies, cases, inputs, lies, models, numbers};
+use crate::cores::Cores;
 use crate::cut::Partition;
 
 /// Largest difference from tract's own kernels, of the output's largest value.
@@ -36,6 +40,14 @@ fn agrees(part: Partition) {
     let own = part.clone().prepare().expect("kernels").run(&inputs).expect("a run");
     let off = difference(&own, &plain);
     assert!(off <= TOLERANCE, "off by {off:e}: {own:?} for {plain:?} of\n{}", part.graph);
+    assert!(on_three_cores(&part, &inputs) == own, "three cores make other bits of\n{}", part.graph);
+}
+
+fn on_three_cores(part: &Partition, inputs: &[Tensor]) -> Vec<Tensor> {
+    static CORES: OnceLock<Cores> = OnceLock::new();
+    let cores = CORES.get_or_init(|| Cores::start("three", NonZero::new(3).expect("three")).expect("threads"));
+    let stage = part.clone().prepare().expect("kernels");
+    cores.run(|| stage.run(inputs)).expect("a run")
 }
 
 /// How many kernels of our own a part has.
@@ -234,8 +246,10 @@ fn models_make_what_they_make_with_tracts_kernels() {
         let read = part.to_files().and_then(|files| Partition::from_files(&files)).expect("a part");
         assert_eq!(own(&read), own(&part), "{name} from files");
         let plain = part.clone().prepare_plain().expect("tract").run(&inputs).expect("tract");
+        let shared = on_three_cores(&part, &inputs);
         let [made, came] = [part, read].map(|part| part.prepare().expect("kernels").run(&inputs).expect("a run"));
         assert!(made == came, "{name} from files makes other bits");
+        assert!(made == shared, "{name} on three cores makes other bits");
         let off = difference(&made, &plain);
         assert!(off <= TOLERANCE, "{name} is off by {off:e}");
     }

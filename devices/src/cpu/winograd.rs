@@ -17,6 +17,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::convolution::Convolution;
+use super::pieces::Region;
 use super::product::{ROOM, ROWS, Run, VECTORS, WINDOWS, multiplied};
 use super::steps::{Ready, done, load, store};
 use super::window::{Window, rows};
@@ -73,30 +74,34 @@ impl WithSimd for Winograd<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Run { op, image, weights, steps, output, block } = self.0;
-        let ([plane_in, plane], [inputs, outputs]) = (op.window.planes(), op.channels);
+        let Run { op, image, weights, steps, mut output, block } = self.0;
+        let ([plane_in, _], [inputs, outputs]) = (op.window.planes(), op.channels);
         let tiles = tiles(&op.window);
-        let [_, count] = tiles.planes();
+        let of_tiles = |columns: usize| columns.div_ceil(step(op)) * tiles.output[1];
+        let all = of_tiles(output.columns.start)..of_tiles(output.columns.end);
         let (seen, sums) = block.as_chunks_mut::<ROOM>().0.split_at_mut(TILE * inputs);
         let panels = weights.len() / op.groups;
-        let images = image.chunks_exact(inputs * plane_in).zip(output.chunks_exact_mut(outputs * plane));
-        for (number, (image, output)) in images.enumerate() {
-            let group = number % op.groups;
-            let weights = &weights[group * panels..][..panels];
-            for start in (0..count).step_by(WINDOWS) {
-                let some = start..count.min(start + WINDOWS);
+        for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
+            let weights = &weights[number % op.groups * panels..][..panels];
+            for start in all.clone().step_by(WINDOWS) {
+                let some = start..all.end.min(start + WINDOWS);
                 for (channel, image) in image.chunks_exact(plane_in).enumerate() {
                     see(simd, &tiles, image, some.clone(), &mut seen[channel..], inputs);
                 }
                 multiply(simd, seen, weights, sums, [inputs, some.len()]);
                 let rows = sums.len() / TILE;
-                for (channel, output) in output.chunks_exact_mut(plane).enumerate() {
+                for channel in 0..outputs {
                     let made = Made { op, steps, number, channel, tiles: &tiles };
-                    made.put(simd, some.clone(), &sums[channel..], rows, output);
+                    made.put(simd, some.clone(), &sums[channel..], rows, &mut output);
                 }
             }
         }
     }
+}
+
+/// Columns of the output that a row of tiles makes: a piece has no part of such a row.
+pub(super) fn step(of: &Convolution) -> usize {
+    2 * of.window.output[1]
 }
 
 /// Where tiles lie in the image: as windows of 4x4 in steps of two do.
@@ -206,7 +211,7 @@ struct Made<'a> {
 impl Made<'_> {
     /// `AᵀmA` of some tiles, from the row of the channel in each matrix, of so many, to its plane.
     #[inline(always)]
-    fn put<S: Simd>(&self, simd: S, some: Range<usize>, sums: &[[f32; ROOM]], channels: usize, output: &mut [f32]) {
+    fn put<S: Simd>(&self, simd: S, some: Range<usize>, sums: &[[f32; ROOM]], channels: usize, output: &mut Region) {
         let [height, width] = self.op.window.output;
         // By row that tiles make, its even columns and its odd ones.
         let mut lines = [[[0.0; ROOM]; 2]; 2];
@@ -229,7 +234,7 @@ impl Made<'_> {
                     *pair = [*even, *odd];
                 }
                 let line = &line.as_flattened()[..(2 * range.len()).min(width - 2 * x)];
-                self.finish(simd, line, begins, &mut output[begins..begins + line.len()]);
+                self.finish(simd, line, begins, output.row(self.number, self.channel, begins..begins + line.len()));
             }
         }
     }

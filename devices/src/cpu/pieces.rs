@@ -1,0 +1,131 @@
+//! An output in pieces, which threads make side by side.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::slice;
+
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+
+/// Multiply-adds of a piece at least, some microseconds: with fewer, threads wait for each other longer than they compute. Tests
+/// split whatever there is.
+const WORK_MIN: usize = if cfg!(test) { 1 } else { 1 << 18 };
+
+/// In how many pieces so much work is best done here: in one outside of [`crate::Cores`].
+pub(super) fn count(work: usize) -> usize {
+    let threads = rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads());
+    (work / WORK_MIN).clamp(1, threads)
+}
+
+/// Does the same to each, side by side.
+pub(super) fn each<T: Send>(mut pieces: Vec<T>, work: impl Fn(T) + Send + Sync) {
+    match pieces.pop() {
+        Some(piece) if pieces.is_empty() => work(piece),
+        last => pieces.into_par_iter().chain(last).with_max_len(1).for_each(work),
+    }
+}
+
+/// Planes in so many pieces at most, each of a multiple of `step` planes but the last: the number of the first plane, and the
+/// elements.
+pub(super) fn planes(all: &mut [f32], plane: usize, count: usize, step: usize) -> Vec<(usize, &mut [f32])> {
+    let each = (all.len() / plane).div_ceil(step).div_ceil(count) * step;
+    let pieces = all.chunks_mut(each * plane).enumerate();
+    pieces.map(|(at, piece)| (at * each, piece)).collect()
+}
+
+/// Some columns of the planes of some output channels, of each group of each image.
+pub(super) struct Region<'a> {
+    all: *mut f32,
+    len: usize,
+    plane: usize,
+    outputs: usize,
+    /// Of a group.
+    pub(super) channels: Range<usize>,
+    pub(super) columns: Range<usize>,
+    of: PhantomData<&'a mut [f32]>,
+}
+
+#[expect(unsafe_code, reason = "a region is the only one that reaches its elements, as `&mut [f32]` is")]
+// SAFETY: `split` is the one way to more regions of an output, and gives each columns or channels that no other one has.
+unsafe impl Send for Region<'_> {}
+
+impl<'a> Region<'a> {
+    /// An output of planes of so many columns, with so many channels of a group.
+    pub(super) fn whole(all: &'a mut [f32], plane: usize, outputs: usize) -> Self {
+        let (len, all) = (all.len(), all.as_mut_ptr());
+        Self { all, len, plane, outputs, channels: 0..outputs, columns: 0..plane, of: PhantomData }
+    }
+
+    /// In so many pieces at most: by columns, each of which begins at a multiple of `columns`, or where these are too few by
+    /// channels, at multiples of `channels`.
+    pub(super) fn split(self, count: usize, channels: usize, columns: usize) -> Vec<Self> {
+        let by_columns = self.columns.len().div_ceil(columns) >= count;
+        let (all, step) = if by_columns { (&self.columns, columns) } else { (&self.channels, channels) };
+        let (start, end, steps) = (all.start, all.end, all.len().div_ceil(step));
+        let bound = |piece: usize| end.min(start + steps * piece / count * step);
+        let pieces = (0..count).map(|piece| bound(piece)..bound(piece + 1)).filter(|range| !range.is_empty());
+        let piece = |range| {
+            let (channels, columns) =
+                if by_columns { (self.channels.clone(), range) } else { (range, self.columns.clone()) };
+            Self { channels, columns, ..self }
+        };
+        pieces.map(piece).collect()
+    }
+
+    /// Columns of one channel of a group, of which there are so many before, of all images.
+    #[inline(always)]
+    pub(super) fn row(&mut self, number: usize, channel: usize, columns: Range<usize>) -> &mut [f32] {
+        let inside = self.columns.start <= columns.start && columns.start <= columns.end;
+        let begins = (number * self.outputs + channel) * self.plane + columns.start;
+        assert!(
+            inside && columns.end <= self.columns.end && self.channels.contains(&channel),
+            "it is another region's"
+        );
+        assert!(begins + columns.len() <= self.len, "there is no such group");
+        #[expect(unsafe_code, reason = "it is the region's own")]
+        // SAFETY: it is in the output, and in no other region, by what was looked at above.
+        unsafe {
+            slice::from_raw_parts_mut(self.all.add(begins), columns.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn regions_have_each_element_once(
+            [groups, outputs, plane] in [1_usize..4, 1_usize..20, 1_usize..200],
+            count in 1_usize..9,
+            steps in [1_usize..8, 1_usize..120],
+        ) {
+            let mut all = vec![0.0; groups * outputs * plane];
+            let regions = Region::whole(&mut all, plane, outputs).split(count, steps[0], steps[1]);
+            prop_assert!(regions.len() <= count);
+            for mut region in regions {
+                let (channels, columns) = (region.channels.clone(), region.columns.clone());
+                prop_assert!(channels.start % steps[0] == 0 && columns.start % steps[1] == 0);
+                for number in 0..groups {
+                    for channel in channels.clone() {
+                        region.row(number, channel, columns.clone()).iter_mut().for_each(|element| *element += 1.0);
+                    }
+                }
+            }
+            prop_assert!(all.iter().all(|element| *element == 1.0));
+            let pieces = planes(&mut all, plane, count, steps[0]);
+            prop_assert!(pieces.len() <= count && pieces.iter().all(|(first, _)| first % steps[0] == 0));
+            prop_assert_eq!(pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>(), groups * outputs * plane);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "another region's")]
+    fn no_region_reaches_into_another_one() {
+        let mut all = vec![0.0; 32];
+        let mut regions = Region::whole(&mut all, 16, 2).split(2, 1, 8);
+        regions[0].row(0, 0, 4..9);
+    }
+}

@@ -12,6 +12,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::convolution::{Convolution, filled, floats, with_scratch};
 use super::pieces;
 use super::steps::{Kind, Ready, Step, done};
+use super::window::keep;
 
 /// A convolution whose windows see few channels: depthwise, or the first one of a network.
 ///
@@ -220,19 +221,4 @@ fn split<const M: usize>(mut all: &mut [f32]) -> [&mut [f32]; M] {
         all = rest;
         first
     })
-}
-
-/// Keeps of each row what windows are there for. A vector that goes beyond a row's end writes where the next one lies, which
-/// comes after.
-#[inline(always)]
-fn keep<S: Simd>((made, pitch): (&[f32], usize), (into, columns): (&mut [f32], usize)) {
-    for (y, row) in made.chunks_exact(pitch).enumerate() {
-        for x in (0..columns).step_by(S::F32_LANES) {
-            let at = y * columns + x;
-            match (row.get(x..x + S::F32_LANES), into.get_mut(at..at + S::F32_LANES)) {
-                (Some(from), Some(into)) => S::as_mut_simd_f32s(into).0[0] = S::as_simd_f32s(from).0[0],
-                _ => into[at..(y + 1) * columns].copy_from_slice(&row[x..columns]),
-            }
-        }
-    }
 }

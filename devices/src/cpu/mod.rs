@@ -5,6 +5,7 @@ mod constants;
 mod convolution;
 mod direct;
 mod pieces;
+mod pool;
 mod product;
 mod rewrite;
 mod steps;

@@ -3,6 +3,8 @@
 use std::iter;
 use std::ops::Range;
 
+use pulp::Simd;
+
 /// Elements of a row that is copied by a call.
 const SHORT: usize = 32;
 
@@ -26,8 +28,9 @@ pub(super) struct Window {
     pub(super) before: [usize; 2],
 }
 
-/// How a plane lies between zeros, so that no window is cut off, and so that neighbouring windows read neighbouring elements
-/// at each of their places: where windows go in steps of two, rows of even and of odd number lie apart, and so do columns.
+/// How a plane lies between zeros, or whatever surrounds it, so that no window is cut off, and so that neighbouring windows read
+/// neighbouring elements at each of their places: where windows go in steps of two, rows of even and of odd number lie apart, and
+/// so do columns.
 ///
 /// The windows of all rows are then one row: that of number `y * pitch + x` begins at this element of the first phase. A few
 /// at the end of each row are none; what is computed for them is left out.
@@ -67,19 +70,32 @@ impl Window {
 
     /// Whether a plane takes little more between zeros than without them: sizes of a window come from a file.
     pub(super) fn is_padded_in_little(&self) -> bool {
-        let reach = |axis: usize| (self.kernel[axis] - 1).saturating_mul(self.dilations[axis]);
-        let small = |axis: usize| (1..=STRIDE_MAX).contains(&self.strides[axis]) && reach(axis) <= REACH_MAX;
+        let field = |axis: usize| (self.kernel[axis] - 1).saturating_mul(self.dilations[axis]);
+        let small = |axis: usize| (1..=STRIDE_MAX).contains(&self.strides[axis]) && field(axis) <= REACH_MAX;
         let planes: usize = self.planes().iter().sum();
         small(0) && small(1) && self.padded_len(&self.padded(), 0) <= PADDED_TIMES_MAX * planes + PADDED_MIN
     }
 
+    /// How far the last window of an axis reaches, in steps of windows.
+    pub(super) fn reach(&self, axis: usize) -> usize {
+        (self.kernel[axis] - 1) * self.dilations[axis] / self.strides[axis]
+    }
+
+    /// That of some rows of the output alone, and the rows of the image that its windows see.
+    pub(super) fn of_rows(&self, rows: Range<usize>) -> (Self, Range<usize>) {
+        let ([height, width], [above, left], [down, _]) = (self.input, self.before, self.strides);
+        let begins = rows.start * down;
+        let ends = begins + (rows.len() - 1) * down + (self.kernel[0] - 1) * self.dilations[0] + 1;
+        let seen = begins.saturating_sub(above).min(height)..ends.saturating_sub(above).min(height);
+        let (input, output) = ([seen.len(), width], [rows.len(), self.output[1]]);
+        (Self { input, output, before: [above.saturating_sub(begins), left], ..self.clone() }, seen)
+    }
+
     pub(super) fn padded(&self) -> Padded {
         let [down, across] = self.strides;
-        // Beyond the last window of an axis, in steps of windows.
-        let reach = |axis: usize| (self.kernel[axis] - 1) * self.dilations[axis] / self.strides[axis];
         // With one more, pairs of columns never lack the second.
-        let pitch = self.output[1] + reach(1) + usize::from(across > 1);
-        let phase = (self.output[0] + reach(0)) * pitch;
+        let pitch = self.output[1] + self.reach(1) + usize::from(across > 1);
+        let phase = (self.output[0] + self.reach(0)) * pitch;
         let tap = |at: usize| {
             let (y, x) = (at / self.kernel[1] * self.dilations[0], at % self.kernel[1] * self.dilations[1]);
             (y % down * across + x % across) * phase + y / down * pitch + x / across
@@ -127,7 +143,7 @@ impl Window {
         zeros.fill(0.0);
     }
 
-    /// Puts a plane of the input between the zeros of `into`.
+    /// Puts a plane of the input between the zeros of `into`, or whatever is there.
     #[inline(always)]
     pub(super) fn pad(&self, padded: &Padded, plane: &[f32], into: &mut [f32]) {
         let ([_, width], [top, left], [down, across]) = (self.input, self.before, self.strides);
@@ -141,14 +157,17 @@ impl Window {
             match across {
                 1 => put(from, &mut into[row(0, left)]),
                 2 => {
-                    let (one, other) = (left % 2, 1 - left % 2);
-                    put_every_other(from, &mut into[row(one, left / 2)]);
-                    put_every_other(from.get(1..).unwrap_or_default(), &mut into[row(other, left.div_ceil(2))]);
+                    let (one, other) = (row(left % 2, left / 2), row(1 - left % 2, left.div_ceil(2)));
+                    if let Ok([one, other]) = into.get_disjoint_mut([one, other]) {
+                        put_pairs(from, one, other);
+                    }
                 }
                 _ => {
-                    (left..)
-                        .zip(from)
-                        .for_each(|(x, element)| put(&[*element], &mut into[row(x % across, x / across)]));
+                    for (at, x) in (left..left + across.min(width)).enumerate() {
+                        let into = &mut into[row(x % across, x / across)];
+                        let every = from[at..].iter().step_by(across);
+                        into.iter_mut().zip(every).for_each(|(into, element)| *into = *element);
+                    }
                 }
             }
         }
@@ -167,6 +186,25 @@ pub(super) fn rows(windows: Range<usize>, columns: usize) -> impl Iterator<Item 
         next = windows.end.min(begins + columns - x);
         (begins < next).then(|| ([y, x], begins - first..next - first))
     })
+}
+
+/// Keeps of each row of so many elements what windows are there for, as many as there are columns.
+#[inline(always)]
+pub(super) fn keep<S: Simd>((made, pitch): (&[f32], usize), (into, columns): (&mut [f32], usize)) {
+    for (row, into) in made.chunks_exact(pitch).zip(into.chunks_exact_mut(columns)) {
+        let row = &row[..columns];
+        let Some(last) = columns.checked_sub(S::F32_LANES) else {
+            put(row, into);
+            continue;
+        };
+        let mut vector = |at: usize| {
+            let some = at..at + S::F32_LANES;
+            let from = S::as_simd_f32s(&row[some.clone()]).0[0];
+            S::as_mut_simd_f32s(&mut into[some]).0[0] = from;
+        };
+        (0..last).step_by(S::F32_LANES).for_each(&mut vector);
+        vector(last);
+    }
 }
 
 /// As much of a row as there is room for: the last columns may be in no window. Short rows in steps of four, the last of which
@@ -192,4 +230,21 @@ fn put_every_other(from: &[f32], into: &mut [f32]) {
         *place = *last;
     }
     into.iter_mut().zip(pairs).for_each(|(place, pair)| *place = pair[0]);
+}
+
+/// The first of each pair to one row, the second to the other.
+#[inline(always)]
+fn put_pairs(from: &[f32], one: &mut [f32], other: &mut [f32]) {
+    let (pairs, rest) = from.as_chunks::<2>();
+    let len = pairs.len().min(one.len()).min(other.len());
+    for ((pair, one), other) in pairs[..len].iter().zip(&mut one[..len]).zip(&mut other[..len]) {
+        (*one, *other) = (pair[0], pair[1]);
+    }
+    let beyond = pairs.get(len).map_or(rest, |pair| pair);
+    if let (Some(first), Some(place)) = (beyond.first(), one.get_mut(len)) {
+        *place = *first;
+    }
+    if let (Some(second), Some(place)) = (beyond.get(1), other.get_mut(len)) {
+        *place = *second;
+    }
 }

@@ -1,19 +1,20 @@
-//! What models take on one core of this machine: with kernels of our own, with none but tract's, and in onnxruntime.
+//! What models take on the CPU of this machine: with kernels of our own, with none but tract's, and in onnxruntime.
 //!
-//! `cargo bench -p thalweg-devices --bench cpu` prints one row a model, medians of runs that take turns. `--json` prints the
-//! same as JSON, `--python FILE` names an interpreter that has the package `onnxruntime`, without which its column stays empty.
+//! `cargo bench -p thalweg-devices --bench cpu` prints one row a model, medians of runs that take turns. `--threads N` lets N
+//! threads share each run, in place of one. `--json` prints the same as JSON, `--python FILE` names an interpreter that has the package `onnxruntime`, without which its column stays empty.
 //! Models are `FILE.onnx`, or `FILE.onnx@INPUT=SIZES;INPUT=SIZES`, in place of those of the repository.
 #![allow(clippy::print_stdout)]
 
 mod subject;
 
 use std::io::{BufRead, BufReader, Write};
+use std::num::NonZero;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use subject::{Failed, MODELS, Subject, difference};
-use thalweg_devices::OperatorTime;
+use thalweg_devices::{Cores, OperatorTime, Stage};
 use thalweg_planner::DType;
 
 /// Runs of each, and how long all of a model's may take.
@@ -23,6 +24,7 @@ const BUDGET: Duration = Duration::from_secs(20);
 #[derive(Serialize)]
 struct Row {
     model: String,
+    threads: u32,
     own_ms: f64,
     plain_ms: f64,
     onnxruntime_ms: Option<f64>,
@@ -33,9 +35,11 @@ struct Row {
 fn main() -> Result<(), Failed> {
     let mut arguments = std::env::args().skip(1);
     let (mut python, mut json, mut operators, mut models) = ("python3".to_owned(), false, false, Vec::new());
+    let mut threads = NonZero::<u32>::MIN;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--python" => python = arguments.next().ok_or("--python needs a file")?,
+            "--threads" => threads = arguments.next().ok_or("--threads needs a number")?.parse()?,
             "--json" => json = true,
             "--operators" => operators = true,
             "--bench" => {}
@@ -45,16 +49,18 @@ fn main() -> Result<(), Failed> {
     if models.is_empty() {
         models.extend(MODELS.map(subject::of_repository));
     }
+    let cores = Cores::start("core", threads)?;
     if operators {
-        return models.iter().try_for_each(|model| print_operators(model));
+        return models.iter().try_for_each(|model| print_operators(model, &cores));
     }
-    let rows = models.iter().map(|model| measure(model, &python)).collect::<Result<Vec<Row>, Failed>>()?;
+    let rows = models.iter().map(|model| measure(model, &python, threads, &cores));
+    let rows = rows.collect::<Result<Vec<Row>, Failed>>()?;
     if json {
         println!("{:#}", serde_json::to_value(&rows)?);
         return Ok(());
     }
     println!("model                          own ms  tract ms  onnxruntime ms  tract/own  own/onnxruntime  off");
-    for Row { model, own_ms, plain_ms, onnxruntime_ms, off } in &rows {
+    for Row { model, own_ms, plain_ms, onnxruntime_ms, off, .. } in &rows {
         let (ort, ratio) = onnxruntime_ms.map_or(("-".to_owned(), "-".to_owned()), |ort_ms| {
             (format!("{ort_ms:.2}"), format!("{:.2}", own_ms / ort_ms))
         });
@@ -65,11 +71,12 @@ fn main() -> Result<(), Failed> {
 }
 
 /// Where the time of a model goes: its operators, the longest first, and how many multiply-adds a second that is.
-fn print_operators(text: &str) -> Result<(), Failed> {
+fn print_operators(text: &str, cores: &Cores) -> Result<(), Failed> {
     let subject = Subject::load(text)?;
     let part = subject.model.whole_part()?;
     for (kernels, stage) in [("own", part.clone().prepare()?), ("tract", part.prepare_plain()?)] {
-        print_times(&format!("{}, {kernels}", subject.name), stage.operator_times(&subject.inputs, 31)?);
+        let times = cores.run(|| stage.operator_times(&subject.inputs, 31))?;
+        print_times(&format!("{}, {kernels}", subject.name), times);
     }
     Ok(())
 }
@@ -84,19 +91,20 @@ fn print_times(title: &str, mut times: Vec<OperatorTime>) {
     }
 }
 
-fn measure(text: &str, python: &str) -> Result<Row, Failed> {
+fn measure(text: &str, python: &str, threads: NonZero<u32>, cores: &Cores) -> Result<Row, Failed> {
     let subject = Subject::load(text)?;
     let part = subject.model.whole_part()?;
     let (own, plain) = (part.clone().prepare()?, part.prepare_plain()?);
     let inputs = &subject.inputs;
-    let off = difference(&own.run(inputs)?, &plain.run(inputs)?);
-    plain.run(inputs)?;
-    let mut beside = Beside::start(python, text, &subject);
+    let run = |stage: &Stage| cores.run(|| stage.run(inputs));
+    let off = difference(&run(&own)?, &run(&plain)?);
+    run(&plain)?;
+    let mut beside = Beside::start((python, threads), text, &subject);
     let (started, mut times) = (Instant::now(), [const { Vec::new() }; 3]);
     while times[0].len() < 3 || (times[0].len() < RUNS && started.elapsed() < BUDGET) {
         for (place, stage) in [&own, &plain].into_iter().enumerate() {
             let begun = Instant::now();
-            stage.run(inputs)?;
+            run(stage)?;
             times[place].push(begun.elapsed().as_secs_f64() * 1e3);
         }
         times[2].extend(beside.as_mut().and_then(Beside::run_ms));
@@ -107,10 +115,10 @@ fn measure(text: &str, python: &str) -> Result<Row, Failed> {
     };
     let [own_ms, plain_ms, onnxruntime_ms] = times.map(median);
     let (own_ms, plain_ms) = (own_ms.unwrap_or(f64::NAN), plain_ms.unwrap_or(f64::NAN));
-    Ok(Row { model: subject.name, own_ms, plain_ms, onnxruntime_ms, off })
+    Ok(Row { model: subject.name, threads: threads.get(), own_ms, plain_ms, onnxruntime_ms, off })
 }
 
-/// The same model in onnxruntime, one thread, in a process of its own that runs when it is told to.
+/// The same model in onnxruntime, with so many threads, in a process of its own that runs when it is told to.
 struct Beside {
     child: Child,
     tell: ChildStdin,
@@ -120,11 +128,11 @@ struct Beside {
 const SCRIPT: &str = r#"
 import sys, time, numpy, onnxruntime
 options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
+options.intra_op_num_threads = int(sys.argv[2])
 options.log_severity_level = 3
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 feed = {}
-for given in sys.argv[2:]:
+for given in sys.argv[3:]:
     name, kind, sizes = given.rsplit("=", 2)
     shape = [int(size) for size in sizes.split(",") if size]
     feed[name] = numpy.random.default_rng(1).random(shape).astype(kind)
@@ -146,10 +154,10 @@ fn described(subject: &Subject) -> impl Iterator<Item = String> {
 
 impl Beside {
     /// None where the interpreter or its package is not there.
-    fn start(python: &str, text: &str, subject: &Subject) -> Option<Self> {
+    fn start((python, threads): (&str, NonZero<u32>), text: &str, subject: &Subject) -> Option<Self> {
         let path = text.split_once('@').map_or(text, |(path, _)| path);
         let mut command = Command::new(python);
-        command.args(["-c", SCRIPT, path]).args(described(subject));
+        command.args(["-c", SCRIPT, path, &threads.to_string()]).args(described(subject));
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = spawned.ok()?;
         let (tell, hear) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));

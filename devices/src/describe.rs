@@ -1,7 +1,10 @@
 //! Sees a model as costs: operators become layers with a class, multiply-adds and weights.
 
 use thalweg_planner::{Bytes, DType, Graph, Layer, Macs, OpClass, Pin, TensorCost, TensorSpec};
-use tract_onnx::tract_hir::internal::{Cost, TypedModel, TypedNode};
+use tract_onnx::tract_hir::internal::{Cost, DatumType, TypedModel, TypedNode};
+use tract_onnx::tract_hir::tract_core::ops::array::Gather;
+use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_hir::tract_core::ops::cast::Cast;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv};
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
@@ -66,15 +69,26 @@ fn class(node: &TypedNode) -> OpClass {
     }
 }
 
-/// Constants that the node reads, and those inside its body when it is a loop.
+/// Constants that the node reads, and those inside its body when it is a loop, as large as they are where it is ready to run.
 fn weights(typed: &TypedModel, node: &TypedNode) -> Bytes {
-    let read = node.inputs.iter().filter_map(|outlet| typed.node(outlet.node).op_as::<Const>()).map(constant_bytes);
+    let is_table = is_gathered_from(typed, node);
+    let read = node.inputs.iter().filter_map(|outlet| typed.node(outlet.node).op_as::<Const>());
     let body = node.op_as::<Scan>().map_or(&[][..], |scan| scan.body.nodes());
-    let inside = body.iter().filter_map(|node| node.op_as::<Const>()).map(constant_bytes);
-    Bytes(read.chain(inside).sum())
+    let inside = body.iter().filter_map(|node| node.op_as::<Const>());
+    Bytes(read.chain(inside).map(|constant| constant_bytes(constant, is_table)).sum())
 }
 
-fn constant_bytes(constant: &Const) -> u64 {
-    let tensor = constant.val();
-    (tensor.len() * tensor.datum_type().size_of()) as u64
+/// Whether what a node makes of constants is only gathered from: then each run turns no more than it gathers.
+fn is_gathered_from(typed: &TypedModel, node: &TypedNode) -> bool {
+    let is_turned = node.op_is::<Cast>() || node.op_is::<TypedBinOp>();
+    let mut readers = node.outputs.iter().flat_map(|output| &output.successors).map(|inlet| typed.node(inlet.node));
+    node.op_is::<Gather>() || (is_turned && readers.all(|reader| is_gathered_from(typed, reader)))
+}
+
+/// Weights that a file keeps smaller are turned into f32 once.
+fn constant_bytes(constant: &Const, is_table: bool) -> u64 {
+    let datum = constant.val().datum_type();
+    let is_small = datum.size_of() < size_of::<f32>() && datum != DatumType::Bool;
+    let each = if is_small && !is_table { size_of::<f32>() } else { datum.size_of() };
+    (constant.val().len() * each) as u64
 }

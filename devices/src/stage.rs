@@ -121,11 +121,18 @@ impl Stage {
     /// What computes it: "cpu", or the name of an adapter.
     pub fn backend(&self) -> &str {
         match &self.on {
-            On::Cpu(_) => "cpu",
             #[cfg(feature = "gpu")]
-            On::Gpu(gpu) if gpu.left.get().is_some() => "cpu",
+            On::Gpu(gpu) if gpu.left.get().is_none() => gpu.stage.adapter(),
+            _ => "cpu",
+        }
+    }
+
+    /// Whether the CPU computes all of it.
+    pub fn is_on_cpu(&self) -> bool {
+        match &self.on {
+            On::Cpu(_) => true,
             #[cfg(feature = "gpu")]
-            On::Gpu(gpu) => gpu.stage.adapter(),
+            On::Gpu(gpu) => gpu.left.get().is_some(),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::identity::{Gate, Identity, NodeId};
 use crate::link::{Connection, Endpoint, Exchange, LinkError, Peer, REQUESTS_MAX, Tuning};
 use crate::quota::{Held, Quota};
 use crate::share::{Share, Source};
-use crate::stage::{Caller, ComputeThreads, Place};
+use crate::stage::{Caller, ComputeThreads, Emulation, Place};
 use drive::{Drive, Ending, Finished};
 use upstream::Links;
 
@@ -61,7 +61,7 @@ pub struct NodeConfig {
     pub tuning: Tuning,
     /// What it expects of the links to nodes that it asks.
     pub links: BTreeMap<NodeId, Tuning>,
-    /// How many requests it computes at a time, each on one thread.
+    /// How many requests it computes at a time, each on one thread; one that is alone gets all of them.
     pub threads: NonZero<u32>,
     /// The clock of its traces.
     pub clock: Clock,
@@ -171,6 +171,11 @@ impl Node {
     /// Installs its share of a plan, beside those of other plans and epochs, and in place of the same.
     pub fn install(&self, share: Share) {
         let (plan, epoch) = (share.contract.plan, share.contract.epoch);
+        // What takes as long as somewhere else is computed as there.
+        let is_real = share.emulation == Emulation::NONE;
+        if is_real && share.stage.as_ref().is_some_and(|stage| stage.is_shared()) {
+            self.shared.compute.spread(ShareId { plan, epoch });
+        }
         self.shared.write(|installed| installed.insert(plan, epoch, Arc::new(share)));
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, mem, thread};
 
+use thalweg_devices::Cores;
 use thalweg_flow::{Admission, Busy, ShareId, Ticket, Turn};
 use thalweg_planner::Tensor;
 use tokio::sync::oneshot;
@@ -26,6 +27,11 @@ pub trait Compute: Send + Sync {
     /// a panic is taken for one.
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>>;
 
+    /// Whether threads can share the work of one run: then a request that is alone gets all those of a node.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// What computes its models, for people: "cpu", names of adapters, and how much the CPU has all the same.
     fn computed_on(&self) -> BTreeSet<String> {
         BTreeSet::new()
@@ -35,6 +41,10 @@ pub trait Compute: Send + Sync {
 impl Compute for thalweg_devices::Stage {
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>> {
         Ok(self.run(inputs)?)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_on_cpu()
     }
 }
 
@@ -91,7 +101,8 @@ pub(crate) enum Undone {
 /// What a thread has been asked for: it is computed, or told that its turn has come too late.
 type Work = Box<dyn FnOnce(Result<(), Busy>) + Send>;
 
-/// Threads that compute side by side, each one thing after the other. They end when this is dropped.
+/// Threads that compute side by side, each one thing after the other, or all of them one thing that is alone. They end when this
+/// is dropped.
 ///
 /// Each runs a plan of its own rather than all of them one batch: convolutional networks take longer an item in
 /// batches.
@@ -103,7 +114,8 @@ impl ComputeThreads {
     /// Starts so many threads of this name.
     pub(crate) fn start(name: &str, threads: NonZero<u32>, clock: Clock) -> io::Result<Self> {
         let queue = Queue { admission: Admission::new(threads, PLACES_MAX), closed: false };
-        let started = Self { room: Arc::new(Room { queue: Mutex::new(queue), changed: Condvar::new(), clock }) };
+        let cores = Cores::start(&format!("{name} core"), threads)?;
+        let started = Self { room: Arc::new(Room { queue: Mutex::new(queue), changed: Condvar::new(), clock, cores }) };
         for number in 0..threads.get() {
             let room = started.room.clone();
             thread::Builder::new().name(format!("{name} compute {number}")).spawn(move || room.serve())?;
@@ -118,12 +130,17 @@ impl ComputeThreads {
         Ok(Place { room: self.room.clone(), ticket })
     }
 
+    /// The threads can share the work of one request for this share.
+    pub(crate) fn spread(&self, share: ShareId) {
+        self.room.lock().admission.spread(share);
+    }
+
     /// How long all takes that waits for these threads for other shares, with what they compute.
     pub(crate) fn backlog_beside(&self, share: ShareId) -> Duration {
         self.room.lock().admission.backlog_beside(share, self.room.clock.now())
     }
 
-    /// A share that was not computed yet is thought to take so long.
+    /// A share that was not computed yet is thought to take so long where it is alone.
     pub(crate) fn expect(&self, share: ShareId, takes: Duration) {
         self.room.lock().admission.expect(share, takes);
     }
@@ -156,6 +173,8 @@ struct Room {
     queue: Mutex<Queue>,
     changed: Condvar,
     clock: Clock,
+    /// What computes a request that is alone; the others sleep then.
+    cores: Cores,
 }
 
 struct Queue {
@@ -174,9 +193,17 @@ impl Room {
         while let Some(turn) = self.next(last) {
             match turn {
                 Turn::Late { item, busy } => item(Err(busy)),
-                Turn::Run { ticket, share, item } => {
-                    item(Ok(()));
+                Turn::Run { ticket, share, alone, item } => {
+                    if alone {
+                        self.cores.run(|| item(Ok(())));
+                    } else {
+                        item(Ok(()));
+                    }
                     self.lock().admission.done(ticket, self.clock.now());
+                    if alone {
+                        // Nobody has begun what came in the meantime.
+                        self.changed.notify_all();
+                    }
                     last = Some(share);
                 }
             }
@@ -296,6 +323,22 @@ mod tests {
         let mut first = run(&threads, move || say.send(()).is_ok() && answered.recv().is_ok());
         let mut second = run(&threads, move || heard.recv().is_ok() && answer.send(()).is_ok());
         assert_eq!((first.result().await, second.result().await), (Ok(true), Ok(true)));
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_runs_on_all_threads_and_others_wait_for_it() {
+        let threads = threads(3);
+        threads.spread(SHARE);
+        let on = || thread::current().name().unwrap_or_default().to_owned();
+        assert!(run(&threads, on).result().await.unwrap().starts_with("test core "));
+        let (say, heard) = channel();
+        let mut alone = run(&threads, move || heard.recv().is_ok());
+        let mut others = [(); 2].map(|()| run(&threads, on));
+        say.send(()).unwrap();
+        assert_eq!(alone.result().await, Ok(true));
+        for other in &mut others {
+            other.result().await.unwrap();
+        }
     }
 
     #[tokio::test]

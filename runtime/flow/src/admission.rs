@@ -8,6 +8,11 @@
 //! Cheng, 1996), so a caller that asks for a hundred times as much gets no more than the others while they wait. The
 //! requests of one caller are in the order of their deadlines. What will not be answered in time by prediction is
 //! refused at once, and again when its turn comes: computing it would make the next one late too.
+//!
+//! A request that is alone gets all threads at once where they can share its work, so it is answered as early as can be,
+//! and so does one that would be late otherwise. Where several wait each gets one thread: together they take least then.
+
+mod costs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -16,10 +21,7 @@ use std::time::Duration;
 
 use crate::PlanId;
 use crate::cost::{Cost, sum};
-
-/// Of so many requests that are refused only because their share is thought too slow for them, the last one is tried
-/// all the same: or a share that was slow once, with cold caches, would never be measured again.
-const TRIED_ONE_IN: u32 = 16;
+use costs::Costs;
 
 /// A share of a plan on this node. What it takes to compute is measured for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +52,8 @@ pub enum Turn<T> {
         ticket: Ticket,
         /// What to compute.
         share: ShareId,
+        /// Whether all threads compute it, and nothing beside.
+        alone: bool,
         /// As it was given.
         item: T,
     },
@@ -66,13 +70,12 @@ pub enum Turn<T> {
 /// back.
 #[derive(Debug)]
 pub struct Admission<C, T> {
-    threads: NonZero<u32>,
     places_max: usize,
     entered: u64,
     waiting: BTreeMap<Ticket, Waiting<C, T>>,
     lines: BTreeMap<C, Line>,
     running: BTreeMap<Ticket, Running<C>>,
-    costs: BTreeMap<ShareId, Cost>,
+    costs: Costs,
     /// How long it took from when a share was computed until the answer of the tiers above was here.
     rests: BTreeMap<ShareId, Cost>,
     /// The least computing time that any caller with something ready had been served when the last turn was given. Who
@@ -100,11 +103,14 @@ struct Running<C> {
     share: ShareId,
     since: Duration,
     charged: Duration,
+    /// Threads that compute it.
+    threads: u32,
 }
 
 impl<C> Running<C> {
+    /// Computing time that is left.
     fn left(&self, now: Duration) -> Duration {
-        self.since.saturating_add(self.charged).saturating_sub(now)
+        self.since.saturating_add(self.charged).saturating_sub(now).saturating_mul(self.threads)
     }
 }
 
@@ -129,13 +135,12 @@ impl<C: Ord + Copy, T> Admission<C, T> {
     /// Choudhury and Hahne, 1998).
     pub fn new(threads: NonZero<u32>, places_max: usize) -> Self {
         Self {
-            threads,
             places_max,
             entered: 0,
             waiting: BTreeMap::new(),
             lines: BTreeMap::new(),
             running: BTreeMap::new(),
-            costs: BTreeMap::new(),
+            costs: Costs::new(threads),
             rests: BTreeMap::new(),
             served: Duration::ZERO,
         }
@@ -146,27 +151,32 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         self.waiting.len()
     }
 
-    /// How long a share takes to compute, as far as is known.
+    /// How long one thread takes to compute a share, as far as is known.
     pub fn typical(&self, share: ShareId) -> Duration {
-        self.costs.get(&share).map_or(Duration::ZERO, |cost| cost.typical)
+        self.costs.on_one(share).typical
     }
 
     /// How long all that waits here for other shares takes, with what runs.
     pub fn backlog_beside(&self, share: ShareId, now: Duration) -> Duration {
         let others = self.waiting.values().filter(|one| one.share != share).map(|one| self.likely(one.share));
         let left = self.running.values().filter(|one| one.share != share).map(|one| one.left(now));
-        sum(others.chain(left)) / self.threads.get()
+        sum(others.chain(left)) / self.threads()
     }
 
-    /// A share that nothing was measured of is thought to take so long: as if it took no time, any number of its requests
-    /// would be let in.
+    /// All threads can share the work of a request for this share.
+    pub fn spread(&mut self, share: ShareId) {
+        self.costs.spread(share);
+    }
+
+    /// A share that nothing was measured of is thought to take so long where it is alone: as if it took no time, any number of
+    /// its requests would be let in.
     pub fn expect(&mut self, share: ShareId, takes: Duration) {
-        self.costs.entry(share).or_insert(Cost::exact(takes));
+        self.costs.expect(share, takes);
     }
 
     /// Forgets what was measured of a share that is not here any more.
     pub fn forget(&mut self, share: ShareId) {
-        self.costs.remove(&share);
+        self.costs.forget(share);
         self.rests.remove(&share);
     }
 
@@ -188,7 +198,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         let rest = self.rests.get(&share).map_or(Duration::ZERO, |rest| rest.typical);
         let (due, deadline) = (deadline, deadline.saturating_sub(rest));
         let expected = self.expected(caller, share, (deadline, ticket), now);
-        let trial = expected > deadline && self.is_tried(share, deadline.saturating_sub(now));
+        let trial = expected > deadline && self.costs.is_tried(share, deadline.saturating_sub(now));
         let hopeless = expected > deadline && !trial && !(own == 0 && self.is_idle());
         if hopeless || self.delays_others(caller, share, (deadline, ticket), now) {
             return Err(self.busy());
@@ -238,33 +248,45 @@ impl<C: Ord + Copy, T> Admission<C, T> {
     /// the thread computed last: requests of many callers for one share are computed one after the other, with warm
     /// caches.
     pub fn take(&mut self, now: Duration, after: Option<ShareId>) -> Option<Turn<T>> {
+        if self.running.values().any(|one| one.threads > 1) {
+            return None;
+        }
         let (served, ticket) = self.next(after)?;
         self.served = self.served.max(served);
         let Waiting { caller, share, due, deadline, item, trial } = self.remove(ticket)?;
         let item = item?;
-        let charged = self.typical(share);
-        if due <= now || (!trial && deadline.saturating_sub(now) < charged) {
+        let (left, one) = (deadline.saturating_sub(now), self.costs.on_one(share));
+        let wants_all = !self.is_one_ready() || one.typical > left;
+        let alone = self.running.is_empty() && self.costs.is_spread(share) && wants_all;
+        let (cost, threads) = if alone { (self.costs.on_all(share), self.threads()) } else { (one, 1) };
+        let charged = cost.typical;
+        if due <= now || (!trial && left < charged) {
             return Some(Turn::Late { item, busy: self.busy() });
         }
         if let Some(line) = self.lines.get_mut(&caller) {
-            line.served = line.served.saturating_add(charged);
+            line.served = line.served.saturating_add(charged.saturating_mul(threads));
         }
-        self.running.insert(ticket, Running { caller, share, since: now, charged });
+        self.running.insert(ticket, Running { caller, share, since: now, charged, threads });
         self.lines.retain(|caller, line| {
             let runs = self.running.values().any(|running| running.caller == *caller);
             runs || !line.all.is_empty() || line.served > self.served
         });
-        Some(Turn::Run { ticket, share, item })
+        Some(Turn::Run { ticket, share, alone, item })
     }
 
     /// A request was computed, well or not: what it took is what the next one of its share is expected to take.
     pub fn done(&mut self, ticket: Ticket, now: Duration) {
-        let Some(Running { caller, share, since, charged }) = self.running.remove(&ticket) else { return };
+        let Some(Running { caller, share, since, charged, threads }) = self.running.remove(&ticket) else { return };
         let took = now.saturating_sub(since);
-        measure(&mut self.costs, share, took);
+        self.costs.measure(share, threads > 1, took);
         if let Some(line) = self.lines.get_mut(&caller) {
+            let [took, charged] = [took, charged].map(|time| time.saturating_mul(threads));
             line.served = line.served.saturating_add(took).saturating_sub(charged);
         }
+    }
+
+    fn threads(&self) -> u32 {
+        self.costs.threads.get()
     }
 
     fn busy(&self) -> Busy {
@@ -273,19 +295,29 @@ impl<C: Ord + Copy, T> Admission<C, T> {
 
     /// Whether what is ready now is computed now.
     fn is_idle(&self) -> bool {
-        let free = self.running.len() < self.threads.get() as usize;
-        free && self.lines.values().all(|line| line.ready.is_empty())
+        self.has_free_thread() && !self.is_one_ready()
+    }
+
+    fn has_free_thread(&self) -> bool {
+        self.running.values().map(|one| one.threads).sum::<u32>() < self.threads()
+    }
+
+    fn is_one_ready(&self) -> bool {
+        self.lines.values().any(|line| !line.ready.is_empty())
     }
 
     /// When a request of this caller will be done, computed as slowly as its share plausibly is.
     fn expected(&self, caller: C, share: ShareId, order: Order, now: Duration) -> Duration {
-        let plausible = self.costs.get(&share).map_or(Duration::ZERO, Cost::plausible);
-        now.saturating_add(self.ahead(caller, share, order, now) / self.threads.get()).saturating_add(plausible)
+        let nobody_waits = self.waiting.keys().all(|ticket| *ticket == order.1);
+        let alone = nobody_waits && self.running.values().all(|one| one.threads > 1);
+        let cost = if alone { self.costs.on_all(share) } else { self.costs.on_one(share) };
+        let ahead = self.ahead(caller, share, order, now) / self.threads();
+        now.saturating_add(ahead).saturating_add(cost.plausible())
     }
 
     /// What a share may well take: when it begins to take longer, this says so before the average does.
     fn likely(&self, share: ShareId) -> Duration {
-        self.costs.get(&share).map_or(Duration::ZERO, Cost::likely)
+        self.costs.on_one(share).likely()
     }
 
     /// Whether another request of this caller, which was taken before but has a later deadline, would be late because of
@@ -295,7 +327,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         let mut ahead = self.ahead(caller, share, order, now).saturating_add(self.likely(share));
         line.all.range(order..).any(|(deadline, ticket)| {
             let Some(one) = self.waiting.get(ticket) else { return false };
-            let end = now.saturating_add(ahead / self.threads.get()).saturating_add(self.typical(one.share));
+            let end = now.saturating_add(ahead / self.threads()).saturating_add(self.typical(one.share));
             ahead = ahead.saturating_add(self.likely(one.share));
             end > *deadline && !one.trial
         })
@@ -320,15 +352,6 @@ impl<C: Ord + Copy, T> Admission<C, T> {
     /// Computing time that is left of what runs.
     fn left(&self, now: Duration) -> Duration {
         sum(self.running.values().map(|one| one.left(now)))
-    }
-
-    /// Whether a request that would not be done in the time that is left is tried all the same.
-    fn is_tried(&mut self, share: ShareId, left: Duration) -> bool {
-        let too_slow = self.costs.get_mut(&share).filter(|cost| cost.plausible() > left);
-        too_slow.is_some_and(|cost| {
-            cost.refused = (cost.refused + 1) % TRIED_ONE_IN;
-            cost.refused == 0
-        })
     }
 
     /// Whose turn it is, and how much that caller was served at least.

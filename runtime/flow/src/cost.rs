@@ -29,6 +29,12 @@ impl Cost {
         self.refused = 0;
     }
 
+    /// What takes so many times as long.
+    pub(crate) fn times(&self, count: u32) -> Self {
+        let [typical, deviation] = [self.typical, self.deviation].map(|time| time.saturating_mul(count));
+        Self { typical, deviation, refused: 0 }
+    }
+
     /// What a computation takes, or a little more.
     pub(crate) fn likely(&self) -> Duration {
         self.typical.saturating_add(self.deviation)

@@ -26,7 +26,7 @@ pub struct NodeFile {
     pub address: Option<SocketAddr>,
     /// Its folder: key, members, files of what is deployed.
     pub state: PathBuf,
-    /// Requests that it computes at a time.
+    /// Requests that it computes at a time; one that is alone gets the threads of all.
     pub threads: NonZero<u32>,
     /// How many times as long it takes as its machine does, to emulate a slower one; 1 for the machine as it is.
     pub slowdown: f64,
@@ -72,6 +72,11 @@ impl NodeFile {
     /// What may compute its parts.
     pub fn backends(&self) -> Backends {
         Backends::with(&self.adapter).precision(self.precision)
+    }
+
+    /// Whether it takes longer than its machine does.
+    pub fn emulates(&self) -> bool {
+        self.slowdown > 1.0
     }
 
     /// Reads a node file, or `node.toml` in a folder.

@@ -30,8 +30,9 @@ use crate::trust::Operation;
 /// What a model's part may take while it is tried out, beside a multiple of its files. The program itself maps some
 /// hundred megabytes.
 const TRIAL: Limits = Limits { memory: Bytes(1 << 30), cpu: Duration::from_secs(60), time: Duration::from_secs(180) };
-/// How many times its files a part may take: they lie there as bytes, as tensors, packed, and once more while packing.
-const TRIAL_COPIES: u64 = 6;
+/// How many times its files a part may take: they lie there as bytes and as tensors, and where weights are of one byte also as
+/// f32, and packed in up to 16/9 of that.
+const TRIAL_COPIES: u64 = 14;
 /// After a change requests of before may go on for their deadline, and this for their answers to travel.
 const RETIRE_SPARE: Duration = Duration::from_secs(2);
 
@@ -179,9 +180,8 @@ pub(super) enum For {
 /// Loads the shares of a manifest whose files are here, beside those that serve, and writes down that they are.
 pub(super) fn install(inner: &Inner, signed: Signed, manifest: Manifest, why: For) -> Result<(), DaemonError> {
     let sandbox = if manifest.has_modules() { inner.sandbox() } else { None };
-    let emulates = inner.config.slowdown > 1.0;
-    let here = Here { backends: &inner.backends, sandbox: sandbox.as_ref(), emulates };
-    let shares = unpack(&manifest, &inner.store, here, |id| inner.cluster.peer(id))?;
+    let here = Here { backends: &inner.backends, sandbox: sandbox.as_ref(), emulates: inner.config.emulates() };
+    let shares = inner.cores()?.run(|| unpack(&manifest, &inner.store, here, |id| inner.cluster.peer(id)))?;
     let (name, epoch) = (manifest.name.clone(), manifest.epoch);
     let planned: Vec<_> = manifest.requests.iter().flat_map(SourceOf::takes_here).collect();
     let prepared = (signed, Arc::new(manifest));

@@ -84,7 +84,7 @@ pub(crate) async fn measure(
     Ok(Measured { models_us, memory, threads: inner.config.threads.get(), links })
 }
 
-/// The median time of each model of a part.
+/// The median time of each model of a part, where it is computed alone.
 async fn time_part(inner: &Arc<Inner>, file: FileEntry, holders: &[NodeId]) -> Result<Vec<u64>, DaemonError> {
     if let Some(known) = inner.measured().get(&file.hash) {
         return Ok(known.clone());
@@ -95,7 +95,9 @@ async fn time_part(inner: &Arc<Inner>, file: FileEntry, holders: &[NodeId]) -> R
     let files: Vec<FileEntry> = part.pieces.iter().flat_map(PieceOf::files).cloned().collect();
     fetch(inner, &files, holders).await?;
     try_part(inner, &part).await?;
-    let timing = move |inner: &Arc<Inner>| part.pieces.iter().map(|piece| time(inner, &piece.runs)).collect();
+    let timing = move |inner: &Arc<Inner>| {
+        inner.cores()?.run(|| part.pieces.iter().map(|piece| time(inner, &piece.runs)).collect())
+    };
     let timed: Result<Vec<Option<u64>>, DaemonError> = inner.blocking(timing).await;
     memory::give_back();
     let emulated = |time: u64| (time as f64 * inner.config.slowdown) as u64;

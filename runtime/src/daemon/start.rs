@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use thalweg_devices::Backends;
+use thalweg_devices::{Backends, Cores};
 use thalweg_modules::sandbox::{Cache, Machine, Sandbox};
 use thalweg_modules::signature::{SigningKey, Trust};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +29,7 @@ use crate::config;
 use crate::emulate::{ShapedSocket, bind};
 use crate::identity::NodeId;
 use crate::link::{PayloadMax, Peer, Tuning};
-use crate::node::{Node, NodeConfig};
+use crate::node::{Node, NodeConfig, NodeError};
 use crate::quota::Quota;
 use crate::store::{Hash, Store};
 
@@ -86,6 +87,13 @@ impl Drop for Preparing {
 }
 
 impl Inner {
+    /// As many threads as compute a request that is alone, for what is timed as such a request.
+    pub(super) fn cores(&self) -> Result<Cores, DaemonError> {
+        let threads = if self.config.emulates() { NonZero::<u32>::MIN } else { self.config.threads };
+        let failed = |source| NodeError::Thread { name: self.config.name.clone(), source };
+        Ok(Cores::start("timing core", threads).map_err(failed)?)
+    }
+
     pub(crate) fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -215,6 +215,10 @@ impl Compute for Part {
         Ok(made)
     }
 
+    fn is_shared(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(&piece.runs, Runs::Model(stage) if stage.is_on_cpu()))
+    }
+
     fn computed_on(&self) -> BTreeSet<String> {
         let models = self.pieces.iter().filter_map(|piece| match &piece.runs {
             Runs::Model(stage) => Some(stage.computed_on()),

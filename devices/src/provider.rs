@@ -24,8 +24,14 @@ pub struct UnknownProvider(String);
 
 /// This program cannot load a library of onnxruntime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this program was built without the feature `ort`: build it with `cargo build --release --features ort`")]
+#[error("this program cannot load onnxruntime: {}", Self::ADVICE)]
 pub struct NotBuilt;
+
+impl NotBuilt {
+    /// What to do.
+    pub const ADVICE: &str =
+        "it was built without the feature `ort`, so build it with `cargo build --release --features ort`";
+}
 
 impl Provider {
     /// As it is written in files and on the command line.

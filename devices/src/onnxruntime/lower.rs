@@ -10,6 +10,7 @@ mod einsum;
 mod gather;
 mod pointwise;
 mod quantised;
+mod recurrent;
 mod resize;
 mod rows;
 mod scan;
@@ -30,14 +31,18 @@ use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool
 use tract_onnx::tract_hir::tract_core::ops::downsample::Downsample;
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_hir::tract_core::ops::gru_cell::GruEpilogue;
 use tract_onnx::tract_hir::tract_core::ops::identity::Identity;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::tract_core::ops::logic::Iff;
+use tract_onnx::tract_hir::tract_core::ops::lstm_cell::LstmEpilogue;
 use tract_onnx::tract_hir::tract_core::ops::nn::resize::Resize;
 use tract_onnx::tract_hir::tract_core::ops::nn::{NearestUpsample, Reduce, RmsNorm, Softmax};
 use tract_onnx::tract_hir::tract_core::ops::quant::DequantizeLinearF32;
 use tract_onnx::tract_hir::tract_core::ops::scan::Scan;
 use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
+
+use tract_onnx_opl::lrn::Lrn;
 
 use super::error::OnnxruntimeError;
 use super::onnx;
@@ -116,15 +121,7 @@ impl<'a> Lowering<'a> {
             ports[0].push(self.port(*outlet, name).map_err(|why| at_border("input", why))?);
             self.values.insert(*outlet, Value { plain: Some(name.clone()), led: None });
         }
-        let order = self.graph.eval_order().map_err(|cause| at_border("order", cause.to_string()))?;
-        for id in order {
-            let node = self.graph.node(id);
-            self.lower_node(node).map_err(|why| OnnxruntimeError::Unsupported {
-                node: node.name.clone(),
-                op: node.op.name().into_owned(),
-                why,
-            })?;
-        }
+        self.all()?;
         for (outlet, name) in self.graph.outputs.iter().zip(outputs) {
             let given = self.plain(*outlet).map_err(|why| at_border("output", why))?;
             self.nodes.push(onnx::node("Identity", &[given], std::slice::from_ref(name), Vec::new()));
@@ -139,6 +136,21 @@ impl<'a> Lowering<'a> {
             output,
             ..GraphProto::default()
         })
+    }
+
+    /// All nodes, in an order in which they can run.
+    fn all(&mut self) -> Result<(), OnnxruntimeError> {
+        let unsupported = |node: &str, op: &str, why: Why| OnnxruntimeError::Unsupported {
+            node: node.to_owned(),
+            op: op.to_owned(),
+            why,
+        };
+        let order = self.graph.eval_order();
+        for id in order.map_err(|cause| unsupported("the part", "order", cause.to_string()))? {
+            let node = self.graph.node(id);
+            self.lower_node(node).map_err(|why| unsupported(&node.name, &node.op.name(), why))?;
+        }
+        Ok(())
     }
 
     fn port(&self, outlet: OutletId, name: &str) -> Result<tract_onnx::pb::ValueInfoProto, Why> {
@@ -229,6 +241,15 @@ impl<'a> Lowering<'a> {
         }
         if let Some(op) = node.op_as::<Scan>() {
             return self.scan(node, op);
+        }
+        if let Some(op) = node.op_as::<Lrn>() {
+            return self.normalised_locally(node, op);
+        }
+        if let Some(op) = node.op_as::<LstmEpilogue>() {
+            return self.lstm(node, op.hidden);
+        }
+        if let Some(op) = node.op_as::<GruEpilogue>() {
+            return self.gru(node, op.hidden);
         }
         if node.op.name() == "DynamicQuantizeLinearU8" {
             return self.quantise_dynamically(node);

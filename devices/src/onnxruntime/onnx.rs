@@ -52,10 +52,8 @@ pub(super) fn tensor(name: &str, tensor: &Tensor) -> Result<TensorProto, String>
 
 /// What a graph takes or gives.
 pub(super) fn port(name: &str, datum: DatumType, shape: &[usize]) -> Result<ValueInfoProto, String> {
-    let size = |size: &usize| Dimension {
-        value: Some(dimension::Value::DimValue(*size as i64)),
-        ..Dimension::default()
-    };
+    let size =
+        |size: &usize| Dimension { value: Some(dimension::Value::DimValue(*size as i64)), ..Dimension::default() };
     let tensor = type_proto::Tensor {
         elem_type: elements(datum)? as i32,
         shape: Some(TensorShapeProto { dim: shape.iter().map(size).collect() }),

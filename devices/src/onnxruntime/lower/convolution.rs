@@ -10,15 +10,13 @@ use super::{Lowering, Why};
 
 impl Lowering<'_> {
     pub(super) fn convolution(&mut self, node: &TypedNode, op: &Conv) -> Result<(), Why> {
-        if op.kernel_fmt != KernelFormat::OIHW {
-            return Err(format!("its kernel is {:?}", op.kernel_fmt));
-        }
         if let Some(datum) = op.q_params {
             return self.integer_convolution(node, op, datum);
         }
         let computed = self.floats(node)?;
         let image = self.image(node, &op.pool_spec, computed)?;
-        let kernel = self.in_type(node.inputs[1], computed)?;
+        let kernel = self.kernel(node.inputs[1], op.kernel_fmt, op.group)?;
+        let kernel = self.cast_value(kernel, self.datum(node.inputs[1])?, computed)?;
         let mut inputs = vec![image, kernel];
         inputs.extend(self.bias(node.inputs[2], op.output_channels(), computed)?);
         let padding = self.padding(node, &op.pool_spec)?;
@@ -37,7 +35,7 @@ impl Lowering<'_> {
         let image = self.image(node, &op.pool_spec, stored)?;
         let inputs = vec![
             image,
-            self.plain(node.inputs[1])?,
+            self.kernel(node.inputs[1], op.kernel_fmt, op.group)?,
             self.zero_point(node.inputs[3], stored)?,
             self.zero_point(node.inputs[5], self.datum(node.inputs[1])?)?,
         ];
@@ -52,6 +50,18 @@ impl Lowering<'_> {
             made = self.add("Add", &[made, bias], Vec::new());
         }
         self.set_image(node, &op.pool_spec, made, DatumType::I32)
+    }
+
+    /// The kernel with output channels first, then the input channels of a group.
+    fn kernel(&mut self, outlet: OutletId, format: KernelFormat, groups: usize) -> Result<String, Why> {
+        let (name, axes) = (self.plain(outlet)?, self.shape(outlet)?.len());
+        let order: Vec<usize> = match format {
+            KernelFormat::OIHW => return Ok(name),
+            _ if groups != 1 => return Err(format!("it has {groups} groups, and its kernel is {format:?}")),
+            KernelFormat::HWIO => [axes - 1, axes - 2].into_iter().chain(0..axes - 2).collect(),
+            KernelFormat::OHWI => [0, axes - 1].into_iter().chain(1..axes - 1).collect(),
+        };
+        Ok(self.transposed(name, &order))
     }
 
     /// A zero point in the type of what it is of.
@@ -72,7 +82,8 @@ impl Lowering<'_> {
         let computed = self.floats(node)?;
         let image = self.image(node, spec, computed)?;
         let kernel = self.constant(node.inputs[1]).ok_or("its kernel is computed")?;
-        let kernel = turned(&kernel, op.group).and_then(|kernel| kernel.cast_to_dt(computed).map(|kernel| kernel.into_owned()));
+        let kernel =
+            turned(&kernel, op.group).and_then(|kernel| kernel.cast_to_dt(computed).map(|kernel| kernel.into_owned()));
         let kernel = self.hold(&kernel.map_err(|cause| cause.to_string())?)?;
         let mut inputs = vec![image, kernel];
         inputs.extend(self.bias(node.inputs[2], spec.output_channels, computed)?);
@@ -81,10 +92,20 @@ impl Lowering<'_> {
             .padding
             .compute_for_deconv(&sizes, &spec.kernel_shape, &spec.dilations(), &spec.strides(), &op.adjustments)
             .map_err(|cause| cause.to_string())?;
-        let padding = padding.iter().map(|axis| [axis.pad_before, axis.pad_after]).collect::<Vec<_>>();
-        let mut attributes = window(spec, &padding);
+        let first = spec.data_format.h_axis();
+        let made = self.shape(node.id.into())?;
+        let (mut pads, mut beyond) = (Vec::new(), Vec::new());
+        for (axis, padding) in padding.iter().enumerate() {
+            let field = (spec.kernel_shape[axis] - 1) * spec.dilation(axis) + 1;
+            // What is made is cut at its end, or has more that only the bias reaches.
+            let all = (sizes[axis].max(1) - 1) * spec.stride(axis) + field;
+            let wanted = padding.pad_before + made[first + axis];
+            pads.push([padding.pad_before, all.saturating_sub(wanted)]);
+            beyond.push(wanted.saturating_sub(all));
+        }
+        let mut attributes = window(spec, &pads);
         attributes.push(onnx::int("group", op.group as i64));
-        attributes.push(onnx::ints("output_padding", op.adjustments.iter().copied()));
+        attributes.push(onnx::ints("output_padding", beyond));
         let made = self.add("ConvTranspose", &inputs, attributes);
         self.set_image(node, spec, made, computed)
     }

@@ -89,8 +89,7 @@ impl Lowering<'_> {
         }
         let (rows, columns) = if is_right { (&summed, &own) } else { (&own, &summed) };
         let ids = || batch.iter().chain(rows).chain(columns).copied().filter(|id| axes.inputs[operand][*id].is_some());
-        let order: Vec<usize> =
-            ids().chain(alone.iter().copied()).filter_map(|id| axes.inputs[operand][id]).collect();
+        let order: Vec<usize> = ids().chain(alone.iter().copied()).filter_map(|id| axes.inputs[operand][id]).collect();
         // A summed axis of 1 beside a longer one repeats.
         if summed.iter().any(|id| axes.own_sizes[operand][*id] != axes.sizes[*id]) {
             let mut shape = vec![1; order.len()];
@@ -123,7 +122,8 @@ impl Lowering<'_> {
         product: String,
         computed: DatumType,
     ) -> Result<(), Why> {
-        let ids: Vec<usize> = axes.batch().into_iter().chain(axes.own(order[0])).chain(axes.own(order[1])).collect();
+        let own = axes.own(order[0]).into_iter().chain(axes.own(order[1]));
+        let ids: Vec<usize> = axes.batch().into_iter().chain(own).chain(axes.of_neither()).collect();
         let sizes: Vec<usize> = ids.iter().map(|id| axes.sizes[*id]).collect();
         let product = self.reshaped(product, &sizes)?;
         let mut back = vec![0; ids.len()];
@@ -218,6 +218,11 @@ impl Axes {
         self.ids(|id| self.has(operand, id) && !self.has(1 - operand, id) && self.output[id].is_none())
     }
 
+    /// Of the result alone: they are 1 long.
+    fn of_neither(&self) -> Vec<usize> {
+        self.ids(|id| !self.has(0, id) && !self.has(1, id) && self.output[id].is_some())
+    }
+
     /// Whether an axis of the first operand alone comes last in the result.
     fn right_first(&self) -> bool {
         let last = |operand: usize| {
@@ -232,11 +237,13 @@ impl Axes {
             let image = 1 - weights;
             let (rank, last) = (shapes[image].len(), shapes[image].len().checked_sub(3)?);
             // Each axis of the image but its channels is at the same place in the result.
-            let stays = |place: usize| (0..self.sizes.len()).find(|id| {
-                self.inputs[image][*id] == Some(place)
-                    && self.output[*id] == Some(place)
-                    && (!self.has(weights, *id) || self.own_sizes[weights][*id] == 1)
-            });
+            let stays = |place: usize| {
+                (0..self.sizes.len()).find(|id| {
+                    self.inputs[image][*id] == Some(place)
+                        && self.output[*id] == Some(place)
+                        && (!self.has(weights, *id) || self.own_sizes[weights][*id] == 1)
+                })
+            };
             let at = |place: usize| (0..self.sizes.len()).find(|id| self.inputs[image][*id] == Some(place));
             let input = at(last).filter(|id| self.output[*id].is_none() && self.has(weights, *id))?;
             let output = (0..self.sizes.len())

@@ -46,8 +46,11 @@ impl Lowering<'_> {
         let count = self.shape(node.id.into())?[op.axis];
         let inputs = [self.plain(node.inputs[0])?, self.numbers([count])?];
         let names = [self.name(), self.name()];
-        let attributes =
-            vec![onnx::int("axis", op.axis as i64), onnx::int("largest", i64::from(op.largest)), onnx::int("sorted", 1)];
+        let attributes = vec![
+            onnx::int("axis", op.axis as i64),
+            onnx::int("largest", i64::from(op.largest)),
+            onnx::int("sorted", 1),
+        ];
         self.nodes.push(onnx::node("TopK", &inputs, &names, attributes));
         for (slot, name) in names.into_iter().enumerate() {
             self.set_slot(OutletId::new(node.id, slot), Either { name, lead: 0 });

@@ -99,8 +99,7 @@ impl Lowering<'_> {
             let name = self.add(if op.0.name() == "IsNan" { "IsNaN" } else { "IsInf" }, &[value], Vec::new());
             return self.set(node, Either { name, lead });
         }
-        let name =
-            if computed.is_float() { self.function(op, value, computed)? } else { self.of_integers(op, value)? };
+        let name = if computed.is_float() { self.function(op, value, computed)? } else { self.of_integers(op, value)? };
         self.set_computed(node, Either { name, lead }, computed)
     }
 

@@ -2,6 +2,7 @@
 
 use tract_onnx::tract_hir::internal::{DatumType, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::nn::{Reduce, Reducer, RmsNorm, Softmax, SoftmaxKind};
+use tract_onnx_opl::lrn::Lrn;
 
 use super::super::onnx;
 use super::{Either, Lowering, Why};
@@ -28,8 +29,12 @@ impl Lowering<'_> {
             }
             Reducer::All => self.reduced("ReduceMin", value, axes),
             Reducer::Any => self.reduced("ReduceMax", value, axes),
-            Reducer::ArgMax(last) if axes.len() == 1 => return self.place(node, "ArgMax", last, value, (axes[0], lead)),
-            Reducer::ArgMin(last) if axes.len() == 1 => return self.place(node, "ArgMin", last, value, (axes[0], lead)),
+            Reducer::ArgMax(last) if axes.len() == 1 => {
+                return self.place(node, "ArgMax", last, value, (axes[0], lead));
+            }
+            Reducer::ArgMin(last) if axes.len() == 1 => {
+                return self.place(node, "ArgMin", last, value, (axes[0], lead));
+            }
             other => return Err(format!("the reduction {other:?} of {computed:?}")),
         };
         self.set_computed(node, Either { name, lead }, computed)
@@ -82,8 +87,7 @@ impl Lowering<'_> {
         // All of the axes last, and as one.
         let value = self.in_type(node.inputs[0], computed)?;
         let shape = self.shape(node.inputs[0])?;
-        let (together, apart): (Vec<usize>, Vec<usize>) =
-            (0..shape.len()).partition(|axis| op.axes.contains(axis));
+        let (together, apart): (Vec<usize>, Vec<usize>) = (0..shape.len()).partition(|axis| op.axes.contains(axis));
         let order: Vec<usize> = apart.iter().chain(&together).copied().collect();
         let moved: Vec<usize> = order.iter().map(|axis| shape[*axis]).collect();
         let rows: usize = apart.iter().map(|axis| shape[*axis]).product();
@@ -109,5 +113,19 @@ impl Lowering<'_> {
         let root = self.add("Sqrt", &[moved], Vec::new());
         let name = self.add("Div", &[value, root], Vec::new());
         self.set_computed(node, Either { name, lead }, computed)
+    }
+
+    /// Each element by those of the channels around it.
+    pub(super) fn normalised_locally(&mut self, node: &TypedNode, op: &Lrn) -> Result<(), Why> {
+        let computed = self.floats(node)?;
+        let value = self.in_type(node.inputs[0], computed)?;
+        let attributes = vec![
+            onnx::float("alpha", op.alpha),
+            onnx::float("beta", op.beta),
+            onnx::float("bias", op.bias),
+            onnx::int("size", op.size as i64),
+        ];
+        let name = self.add("LRN", &[value], attributes);
+        self.set_computed(node, Either { name, lead: 0 }, computed)
     }
 }

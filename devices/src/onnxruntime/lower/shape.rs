@@ -1,11 +1,11 @@
 //! Nodes that only say where elements lie.
 
+use tract_onnx::prelude::tensor1;
 use tract_onnx::tract_hir::internal::{DimLike as _, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::array::{Pad, PadMode, Slice, Tile, TypedConcat};
 use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::downsample::Downsample;
 use tract_onnx::tract_hir::tract_core::ops::nn::NearestUpsample;
-use tract_onnx::prelude::tensor1;
 
 use super::super::onnx;
 use super::{Either, Lowering, Value, Why};

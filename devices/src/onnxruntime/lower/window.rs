@@ -13,11 +13,12 @@ use super::{Either, Lowering, Why};
 impl Lowering<'_> {
     /// The image that a node reads, with an axis for the batch, in this type.
     pub(super) fn image(&mut self, node: &TypedNode, spec: &PoolSpec, to: DatumType) -> Result<String, Why> {
-        let name = match spec.data_format {
-            DataFormat::NCHW => self.plain(node.inputs[0])?,
-            DataFormat::CHW => self.led(node.inputs[0])?,
-            other => return Err(format!("the layout {other:?}")),
-        };
+        let mut name = if spec.data_format.has_n() { self.plain(node.inputs[0])? } else { self.led(node.inputs[0])? };
+        if spec.data_format.c_is_last() {
+            let axes = spec.kernel_shape.len() + 2;
+            let order: Vec<usize> = [0, axes - 1].into_iter().chain(1..axes - 1).collect();
+            name = self.transposed(name, &order);
+        }
         let datum = self.datum(node.inputs[0])?;
         self.cast_value(name, datum, to)
     }
@@ -27,10 +28,14 @@ impl Lowering<'_> {
         &mut self,
         node: &TypedNode,
         spec: &PoolSpec,
-        name: String,
+        mut name: String,
         computed: DatumType,
     ) -> Result<(), Why> {
-        let lead = usize::from(spec.data_format == DataFormat::CHW);
+        if spec.data_format.c_is_last() {
+            let order: Vec<usize> = [0].into_iter().chain(2..spec.kernel_shape.len() + 2).chain([1]).collect();
+            name = self.transposed(name, &order);
+        }
+        let lead = usize::from(!spec.data_format.has_n());
         self.set_computed(node, Either { name, lead }, computed)
     }
 
@@ -87,7 +92,8 @@ impl Lowering<'_> {
         let before = padding.iter().map(|[before, _]| *before);
         let after = padding.iter().map(|[_, after]| *after);
         let pads = [0, 0].into_iter().chain(before).chain([0, 0]).chain(after);
-        let (pads, fill) = (self.numbers(pads)?, fill.cast_to_dt(datum).map_err(|cause| cause.to_string())?.into_owned());
+        let (pads, fill) =
+            (self.numbers(pads)?, fill.cast_to_dt(datum).map_err(|cause| cause.to_string())?.into_owned());
         let fill = self.hold(&fill)?;
         let image = self.add("Pad", &[image, pads, fill], vec![onnx::text("mode", "constant")]);
         Ok((image, vec![[0, 0]; padding.len()]))
@@ -128,12 +134,8 @@ impl Lowering<'_> {
     fn factors(&self, node: &TypedNode, op: &SumPool, elements: f32) -> Result<Tensor, Why> {
         let sizes = self.image_sizes(node, &op.pool_spec)?;
         let shape: Vec<usize> = [1].into_iter().chain(sizes).collect();
-        let pool_spec = PoolSpec {
-            data_format: DataFormat::CHW,
-            input_channels: 1,
-            output_channels: 1,
-            ..op.pool_spec.clone()
-        };
+        let pool_spec =
+            PoolSpec { data_format: DataFormat::CHW, input_channels: 1, output_channels: 1, ..op.pool_spec.clone() };
         let of_ones = |normalize: bool| {
             let op = SumPool { pool_spec: pool_spec.clone(), normalize, ..op.clone() };
             let ones = Tensor::from(1_f32).broadcast_scalar_to_shape(&shape)?;

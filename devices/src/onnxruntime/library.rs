@@ -96,7 +96,8 @@ fn load(path: &Path) -> Result<Environment, OnnxruntimeError> {
     let builder = ort::init_from(&file).map_err(|cause| not_loaded(cause.to_string()))?;
     let environment = builder.with_name("thalweg").with_telemetry(false).build();
     let environment = environment.map_err(|cause| not_loaded(cause.to_string()))?;
-    environment.set_log_level(ort::logging::LogLevel::Error);
+    // What it has to say comes back as an error too.
+    environment.set_log_level(ort::logging::LogLevel::Fatal);
     *loaded = Some((file, environment.clone()));
     Ok(environment)
 }

@@ -32,6 +32,7 @@ use tract_onnx::tract_hir::tract_core::ops::downsample::Downsample;
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_hir::tract_core::ops::gru_cell::GruEpilogue;
+use tract_onnx::tract_hir::tract_core::ops::gru_seq::GruSeq;
 use tract_onnx::tract_hir::tract_core::ops::identity::Identity;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::tract_core::ops::logic::Iff;
@@ -250,6 +251,9 @@ impl<'a> Lowering<'a> {
         }
         if let Some(op) = node.op_as::<GruEpilogue>() {
             return self.gru(node, op.hidden);
+        }
+        if let Some(op) = node.op_as::<GruSeq>() {
+            return self.gru_over_time(node, op);
         }
         if node.op.name() == "DynamicQuantizeLinearU8" {
             return self.quantise_dynamically(node);

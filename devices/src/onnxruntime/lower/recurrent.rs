@@ -1,7 +1,10 @@
 //! What cells of recurrent networks do behind their products: gates, and the state that they let through.
 
-use tract_onnx::tract_hir::internal::{DatumType, OutletId, TypedNode};
+use tract_onnx::prelude::{IntoTensor as _, tract_ndarray::Array2};
+use tract_onnx::tract_hir::internal::{DatumType, OutletId, Tensor, TypedNode};
+use tract_onnx::tract_hir::tract_core::ops::gru_seq::GruSeq;
 
+use super::super::onnx;
 use super::{Either, Lowering, Why};
 
 impl Lowering<'_> {
@@ -45,6 +48,59 @@ impl Lowering<'_> {
         let apart = self.add("Mul", &[update, apart], Vec::new());
         let made = self.add("Add", &[candidate, apart], Vec::new());
         self.set_rows(node.id.into(), made, computed)
+    }
+
+    /// A GRU over a whole sequence `[batch, time, columns]`. Where the product of its input was made before, that is
+    /// multiplied by one here.
+    pub(super) fn gru_over_time(&mut self, node: &TypedNode, op: &GruSeq) -> Result<(), Why> {
+        let (hidden, shape) = (op.hidden, self.shape(node.inputs[0])?);
+        let [batch, time, columns] = shape[..] else { return Err(format!("it reads {shape:?}")) };
+        let sequence = self.plain(node.inputs[0])?;
+        let sequence = self.transposed(sequence, &[1, 0, 2]);
+        let recurrent = if op.projected { 1 } else { 2 };
+        let weights = if op.projected {
+            self.hold(&Array2::<f32>::eye(columns).into_tensor())?
+        } else {
+            self.plain(node.inputs[1])?
+        };
+        let weights = self.reshaped(weights, &[1, 3 * hidden, columns])?;
+        let of_state = self.plain(node.inputs[recurrent])?;
+        let of_state = self.reshaped(of_state, &[1, 3 * hidden, hidden])?;
+        let mut bias = String::new();
+        if op.has_bias {
+            bias = self.plain(node.inputs[recurrent + 1])?;
+            bias = self.reshaped(bias, &[1, 6 * hidden])?;
+            if op.projected {
+                let (start, end) = (self.numbers([3 * hidden])?, self.numbers([6 * hidden])?);
+                let axis = self.numbers([1])?;
+                let rest = self.add("Slice", &[bias, start, end, axis], Vec::new());
+                let none = Tensor::zero::<f32>(&[1, 3 * hidden]).map_err(|cause| cause.to_string())?;
+                let none = self.hold(&none)?;
+                bias = self.add("Concat", &[none, rest], vec![onnx::int("axis", 1)]);
+            }
+        }
+        let first = self.plain(*node.inputs.last().ok_or("it has no inputs")?)?;
+        let first = self.reshaped(first, &[1, batch, hidden])?;
+        let inputs = [sequence, weights, of_state, bias, String::new(), first];
+        let names = [self.name(), self.name()];
+        let attributes = vec![
+            onnx::int("hidden_size", hidden as i64),
+            onnx::int("linear_before_reset", 1),
+            onnx::text("direction", if op.chunk < 0 { "reverse" } else { "forward" }),
+        ];
+        self.nodes.push(onnx::node("GRU", &inputs, &names, attributes));
+        let [all, last] = names;
+        let all = if op.emit_y {
+            let all = self.reshaped(all, &[time, batch, hidden])?;
+            self.transposed(all, &[1, 0, 2])
+        } else {
+            self.hold(&Tensor::zero::<f32>(&[batch, 0, hidden]).map_err(|cause| cause.to_string())?)?
+        };
+        let last = self.reshaped(last, &[batch, 1, hidden])?;
+        for (slot, name) in [all, last].into_iter().enumerate() {
+            self.set_slot(OutletId::new(node.id, slot), Either { name, lead: 0 });
+        }
+        Ok(())
     }
 
     /// What a cell reads, as a matrix with rows of this length.

@@ -1,6 +1,9 @@
 //! What this machine computes on, and which of it is the fastest for a part.
 
-#[cfg(feature = "gpu")]
+use std::path::Path;
+#[cfg(feature = "ort")]
+use std::path::PathBuf;
+#[cfg(any(feature = "gpu", feature = "ort"))]
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,19 +13,25 @@ use thalweg_planner::{Tensor, TensorSpec};
 use crate::cut::Partition;
 use crate::error::StageError;
 #[cfg(feature = "gpu")]
-use crate::gpu::{Gpu, GpuError, GpuStage};
+use crate::gpu::{Gpu, GpuError};
+#[cfg(feature = "ort")]
+use crate::onnxruntime::{Onnxruntime, OnnxruntimeError};
 use crate::precision::Precision;
 #[cfg(feature = "gpu")]
 use crate::profile::Times;
 use crate::profile::{Effort, time};
+use crate::provider::{NotBuilt, Provider};
+#[cfg(any(feature = "gpu", feature = "ort"))]
+use crate::stage::Compiled;
 use crate::stage::Stage;
 
 /// How long backends are compared; the fastest run of each counts.
 const EFFORT: Effort = Effort::QUICK;
 
-/// The backends of this machine: its CPU, and one GPU where there is one. Cheap to clone.
+/// The backends of this machine: its CPU, one GPU where there is one, and a library of onnxruntime where one is named. Cheap
+/// to clone.
 ///
-/// A driver is loaded when something is first prepared, which takes from a tenth of a second to one.
+/// A driver or a library is loaded when something is first prepared, which takes from a tenth of a second to one.
 #[derive(Debug, Clone, Default)]
 pub struct Backends {
     /// In the name of the adapter; none for the CPU alone.
@@ -32,12 +41,17 @@ pub struct Backends {
     precision: Precision,
     #[cfg(feature = "gpu")]
     gpu: Arc<OnceLock<Result<Gpu, GpuError>>>,
+    /// Where its library is, and what that computes on; none for no one.
+    #[cfg(feature = "ort")]
+    wanted: Option<(Arc<PathBuf>, Provider)>,
+    #[cfg(feature = "ort")]
+    library: Arc<OnceLock<Result<Onnxruntime, OnnxruntimeError>>>,
 }
 
 /// What a part takes on one backend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
-    /// "cpu", or the name of an adapter.
+    /// "cpu", the name of an adapter, or that of a library.
     pub backend: String,
     /// The fastest run, with what crosses between host and device; none where it does not run there.
     pub run_us: Option<f64>,
@@ -106,26 +120,92 @@ impl Backends {
         Some(self.gpu.get_or_init(|| Gpu::open(adapter, self.precision)).as_ref())
     }
 
-    /// Prepares a part for the backend on which it is fastest, by trying: on the CPU where a GPU is no faster or fails.
-    #[cfg(feature = "gpu")]
-    pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
-        let gpu = match self.gpu() {
-            None => return part.prepare(),
-            // Nobody has asked for one by name.
-            Some(Err(GpuError::NoAdapter { name, .. })) if name.is_empty() => return part.prepare(),
-            Some(Err(cause)) => return Ok(part.prepare()?.without_gpu(cause)),
-            Some(Ok(gpu)) => gpu,
-        };
-        let cpu = part.clone().prepare()?;
-        match faster_on(gpu, &part, &cpu) {
-            Ok(Some(compiled)) => Ok(part.with(compiled)),
-            Ok(None) => Ok(cpu),
-            Err(cause) => Ok(cpu.without_gpu(&cause)),
+    /// The same, with the library of onnxruntime at `path`, which computes on `provider`.
+    ///
+    /// Fails in a program that was built without it. The library itself is loaded later.
+    pub fn onnxruntime(self, path: &Path, provider: Provider) -> Result<Self, NotBuilt> {
+        #[cfg(feature = "ort")]
+        return Ok(Self { wanted: Some((Arc::new(path.to_owned()), provider)), library: Arc::default(), ..self });
+        #[cfg(not(feature = "ort"))]
+        {
+            let _ = (path, provider);
+            Err(NotBuilt)
         }
     }
 
+    /// The name of the library of onnxruntime, or why there is none; nothing where none is wanted. Loads it.
+    pub fn library(&self) -> Option<Result<String, String>> {
+        #[cfg(feature = "ort")]
+        return self.loaded().map(|loaded| match loaded {
+            Ok(library) => Ok(library.name().to_owned()),
+            Err(cause) => Err(cause.to_string()),
+        });
+        #[cfg(not(feature = "ort"))]
+        None
+    }
+
+    /// What may compute parts beside the CPU, by name; nothing where nothing else does.
+    pub fn beside_cpu(&self) -> Option<String> {
+        let found = [self.adapter().ok(), self.library().and_then(Result::ok)];
+        let names: Vec<String> = found.into_iter().flatten().collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    #[cfg(feature = "ort")]
+    fn loaded(&self) -> Option<Result<&Onnxruntime, &OnnxruntimeError>> {
+        let (path, provider) = self.wanted.as_ref()?;
+        Some(self.library.get_or_init(|| Onnxruntime::open(path, *provider)).as_ref())
+    }
+
+    /// Prepares a part for the backend on which it is fastest, by trying: on the CPU where no other is faster, or all fail.
+    #[cfg(any(feature = "gpu", feature = "ort"))]
+    pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
+        let cpu = part.clone().prepare()?;
+        let mut least = None;
+        let mut best: Option<Compiled> = None;
+        let mut causes = Vec::new();
+        for compiled in self.compiled(&part) {
+            let run = compiled.and_then(|compiled| match faster(&compiled, &part, &cpu, &mut least)? {
+                true => Ok(Some(compiled)),
+                false => Ok(None),
+            });
+            match run {
+                Ok(faster) => best = faster.or(best),
+                Err(cause) => causes.push(cause),
+            }
+        }
+        match best {
+            Some(compiled) => Ok(part.with(compiled)),
+            None => Ok(causes.iter().fold(cpu, |cpu, cause| cpu.because(cause))),
+        }
+    }
+
+    /// The part on each backend beside the CPU, or why it is not.
+    #[cfg(any(feature = "gpu", feature = "ort"))]
+    fn compiled(&self, part: &Partition) -> Vec<Result<Compiled, String>> {
+        let mut all = Vec::new();
+        #[cfg(feature = "gpu")]
+        match self.gpu() {
+            None => {}
+            // Nobody has asked for one by name.
+            Some(Err(GpuError::NoAdapter { name, .. })) if name.is_empty() => {}
+            Some(Err(cause)) => all.push(Err(cause.to_string())),
+            Some(Ok(gpu)) => {
+                all.push(part.clone().prepare_on(gpu).map(Compiled::Gpu).map_err(|cause| cause.to_string()));
+            }
+        }
+        #[cfg(feature = "ort")]
+        if let Some(library) = self.loaded() {
+            let prepared = library
+                .map_err(OnnxruntimeError::to_string)
+                .and_then(|library| part.clone().prepare_by_onnxruntime(library).map_err(|cause| cause.to_string()));
+            all.push(prepared.map(Compiled::Onnxruntime));
+        }
+        all
+    }
+
     /// Prepares a part for the CPU.
-    #[cfg(not(feature = "gpu"))]
+    #[cfg(not(any(feature = "gpu", feature = "ort")))]
     pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
         part.prepare()
     }
@@ -140,16 +220,27 @@ impl Backends {
         cpu.run(&inputs)?;
         let first = started.elapsed();
         let run = time(EFFORT, || cpu.run(&inputs).map(drop))?.least;
-        let on_cpu = Compared::new("cpu", Some(run), prepare, first);
+        #[cfg_attr(not(any(feature = "gpu", feature = "ort")), expect(unused_mut, reason = "there is no other"))]
+        let mut all = vec![Compared::new("cpu", Some(run), prepare, first)];
         #[cfg(feature = "gpu")]
         if let Some(Ok(gpu)) = self.gpu() {
-            return Ok(vec![on_cpu, on_gpu(gpu, part, &inputs)]);
+            all.push(on_gpu(gpu, part, &inputs));
         }
-        Ok(vec![on_cpu])
+        #[cfg(feature = "ort")]
+        if let Some(library) = self.loaded() {
+            all.push(by_library(library, part, &inputs));
+        }
+        Ok(all)
     }
 }
 
 impl Compared {
+    /// It does not run there.
+    #[cfg(any(feature = "gpu", feature = "ort"))]
+    fn refused(backend: &str, cause: String) -> Self {
+        Self { why_not: Some(cause), ..Self::new(backend, None, Duration::ZERO, Duration::ZERO) }
+    }
+
     fn new(backend: &str, run: Option<Duration>, prepare: Duration, first: Duration) -> Self {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         Self {
@@ -169,23 +260,54 @@ impl Compared {
     }
 }
 
-/// The part on the GPU, if it is faster there than on the CPU. What does not run on zeros is not compared.
-#[cfg(feature = "gpu")]
-fn faster_on(gpu: &Gpu, part: &Partition, cpu: &Stage) -> Result<Option<GpuStage>, GpuError> {
-    let compiled = part.clone().prepare_on(gpu)?;
-    let on_cpu = zeros(part).and_then(|inputs| Ok((time(EFFORT, || cpu.run(&inputs).map(drop))?.least, inputs)));
-    let Ok((on_cpu, inputs)) = on_cpu else { return Ok(None) };
-    let on_gpu = time(EFFORT, || compiled.run(&inputs).map(drop))?.least;
-    Ok((on_gpu < on_cpu).then_some(compiled))
+/// Whether what is compiled is faster than the CPU and than `least`, which is the shortest run so far. What does not run on
+/// zeros is not compared, and is not faster.
+#[cfg(any(feature = "gpu", feature = "ort"))]
+fn faster(compiled: &Compiled, part: &Partition, cpu: &Stage, least: &mut Option<Duration>) -> Result<bool, String> {
+    let Ok(inputs) = zeros(part) else { return Ok(false) };
+    let before = match *least {
+        Some(least) => least,
+        None => match time(EFFORT, || cpu.run(&inputs).map(drop)) {
+            Ok(times) => times.least,
+            Err(_) => return Ok(false),
+        },
+    };
+    let run = time(EFFORT, || compiled.run(&inputs).map(drop)).map_err(|failure| failure.cause)?.least;
+    *least = Some(run.min(before));
+    Ok(run < before)
+}
+
+/// The part by a library.
+#[cfg(feature = "ort")]
+fn by_library(library: Result<&Onnxruntime, &OnnxruntimeError>, part: &Partition, inputs: &[Tensor]) -> Compared {
+    let library = match library {
+        Ok(library) => library,
+        Err(cause) => return Compared::refused("onnxruntime", cause.to_string()),
+    };
+    let started = Instant::now();
+    let stage = match part.clone().prepare_by_onnxruntime(library) {
+        Ok(stage) => stage,
+        Err(cause) => return Compared::refused(library.name(), cause.to_string()),
+    };
+    let prepare = started.elapsed();
+    let started = Instant::now();
+    if let Err(cause) = stage.run(inputs) {
+        return Compared::refused(library.name(), cause.to_string());
+    }
+    let first = started.elapsed();
+    match time(EFFORT, || stage.run(inputs).map(drop)) {
+        Ok(times) => Compared {
+            operators: stage.operators(),
+            ..Compared::new(library.name(), Some(times.least), prepare, first)
+        },
+        Err(cause) => Compared::refused(library.name(), cause.to_string()),
+    }
 }
 
 #[cfg(feature = "gpu")]
 fn on_gpu(gpu: &Gpu, part: &Partition, inputs: &[Tensor]) -> Compared {
     let (name, started) = (gpu.adapter().name.as_str(), Instant::now());
-    let failed = |cause: GpuError| Compared {
-        why_not: Some(cause.to_string()),
-        ..Compared::new(name, None, Duration::ZERO, Duration::ZERO)
-    };
+    let failed = |cause: GpuError| Compared::refused(name, cause.to_string());
     let stage = match part.clone().prepare_on(gpu) {
         Ok(stage) => stage,
         Err(cause) => return failed(cause),

@@ -1,7 +1,13 @@
 //! Random graphs of a few nodes, for the tests of every backend: the same cases on each.
 
+pub(crate) mod chains;
 pub(crate) mod convolution;
+pub(crate) mod integers;
 pub(crate) mod models;
+pub(crate) mod resize;
+pub(crate) mod rows;
+pub(crate) mod sums;
+pub(crate) mod views;
 
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -19,10 +19,13 @@ mod cores;
 mod cpu;
 mod stage;
 mod precision;
+mod provider;
 mod backend;
 mod tensor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "ort")]
+pub mod onnxruntime;
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
@@ -41,5 +44,6 @@ pub use machine::this_machine;
 pub use model::{Model, Port};
 pub use onnx::Shapes;
 pub use precision::{Precision, UnknownPrecision};
+pub use provider::{NotBuilt, Provider, UnknownProvider};
 pub use split::{Below, CutCheck, Split, check_cut, cuts};
 pub use stage::Stage;

@@ -100,8 +100,8 @@ pub fn apply(graph: &mut Graph, prefixes: &[PrefixTime]) {
     }
 }
 
-/// Writes into `profile` what its convolutions and depthwise convolutions reach in `graph`, which was timed on it; with a GPU
-/// its products of matrices too.
+/// Writes into `profile` what its convolutions and depthwise convolutions reach in `graph`, which was timed on it; where
+/// another backend than the CPU may compute, its products of matrices too.
 ///
 /// A class that takes less than a hundredth of the model's time is left out: its share is too uncertain.
 pub fn class_rates(graph: &Graph, backends: &Backends, profile: &mut DeviceProfile) {
@@ -116,10 +116,10 @@ pub fn class_rates(graph: &Graph, backends: &Backends, profile: &mut DeviceProfi
     };
     profile.convolution = rate(OpClass::Convolution);
     profile.depthwise = rate(OpClass::Depthwise);
-    if let (Some(product), Ok(adapter)) = (rate(OpClass::MatrixProduct), backends.adapter()) {
-        // What one core of the CPU reaches says nothing of the GPU.
+    if let (Some(product), Some(others)) = (rate(OpClass::MatrixProduct), backends.beside_cpu()) {
+        // What one core of the CPU reaches says nothing of them.
         profile.matrix_product = product;
-        profile.title = format!("{}, {adapter}", profile.title);
+        profile.title = format!("{}, {others}", profile.title);
     }
 }
 

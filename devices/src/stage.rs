@@ -1,7 +1,7 @@
 //! A part that is ready to run, on whichever backend it was prepared for.
 
 use std::sync::Arc;
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "gpu", feature = "ort"))]
 use std::sync::OnceLock;
 
 use thalweg_planner::{Tensor, TensorSpec};
@@ -11,10 +11,12 @@ use crate::cpu::{Cpu, OperatorTime};
 use crate::cut::{Border, Partition};
 use crate::error::StageError;
 #[cfg(feature = "gpu")]
-use crate::gpu::{GpuError, GpuStage};
-#[cfg(feature = "gpu")]
+use crate::gpu::GpuStage;
+#[cfg(any(feature = "gpu", feature = "ort"))]
 use crate::guard::guard;
 use crate::model::Model;
+#[cfg(feature = "ort")]
+use crate::onnxruntime::OnnxruntimeStage;
 
 /// A part that is optimised for this machine and ready to run, from any thread. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,27 +25,45 @@ pub struct Stage {
     takes: Arc<[Border]>,
     gives: Arc<[Border]>,
     on: On,
-    /// Why no GPU computes it, where one was to.
-    without_gpu: Option<Arc<str>>,
+    /// Why nothing but the CPU computes it, where something else was to.
+    why_cpu: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
 enum On {
     Cpu(Cpu),
-    #[cfg(feature = "gpu")]
-    Gpu(Arc<OnGpu>),
+    #[cfg(any(feature = "gpu", feature = "ort"))]
+    Other(Arc<Elsewhere>),
 }
 
-/// A part on the GPU, and what takes over where that fails.
-#[cfg(feature = "gpu")]
+/// A part on another backend than the CPU, and what takes over where that fails.
+#[cfg(any(feature = "gpu", feature = "ort"))]
 #[derive(Debug)]
-struct OnGpu {
-    stage: GpuStage,
+struct Elsewhere {
+    compiled: Compiled,
     part: Partition,
     /// Prepared when it is first needed.
     cpu: OnceLock<Result<Cpu, StageError>>,
-    /// Why the GPU computes nothing of it any more.
-    left: OnceLock<GpuError>,
+    /// Why that backend computes nothing of it any more.
+    left: OnceLock<String>,
+}
+
+/// A part that a backend other than the CPU has compiled.
+#[cfg(any(feature = "gpu", feature = "ort"))]
+#[derive(Debug)]
+pub(crate) enum Compiled {
+    #[cfg(feature = "gpu")]
+    Gpu(GpuStage),
+    #[cfg(feature = "ort")]
+    Onnxruntime(OnnxruntimeStage),
+}
+
+/// Why a backend did not compute something.
+#[cfg(any(feature = "gpu", feature = "ort"))]
+pub(crate) struct Failure {
+    pub(crate) cause: String,
+    /// Nothing else will be computed there either.
+    for_good: bool,
 }
 
 impl Partition {
@@ -59,15 +79,15 @@ impl Partition {
 
     fn prepare_by(self, prepare: fn(&str, TypedModel) -> Result<Cpu, StageError>) -> Result<Stage, StageError> {
         let on = On::Cpu(prepare(&self.name, self.graph)?);
-        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, without_gpu: None })
+        Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, why_cpu: None })
     }
 
-    /// The part on a GPU for which it was compiled.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn with(self, stage: GpuStage) -> Stage {
+    /// The part on a backend that has compiled it.
+    #[cfg(any(feature = "gpu", feature = "ort"))]
+    pub(crate) fn with(self, compiled: Compiled) -> Stage {
         let (name, takes, gives) = (self.name.as_str().into(), self.takes.clone().into(), self.gives.clone().into());
-        let on_gpu = OnGpu { stage, part: self, cpu: OnceLock::new(), left: OnceLock::new() };
-        Stage { name, takes, gives, on: On::Gpu(Arc::new(on_gpu)), without_gpu: None }
+        let elsewhere = Elsewhere { compiled, part: self, cpu: OnceLock::new(), left: OnceLock::new() };
+        Stage { name, takes, gives, on: On::Other(Arc::new(elsewhere)), why_cpu: None }
     }
 }
 
@@ -81,13 +101,13 @@ impl Model {
 impl Stage {
     /// Runs the part: one tensor for each that it takes, one for each that it gives.
     ///
-    /// Refuses tensors of another type or shape, and never panics. What a GPU does not compute the CPU does.
+    /// Refuses tensors of another type or shape, and never panics. What another backend does not compute the CPU does.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
         self.check(inputs)?;
         let outputs = match &self.on {
             On::Cpu(cpu) => cpu.run(&self.name, &self.takes, inputs)?,
-            #[cfg(feature = "gpu")]
-            On::Gpu(gpu) => gpu.run(&self.name, &self.takes, inputs)?,
+            #[cfg(any(feature = "gpu", feature = "ort"))]
+            On::Other(elsewhere) => elsewhere.run(&self.name, &self.takes, inputs)?,
         };
         for (index, (border, output)) in self.gives.iter().zip(&outputs).enumerate() {
             if border.spec != *output.spec() {
@@ -98,13 +118,13 @@ impl Stage {
         Ok(outputs)
     }
 
-    /// How long each of its operators takes: the shortest of so many runs on the CPU. Empty where a GPU computes it.
+    /// How long each of its operators takes: the shortest of so many runs on the CPU. Empty where another backend computes it.
     pub fn operator_times(&self, inputs: &[Tensor], runs: usize) -> Result<Vec<OperatorTime>, StageError> {
         self.check(inputs)?;
         match &self.on {
             On::Cpu(cpu) => cpu.times(&self.name, (&self.takes, inputs), runs),
-            #[cfg(feature = "gpu")]
-            On::Gpu(_) => Ok(Vec::new()),
+            #[cfg(any(feature = "gpu", feature = "ort"))]
+            On::Other(_) => Ok(Vec::new()),
         }
     }
 
@@ -118,11 +138,11 @@ impl Stage {
         self.gives.iter().map(|border| &border.spec)
     }
 
-    /// What computes it: "cpu", or the name of an adapter.
+    /// What computes it: "cpu", the name of an adapter, or that of a library.
     pub fn backend(&self) -> &str {
         match &self.on {
-            #[cfg(feature = "gpu")]
-            On::Gpu(gpu) if gpu.left.get().is_none() => gpu.stage.adapter(),
+            #[cfg(any(feature = "gpu", feature = "ort"))]
+            On::Other(elsewhere) if elsewhere.left.get().is_none() => elsewhere.compiled.name(),
             _ => "cpu",
         }
     }
@@ -131,36 +151,33 @@ impl Stage {
     pub fn is_on_cpu(&self) -> bool {
         match &self.on {
             On::Cpu(_) => true,
-            #[cfg(feature = "gpu")]
-            On::Gpu(gpu) => gpu.left.get().is_some(),
+            #[cfg(any(feature = "gpu", feature = "ort"))]
+            On::Other(elsewhere) => elsewhere.left.get().is_some(),
         }
     }
 
-    /// What computes it, for people: also how much of it the CPU computes because the GPU has no kernel for it.
+    /// What computes it, for people: also how much of it the CPU computes because a GPU has no kernel for it.
     pub fn computed_on(&self) -> String {
         match &self.on {
-            #[cfg(feature = "gpu")]
-            On::Gpu(gpu) if gpu.left.get().is_none() && !gpu.stage.coverage().left.is_empty() => {
-                let coverage = gpu.stage.coverage();
-                let (left, all) = (coverage.left.len(), coverage.operators);
-                format!("{} but for {left} of {all} operators", gpu.stage.adapter())
-            }
+            #[cfg(any(feature = "gpu", feature = "ort"))]
+            On::Other(elsewhere) if elsewhere.left.get().is_none() => elsewhere.compiled.computed_on(),
             _ => self.backend().to_owned(),
         }
     }
 
-    /// The same, which was to be on a GPU.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn without_gpu(self, cause: &GpuError) -> Self {
-        Self { without_gpu: Some(cause.to_string().into()), ..self }
+    /// The same, which was to be on another backend.
+    #[cfg(any(feature = "gpu", feature = "ort"))]
+    pub(crate) fn because(self, cause: &str) -> Self {
+        let all = self.why_cpu.as_deref().map_or_else(|| cause.to_owned(), |before| format!("{before}; {cause}"));
+        Self { why_cpu: Some(all.into()), ..self }
     }
 
-    /// Why no GPU computes it, where one was to, or did.
-    pub fn left_gpu(&self) -> Option<String> {
+    /// Why the CPU computes it, where another backend was to, or did.
+    pub fn why_cpu(&self) -> Option<String> {
         match &self.on {
-            On::Cpu(_) => self.without_gpu.as_deref().map(str::to_owned),
-            #[cfg(feature = "gpu")]
-            On::Gpu(gpu) => gpu.left.get().map(GpuError::to_string),
+            On::Cpu(_) => self.why_cpu.as_deref().map(str::to_owned),
+            #[cfg(any(feature = "gpu", feature = "ort"))]
+            On::Other(elsewhere) => elsewhere.left.get().cloned(),
         }
     }
 
@@ -178,20 +195,55 @@ impl Stage {
     }
 }
 
-#[cfg(feature = "gpu")]
-impl OnGpu {
+#[cfg(any(feature = "gpu", feature = "ort"))]
+impl Elsewhere {
     fn run(&self, name: &str, takes: &[Border], inputs: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
         if self.left.get().is_none() {
-            match guard(|| self.stage.run(inputs)) {
+            match guard(|| self.compiled.run(inputs)) {
                 Ok(Ok(outputs)) => return Ok(outputs),
-                Ok(Err(cause)) if cause.is_of_the_device() => drop(self.left.set(cause)),
+                Ok(Err(Failure { cause, for_good: true })) | Err(cause) => drop(self.left.set(cause)),
                 // That is of these inputs: the next ones may do.
-                Ok(Err(_)) => {}
-                Err(panic) => drop(self.left.set(GpuError::Engine(panic))),
+                Ok(Err(Failure { for_good: false, .. })) => {}
             }
         }
         let prepare = || Cpu::prepare(name, self.part.graph.clone());
         let cpu = self.cpu.get_or_init(prepare).as_ref().map_err(StageError::clone)?;
         cpu.run(name, takes, inputs)
+    }
+}
+
+#[cfg(any(feature = "gpu", feature = "ort"))]
+impl Compiled {
+    pub(crate) fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
+        match self {
+            #[cfg(feature = "gpu")]
+            Self::Gpu(stage) => stage
+                .run(inputs)
+                .map_err(|cause| Failure { for_good: cause.is_of_the_device(), cause: cause.to_string() }),
+            #[cfg(feature = "ort")]
+            Self::Onnxruntime(stage) => {
+                stage.run(inputs).map_err(|cause| Failure { cause: cause.to_string(), for_good: false })
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            #[cfg(feature = "gpu")]
+            Self::Gpu(stage) => stage.adapter(),
+            #[cfg(feature = "ort")]
+            Self::Onnxruntime(stage) => stage.library(),
+        }
+    }
+
+    fn computed_on(&self) -> String {
+        match self {
+            #[cfg(feature = "gpu")]
+            Self::Gpu(stage) if !stage.coverage().left.is_empty() => {
+                let (left, all) = (stage.coverage().left.len(), stage.coverage().operators);
+                format!("{} but for {left} of {all} operators", stage.adapter())
+            }
+            _ => self.name().to_owned(),
+        }
     }
 }

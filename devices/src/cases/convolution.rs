@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use tract_onnx::tract_hir::internal::OutletId;
-use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec};
+use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
 use super::{Graph, Lies};
@@ -149,4 +149,42 @@ pub(crate) fn convolved(
     let bias = biased(graph, bias, outputs);
     let (pool_spec, kernel_fmt) = (window.spec(inputs, outputs), KernelFormat::OIHW);
     graph.add(Conv { pool_spec, kernel_fmt, group: groups, q_params: None }, &[image, kernel, bias])
+}
+
+/// A transposed convolution by constant weights, where its output has elements.
+pub(crate) fn spread(
+    window: &Window,
+    (inputs, outputs): (usize, usize),
+    bias: Bias,
+    adjusted: (usize, usize),
+    lies: Lies,
+) -> Option<(Graph, OutletId)> {
+    let mut graph = Graph::default();
+    let image = graph.operand(&window.shape(inputs), lies);
+    let kernel: Vec<usize> = [outputs, inputs].into_iter().chain(window.kernel.iter().copied()).collect();
+    let kernel = graph.weights(&kernel);
+    let bias = biased(&mut graph, bias, outputs);
+    let spec = window.spec(inputs, outputs);
+    let adjustments: Vec<usize> =
+        [adjusted.0, adjusted.1].into_iter().zip(&window.strides).map(|(by, stride)| by.min(stride - 1)).collect();
+    let (dilations, strides) = (spec.dilations(), spec.strides());
+    let padding =
+        spec.padding.compute_for_deconv(&window.sizes, &spec.kernel_shape, &dilations, &strides, &adjustments);
+    let lies = |axis: usize| {
+        let field = (window.kernel[axis] - 1) * window.dilations[axis];
+        let all = (window.sizes[axis] - 1) * window.strides[axis] + field + adjustments[axis] + 1;
+        match &window.padding {
+            PaddingSpec::Explicit(before, after) | PaddingSpec::ExplicitOnnxPool(before, after, _) => {
+                before[axis] + after[axis] < all && before[axis] <= field
+            }
+            PaddingSpec::Valid => true,
+            _ => window.kernel[axis] >= window.strides[axis],
+        }
+    };
+    if !(0..window.sizes.len()).all(lies) || padding.is_err() {
+        return None;
+    }
+    let op = Deconv::new(spec, KernelFormat::OIHW, adjustments.into_iter().collect(), 1);
+    let made = graph.add(op, &[image, kernel, bias]);
+    Some((graph, made))
 }

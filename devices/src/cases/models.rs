@@ -1,18 +1,24 @@
 //! Models of the repository, and inputs for them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thalweg_planner::Tensor;
 
 use crate::agreement::noise;
 use crate::{Model, Shapes};
 
-/// By its name, with the shape that its only input leaves open.
+/// Where a model of the repository lies.
+pub(crate) fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/models/{name}.onnx"))
+}
+
+/// By its name, with the shape that its only input leaves open, or that several do, which are named then.
 pub(crate) fn model(name: &str, shape: &str) -> Model {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/models/{name}.onnx"));
-    let sizes: Vec<usize> = shape.split(',').filter_map(|size| size.parse().ok()).collect();
-    let shapes = if sizes.is_empty() { Shapes::new() } else { [(String::new(), sizes)].into() };
-    Model::load(&path, &shapes).expect("a model of the repository")
+    let (names, sizes) = shape.rsplit_once('=').unwrap_or(("", shape));
+    let sizes: Vec<usize> = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
+    let named = names.split('=').map(|name| (name.to_owned(), sizes.clone()));
+    let shapes: Shapes = if sizes.is_empty() { Shapes::new() } else { named.collect() };
+    Model::load(&file(name), &shapes).expect("a model of the repository")
 }
 
 pub(crate) fn inputs(model: &Model) -> Vec<Tensor> {

@@ -5,6 +5,7 @@ mod kernels;
 use super::{Gpu, GpuError, GpuStage, adapters};
 use crate::agreement::difference;
 use crate::cases::models::{inputs, model};
+use crate::stage::Compiled;
 use crate::{Backends, Precision};
 
 /// Models of the repository, with the shapes that they leave open and whether all of each has kernels.
@@ -103,13 +104,13 @@ fn what_was_lost_goes_on_on_the_cpu_and_no_request_is_lost() {
     let inputs = inputs(&model);
     let part = model.whole_part().expect("a part");
     let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
-    let stage = part.clone().with(part.prepare_on(&gpu).expect("kernels"));
-    assert_eq!((stage.backend(), stage.left_gpu()), (gpu.adapter().name.as_str(), None));
+    let stage = part.clone().with(Compiled::Gpu(part.prepare_on(&gpu).expect("kernels")));
+    assert_eq!((stage.backend(), stage.why_cpu()), (gpu.adapter().name.as_str(), None));
     assert!(difference(&stage.run(&inputs).expect("a run"), &expected) <= Precision::F32.tolerance());
     gpu.lose();
     assert_eq!(stage.run(&inputs).expect("the CPU takes over"), expected);
     assert_eq!(stage.backend(), "cpu");
-    let why = stage.left_gpu().expect("it says why");
+    let why = stage.why_cpu().expect("it says why");
     assert!(why.contains("is lost") && why.contains(&gpu.adapter().name), "{why}");
     let again = model.whole_part().expect("a part").prepare_on(&gpu);
     assert!(matches!(again, Err(GpuError::Lost { .. })), "{again:?}");

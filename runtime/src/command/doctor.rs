@@ -46,6 +46,7 @@ pub(super) fn doctor(args: &DoctorArgs, out: &mut dyn Write) -> Result<(), RunEr
     let config = args.home.read()?;
     let mut findings =
         vec![clock(), key(&config), members(&config), memory(&config), gpu(&config), udp_buffers(&config)];
+    findings.extend(onnxruntime(&config));
     findings.extend(block_on(network(&config))?);
     if args.json {
         write_json(out, &findings)?;
@@ -115,6 +116,15 @@ fn gpu(config: &NodeFile) -> Finding {
         Err(cause) if adapter.is_empty() => good("GPU", format!("{cause}; models run on the CPU")),
         Err(cause) => wrong("GPU", "odd", cause, "models run on the CPU: change `adapter` or `precision` in node.toml"),
     }
+}
+
+/// Nothing where no library is wanted.
+fn onnxruntime(config: &NodeFile) -> Option<Finding> {
+    let advice = "models run without it: change `onnxruntime` or `provider` in node.toml";
+    Some(match config.backends().library()? {
+        Ok(name) => good("onnxruntime", name),
+        Err(cause) => wrong("onnxruntime", "odd", cause, advice),
+    })
 }
 
 fn udp_buffers(config: &NodeFile) -> Finding {

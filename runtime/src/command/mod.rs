@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use thalweg_devices::{Backends, Precision};
+use thalweg_devices::{Backends, Precision, Provider};
 use thalweg_modules::signature::{PublicKey, Trust};
 
 use crate::run::{RunError, Subject};
@@ -96,19 +96,31 @@ struct Target {
 
 /// What computes models, beside the CPU.
 #[derive(Debug, Args)]
-struct OnGpu {
+struct Beside {
     /// Compute on the GPU with this in its adapter's name too, where it is faster; "" stands for the first of hardware.
     #[arg(long, value_name = "NAME", default_value = "none")]
     adapter: String,
     /// Keep weights in f16 on that GPU, in half of the memory: f32 or f16.
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     precision: Precision,
+    /// Compute by this library of onnxruntime too, where it is faster: libonnxruntime.so.1.* in the folder onnxruntime/capi of
+    /// its Python package.
+    #[arg(long, value_name = "PATH")]
+    onnxruntime: Option<PathBuf>,
+    /// What onnxruntime computes on: cpu, cuda or tensorrt.
+    #[arg(long, value_name = "NAME", default_value = "cpu", requires = "onnxruntime")]
+    provider: Provider,
 }
 
-impl OnGpu {
-    /// The backends, with the adapter that is asked for, or an error that says which there are.
+impl Beside {
+    /// The backends, with the adapter and the library that are asked for, or an error that says what is wrong with them.
     fn backends(&self) -> Result<Backends, RunError> {
-        let backends = Backends::with(&self.adapter).precision(self.precision);
+        let mut backends = Backends::with(&self.adapter).precision(self.precision);
+        if let Some(path) = &self.onnxruntime {
+            let failed = |cause: String| RunError::NoOnnxruntime { cause };
+            backends = backends.onnxruntime(path, self.provider).map_err(|cause| failed(cause.to_string()))?;
+            backends.library().transpose().map_err(failed)?;
+        }
         match backends.adapter() {
             Err(cause) if self.adapter != "none" => Err(RunError::NoAdapter { cause }),
             _ => Ok(backends),

@@ -9,7 +9,7 @@ use thalweg_devices::{Model, Shapes, this_machine};
 use thalweg_modules::signature::Trust;
 use thalweg_planner::{Graph, Objective, Topology};
 
-use super::{OnGpu, Target};
+use super::{Beside, Target};
 use crate::config;
 use crate::run::{RunError, Speed, Subject, codecs, measure_steps, pin, priced_graph, priced_topology, scale};
 use crate::show::Progress;
@@ -36,7 +36,7 @@ pub(super) struct Priced {
 /// Loads `target`, with the machine that `profile` describes as the reference, or this one, with the backends that are asked
 /// for.
 pub(super) fn prepare(
-    (target, on): (&Target, &OnGpu),
+    (target, on): (&Target, &Beside),
     topology: Option<&Path>,
     profile: Option<&Path>,
     speed: Speed,
@@ -87,7 +87,7 @@ impl Loaded {
         let times = times(&subject, &reference, target.live_max, Effort::QUICK)?;
         let mut graph = priced_graph(&subject, &times, &codecs);
         // A profile that was given says itself what it is of.
-        if !given && subject.steps.backends().adapter().is_ok() {
+        if !given && subject.steps.backends().beside_cpu().is_some() {
             class_rates(&graph, subject.steps.backends(), &mut reference);
         }
         // Codecs and modules were timed here, whatever machine the profile is of.

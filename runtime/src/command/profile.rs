@@ -9,7 +9,7 @@ use thalweg_devices::profile::{Effort, class_rates};
 use thalweg_devices::{Backends, this_machine};
 
 use super::prepare::times;
-use super::{OnGpu, Target, check_writable, write_file, write_json};
+use super::{Beside, Target, check_writable, write_file, write_json};
 use crate::run::{RunError, Subject};
 use crate::show::{ComparedModel, compared_table};
 use crate::steps::{Body, StepTime};
@@ -19,7 +19,7 @@ pub(super) struct ProfileArgs {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    on: OnGpu,
+    on: Beside,
     /// Compare the backends of this machine for each model instead: times, memory, and what has no kernel.
     #[arg(long, conflicts_with = "output")]
     compare: bool,

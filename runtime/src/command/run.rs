@@ -12,7 +12,7 @@ use thalweg_planner::Tensor;
 
 use super::given::Given;
 use super::prepare::{Prepared, prepare};
-use super::{OnGpu, Target, check_writable, write_file, write_json};
+use super::{Beside, Target, check_writable, write_file, write_json};
 use crate::run::report::Report;
 use crate::run::study::replanned;
 use crate::run::{Choice, Deployment, RunError, Speed, Subject, choose, emulated, measure, planned_report, run_report};
@@ -23,7 +23,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    on: OnGpu,
+    on: Beside,
     /// The topology file. Without it: the pipeline's.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
@@ -89,7 +89,7 @@ async fn run_placements(
     progress.finish();
     let shown = |index| measured[once.binary_search(&first(index)).unwrap_or_default()].clone();
     let measured = (0..ids.len()).map(shown).collect();
-    let computed_on = subject.steps.backends().adapter().map(|_| deployment.computed_on(&choice.plan));
+    let computed_on = subject.steps.backends().beside_cpu().map(|_| deployment.computed_on(&choice.plan));
     deployment.stop(GRACE).await;
     let emulated = emulated(places, reference);
     let mut report = planned_report(subject, graph, topology, objective, choice, emulated);

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use thalweg_devices::{Backends, Precision};
+use thalweg_devices::{Backends, NotBuilt, Precision, Provider};
 use thalweg_modules::signature::PublicKey;
 use thalweg_planner::Bytes;
 
@@ -34,6 +34,8 @@ pub struct NodeFile {
     pub adapter: String,
     /// How exactly that keeps weights.
     pub precision: Precision,
+    /// A library of onnxruntime that may compute models, and what it computes on.
+    pub onnxruntime: Option<(PathBuf, Provider)>,
     /// Memory for parts; none for what is free.
     pub memory: Option<Bytes>,
     /// Room on disk for results of each deployment that wait until they are delivered.
@@ -65,13 +67,20 @@ pub(super) struct NodeKeys {
     slowdown: Option<f64>,
     adapter: Option<String>,
     precision: Option<Precision>,
+    onnxruntime: Option<PathBuf>,
+    provider: Option<Provider>,
     trust: Option<Vec<String>>,
 }
 
 impl NodeFile {
     /// What may compute its parts.
     pub fn backends(&self) -> Backends {
-        Backends::with(&self.adapter).precision(self.precision)
+        let backends = Backends::with(&self.adapter).precision(self.precision);
+        match &self.onnxruntime {
+            // Where this program cannot load it, the file was refused.
+            Some((path, provider)) => backends.clone().onnxruntime(path, *provider).unwrap_or(backends),
+            None => backends,
+        }
     }
 
     /// Whether it takes longer than its machine does.
@@ -102,6 +111,12 @@ impl NodeFile {
                 document.out_of_range("slowdown", "write a number from 1 to 10000: a machine cannot be sped up")
             );
         }
+        if keys.onnxruntime.is_some() && !cfg!(feature = "ort") {
+            return Err(document.out_of_range("onnxruntime", NotBuilt::ADVICE));
+        }
+        if keys.provider.is_some() && keys.onnxruntime.is_none() {
+            return Err(document.out_of_range("provider", "say as `onnxruntime` where the library is that has it"));
+        }
         let trust = keys.trust.unwrap_or_default().into_iter().enumerate().map(|(at, key)| {
             let wrong = |_| document.out_of_range(&format!("trust.{at}"), "write a public key: 64 hexadecimal digits");
             key.parse().map_err(wrong)
@@ -123,6 +138,7 @@ impl NodeFile {
             // A slower machine than this one has no GPU of this one.
             adapter: keys.adapter.unwrap_or(if slowdown > 1.0 { "none".into() } else { String::new() }),
             precision: keys.precision.unwrap_or_default(),
+            onnxruntime: keys.onnxruntime.map(|path| (folder.join(path), keys.provider.unwrap_or_default())),
             trust: trust.collect::<Result<_, _>>()?,
         })
     }
@@ -158,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn a_library_of_onnxruntime_is_for_programs_that_can_load_it() {
+        let read = read(&format!("{GOOD}onnxruntime = \"lib/libonnxruntime.so\"\nprovider = \"cuda\"\n"));
+        if cfg!(feature = "ort") {
+            let (path, provider) = read.unwrap().onnxruntime.unwrap();
+            assert!(path.ends_with("lib/libonnxruntime.so") && path.is_absolute(), "{}", path.display());
+            assert_eq!(provider, Provider::Cuda);
+        } else {
+            let error = read.unwrap_err();
+            assert!(error.contains("it was built without the feature `ort`, so build it with"), "{error}");
+        }
+    }
+
+    #[test]
     fn the_examples_are_valid() {
         for name in ["cloud", "edge", "device"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nodes").join(name);
@@ -175,6 +204,7 @@ mod tests {
             (format!("{GOOD}slowdown = 0.5\n"), "cannot be sped up"),
             (format!("{GOOD}threads = 0\n"), "threads"),
             (format!("{GOOD}inbox = 5\n"), "inbox"),
+            (format!("{GOOD}provider = \"cuda\"\n"), "say as `onnxruntime` where the library is"),
             (format!("{GOOD}trust = [\"12\"]\n"), "64 hexadecimal digits"),
             (format!("{GOOD}rolle = 1\n"), "rolle"),
         ];

@@ -101,6 +101,8 @@ pub enum RunError {
     WhichOutput { file: PathBuf, outputs: String },
     #[error("{cause}; leave --adapter out to compute on the CPU alone")]
     NoAdapter { cause: String },
+    #[error("{cause}; leave --onnxruntime out to do without it")]
+    NoOnnxruntime { cause: String },
     #[error("{}: {cause}", file.display())]
     Steps { file: PathBuf, cause: Box<StepError> },
     #[error(transparent)]

@@ -49,7 +49,8 @@ pub fn compared_table(models: &[ComparedModel]) -> String {
 
 fn row(model: &str, of: &Compared, width: usize) -> Vec<String> {
     let time = |micros: f64| ms(micros / 1e3);
-    let is_gpu = of.backend != "cpu";
+    // A library tells nothing of its kernels.
+    let is_gpu = of.backend != "cpu" && !of.backend.starts_with("onnxruntime");
     let runs = of.run_us.is_some();
     let known = |text: String| if runs { text } else { NONE.to_owned() };
     let count = |number: usize| if is_gpu && runs { number.to_string() } else { NONE.to_owned() };

@@ -175,10 +175,10 @@ impl Blueprint {
 }
 
 impl Part {
-    /// The step of which a GPU computes nothing any more, and why.
-    fn left_gpu(&self) -> Option<(&str, String)> {
+    /// The step that the CPU computes although another backend was to, and why.
+    fn why_cpu(&self) -> Option<(&str, String)> {
         self.pieces.iter().find_map(|piece| match &piece.runs {
-            Runs::Model(stage) => Some((piece.step.as_str(), stage.left_gpu()?)),
+            Runs::Model(stage) => Some((piece.step.as_str(), stage.why_cpu()?)),
             Runs::Module(_) => None,
         })
     }
@@ -209,8 +209,8 @@ impl Part {
 impl Compute for Part {
     fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Box<dyn Error + Send + Sync>> {
         let made = self.run(inputs)?;
-        if let Some((step, cause)) = self.left_gpu() {
-            self.said.call_once(|| tracing::warn!(step, %cause, "the CPU computes it, not the GPU"));
+        if let Some((step, cause)) = self.why_cpu() {
+            self.said.call_once(|| tracing::warn!(step, %cause, "the CPU computes it, and nothing else"));
         }
         Ok(made)
     }

@@ -4,7 +4,7 @@ use super::scan::{Source, identifiers};
 use super::{Fault, PURE};
 
 /// A dependency, and the beginnings of the paths that may name it.
-const CONFINED: [(&str, &[&str]); 4] = [
+const CONFINED: [(&str, &[&str]); 5] = [
     ("tract", &["devices/"]),
     (
         "quinn",
@@ -16,6 +16,7 @@ const CONFINED: [(&str, &[&str]); 4] = [
             "tests/emulation.rs",
         ],
     ),
+    ("ort", &["devices/src/onnxruntime"]),
     ("bincode", &["runtime/flow/src/wire"]),
     ("wasmtime", &["modules/src/sandbox"]),
 ];

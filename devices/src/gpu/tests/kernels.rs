@@ -27,7 +27,7 @@ use super::super::recorded::Recorded;
 use super::super::words;
 use super::{Gpu, difference, gpu_with};
 use crate::Precision;
-use crate::cases::{Graph, Lies, bounded, cases, inputs, lies, number, numbers, shape, size, weight};
+use crate::cases::{Graph, Lies, cases, inputs, lies, number, numbers, shape, size};
 use crate::cut::Partition;
 
 /// One device for all cases: it compiles each kernel once.

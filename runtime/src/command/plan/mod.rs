@@ -10,7 +10,7 @@ use thalweg_planner::SavedPlan;
 
 use super::given::Given;
 use super::prepare::{Prepared, prepare};
-use super::{OnGpu, Target, check_writable, write_file, write_json};
+use super::{Beside, Target, check_writable, write_file, write_json};
 use crate::run::{RunError, Speed, choose, planned_report};
 use crate::show::{table, timeline};
 use study::Study;
@@ -20,7 +20,7 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    on: OnGpu,
+    on: Beside,
     /// The topology file. Without it: the pipeline's.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use tract_onnx::tract_hir::internal::tvec;
-use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
+use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
 use super::{Graph, Lies, cases, lies, numbers, precision};
 use crate::Precision;
-use crate::cases::convolution::{Bias, Window, bias, biased, channels, convolved, window};
+use crate::cases::convolution::{Bias, Window, bias, channels, convolved, spread, window};
 
 fn convolution(
     window: &Window,
@@ -65,30 +65,10 @@ proptest! {
         adjusted in (0_usize..3, 0_usize..3),
         precision in precision(),
     ) {
-        let mut graph = Graph { precision, ..Graph::default() };
-        let image = graph.operand(&window.shape(inputs), lies);
-        let kernel: Vec<usize> = [outputs, inputs].into_iter().chain(window.kernel.iter().copied()).collect();
-        let kernel = graph.weights(&kernel);
-        let bias = biased(&mut graph, bias, outputs);
-        let spec = window.spec(inputs, outputs);
-        let adjustments: Vec<usize> =
-            [adjusted.0, adjusted.1].into_iter().zip(&window.strides).map(|(by, stride)| by.min(stride - 1)).collect();
-        let padding = spec.padding.compute_for_deconv(
-            &window.sizes, &spec.kernel_shape, &spec.dilations(), &spec.strides(), &adjustments,
-        );
-        let lies = |axis: usize| {
-            let field = (window.kernel[axis] - 1) * window.dilations[axis];
-            let all = (window.sizes[axis] - 1) * window.strides[axis] + field + adjustments[axis] + 1;
-            match &window.padding {
-                PaddingSpec::Explicit(before, after) | PaddingSpec::ExplicitOnnxPool(before, after, _) =>
-                    before[axis] + after[axis] < all && before[axis] <= field,
-                PaddingSpec::Valid => true,
-                _ => window.kernel[axis] >= window.strides[axis],
-            }
-        };
-        prop_assume!((0..window.sizes.len()).all(lies) && padding.is_ok());
-        let op = Deconv::new(spec, KernelFormat::OIHW, adjustments.into_iter().collect(), 1);
-        let made = graph.add(op, &[image, kernel, bias]);
+        let made = spread(&window, (inputs, outputs), bias, adjusted, lies);
+        prop_assume!(made.is_some());
+        let (mut graph, made) = made.expect("it was looked at");
+        graph.precision = precision;
         graph.agrees(&[made]);
     }
 }

@@ -1,31 +1,9 @@
 //! Resizing in all modes, there and back, of any axes.
 
 use proptest::prelude::*;
-use proptest::sample::select;
-use tract_onnx::prelude::{IntoTensor as _, tract_ndarray::arr1};
-use tract_onnx::tract_hir::tract_core::ops::nn::resize::{CoordTransformer, Interpolator, Nearest, Resize};
 
-use super::{Graph, cases, lies, shape, size};
-
-fn resize() -> impl Strategy<Value = Resize> {
-    let transforms = [
-        CoordTransformer::HalfPixel,
-        CoordTransformer::AlignCorners,
-        CoordTransformer::Asymmetric,
-        CoordTransformer::PytorchHalfPixel,
-        CoordTransformer::HalfPixelSymmetric,
-        CoordTransformer::TfHalfPixelForNn,
-    ];
-    let modes = [Interpolator::Linear, Interpolator::Nearest, Interpolator::Cubic];
-    let modes = (select(transforms.to_vec()), select(modes.to_vec()), any::<bool>());
-    modes.prop_map(|(coord_transformer, interpolator, floor)| Resize {
-        coord_transformer,
-        interpolator,
-        nearest: if floor { Nearest::Floor } else { Nearest::RoundPreferCeil },
-        optional_scales_input: None,
-        optional_sizes_input: None,
-    })
-}
+use super::{cases, lies, shape, size};
+use crate::cases::resize::{resize, to_scales, to_sizes};
 
 proptest! {
     #![proptest_config(cases(60))]
@@ -37,13 +15,7 @@ proptest! {
         to in prop::collection::vec(size(), 4),
         lies in lies(),
     ) {
-        let mut graph = Graph::default();
-        let image = graph.operand(&from, lies);
-        // Some axes stay as they are.
-        let to = from.iter().zip(&to).map(|(from, to)| if to % 3 == 0 { *from } else { *to.min(&(2 * from + 1)) });
-        let sizes: Vec<i64> = to.map(|size| size as i64).collect();
-        let sizes = graph.constant(arr1(&sizes).into_tensor());
-        let made = graph.add(Resize { optional_sizes_input: Some(1), ..op }, &[image, sizes]);
+        let (graph, made) = to_sizes(op, &from, &to, lies);
         graph.agrees(&[made]);
     }
 
@@ -55,10 +27,7 @@ proptest! {
         lies in lies(),
     ) {
         prop_assume!(from.iter().zip(&scales).all(|(from, scale)| *from as f32 * scale >= 1.0));
-        let mut graph = Graph::default();
-        let image = graph.operand(&from, lies);
-        let scales = graph.constant(arr1(&scales[..from.len()]).into_tensor());
-        let made = graph.add(Resize { optional_scales_input: Some(1), ..op }, &[image, scales]);
+        let (graph, made) = to_scales(op, &from, &scales, lies);
         graph.agrees(&[made]);
     }
 }

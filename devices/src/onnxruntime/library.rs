@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread::available_parallelism;
 
 use ort::environment::Environment;
 use ort::ep::{CUDA, ExecutionProvider, ExecutionProviderDispatch, TensorRT};
@@ -59,6 +60,14 @@ impl Onnxruntime {
     /// What it is called in tables.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How many requests are computed side by side: one a core, and one on a GPU, which is one device.
+    pub(super) fn at_once(&self) -> usize {
+        match self.provider {
+            Provider::Cpu => available_parallelism().map_or(1, usize::from) / THREADS,
+            Provider::Cuda | Provider::Tensorrt => 1,
+        }
     }
 
     /// How parts are prepared.

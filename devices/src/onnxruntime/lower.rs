@@ -51,13 +51,6 @@ use super::onnx;
 /// Why a node has no counterpart, in words.
 type Why = String;
 
-/// A part as an ONNX model.
-pub(super) struct Lowered {
-    pub(super) onnx: ModelProto,
-    /// Operators of the part.
-    pub(super) operators: usize,
-}
-
 /// What the model calls the input of this place.
 pub(super) fn name_of_input(place: usize) -> String {
     format!("in{place}")
@@ -68,14 +61,16 @@ pub(super) fn name_of_output(place: usize) -> String {
     format!("out{place}")
 }
 
+/// Whether a node is an operator of the part.
+pub(super) fn computes(node: &TypedNode) -> bool {
+    !node.op_is::<TypedSource>() && !node.op_is::<Const>()
+}
+
 /// Lowers all nodes, or says which one cannot be and why.
-pub(super) fn lower(graph: &TypedModel) -> Result<Lowered, OnnxruntimeError> {
+pub(super) fn lower(graph: &TypedModel) -> Result<ModelProto, OnnxruntimeError> {
     let inputs: Vec<String> = (0..graph.inputs.len()).map(name_of_input).collect();
     let outputs: Vec<String> = (0..graph.outputs.len()).map(name_of_output).collect();
-    let mut lowering = Lowering::new(graph, "");
-    let made = lowering.graph_of(&inputs, &outputs)?;
-    let computes = |node: &&TypedNode| !node.op_is::<TypedSource>() && !node.op_is::<Const>();
-    Ok(Lowered { onnx: onnx::model(made), operators: graph.nodes().iter().filter(computes).count() })
+    Ok(onnx::model(Lowering::new(graph, "").graph_of(&inputs, &outputs)?))
 }
 
 /// A value in one form or both.
@@ -159,7 +154,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn lower_node(&mut self, node: &TypedNode) -> Result<(), Why> {
-        if node.op_is::<TypedSource>() || node.op_is::<Const>() {
+        if !computes(node) {
             return Ok(());
         }
         if node.op_is::<Identity>() {

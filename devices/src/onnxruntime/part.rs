@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread::available_parallelism;
 
 use ort::session::{Session, SessionInputValue};
 use prost::Message as _;
 use thalweg_planner::{Tensor, TensorSpec};
+use tract_onnx::tract_hir::internal::TypedModel;
 
 use super::error::OnnxruntimeError;
 use super::library::Onnxruntime;
-use super::lower::{lower, name_of_input, name_of_output};
+use super::lower::{computes, lower, name_of_input, name_of_output};
 use super::values;
 use crate::cut::Partition;
 use crate::guard::guard;
@@ -22,8 +22,8 @@ const MODEL_BYTES_MAX: usize = i32::MAX as usize;
 pub struct OnnxruntimeStage {
     name: String,
     library: Onnxruntime,
-    /// What the library compiles: kept for more of the same.
-    model: Vec<u8>,
+    /// What is lowered and compiled: kept for more of the same. Its constants are those of the part.
+    graph: TypedModel,
     takes: Vec<TensorSpec>,
     gives: Vec<TensorSpec>,
     operators: usize,
@@ -49,25 +49,17 @@ impl Partition {
     ///
     /// Fails where a node has no counterpart, with its operator and why, and where the library refuses it.
     pub fn prepare_by_onnxruntime(self, library: &Onnxruntime) -> Result<OnnxruntimeStage, OnnxruntimeError> {
-        let failed = |cause: String| OnnxruntimeError::Prepare { part: self.name.clone(), cause };
-        let model = guard(|| lower(&self.graph)).map_err(failed)??;
-        let operators = model.operators;
-        let bytes = model.onnx.encode_to_vec();
-        if bytes.len() > MODEL_BYTES_MAX {
-            return Err(failed(format!("{} bytes are more than the {MODEL_BYTES_MAX} of a model", bytes.len())));
-        }
-        drop(model);
         let specs = |borders: &[crate::cut::Border]| borders.iter().map(|border| border.spec.clone()).collect();
         let stage = OnnxruntimeStage {
-            name: self.name.clone(),
+            name: self.name,
+            at_most: library.at_once().max(1),
             library: library.clone(),
-            model: bytes,
             takes: specs(&self.takes),
             gives: specs(&self.gives),
-            operators,
+            operators: self.graph.nodes().iter().filter(|node| computes(node)).count(),
+            graph: self.graph,
             ready: Mutex::new(Ready { idle: Vec::new(), made: 1 }),
             returned: Condvar::new(),
-            at_most: available_parallelism().map_or(1, usize::from),
         };
         let first = stage.compile()?;
         stage.give_back(first);
@@ -88,7 +80,7 @@ impl OnnxruntimeStage {
 
     /// Runs the part: one tensor for each that it takes, one for each that it gives. Never panics.
     ///
-    /// Requests on several threads are computed side by side, one a core at most: what is compiled computes one at a time,
+    /// Requests on several threads are computed side by side, one a core at most, and on a GPU one by one: what is compiled computes one at a time,
     /// so more of it is compiled when more is asked for at once.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, OnnxruntimeError> {
         let failed = |cause: String| OnnxruntimeError::Run { part: self.name.clone(), cause };
@@ -116,7 +108,11 @@ impl OnnxruntimeStage {
 
     fn compile(&self) -> Result<Session, OnnxruntimeError> {
         let failed = |cause: String| OnnxruntimeError::Prepare { part: self.name.clone(), cause };
-        let compiled = guard(|| self.library.builder()?.commit_from_memory(&self.model));
+        let model = guard(|| lower(&self.graph)).map_err(failed)??.encode_to_vec();
+        if model.len() > MODEL_BYTES_MAX {
+            return Err(failed(format!("{} bytes are more than the {MODEL_BYTES_MAX} of a model", model.len())));
+        }
+        let compiled = guard(|| self.library.builder()?.commit_from_memory(&model));
         compiled.map_err(failed)?.map_err(|cause| failed(cause.to_string()))
     }
 

@@ -60,6 +60,10 @@ macro_rules! by_type {
 
 /// The library's tensor of one that has travelled.
 pub(super) fn taken(tensor: &Tensor) -> Result<DynTensor, String> {
+    // To Rust only 0 and 1 are booleans. Modules and networks may have sent any.
+    if tensor.spec().dtype == DType::Bool && tensor.data().iter().any(|byte| *byte > 1) {
+        return Err("a boolean is neither 0 nor 1".to_owned());
+    }
     by_type!(tensor.spec().dtype, take(tensor))
 }
 

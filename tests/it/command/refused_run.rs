@@ -68,3 +68,10 @@ fn models_that_cannot_be_cut_that_way() {
     let one = folder.write("one.onnx", super::onnx::one_node("Relu", &[1, 4]));
     of("verify", &one, &[]).bad(2, &["one has no place to cut"]);
 }
+
+/// Programs are built without it, unless they are asked to be.
+#[test]
+fn onnxruntime_in_a_program_that_cannot_load_it() {
+    let facts = ["it was built without the feature `ort`, so build it with", "leave --onnxruntime out"];
+    of("profile", &model(SQUEEZENET), &["--onnxruntime", "libonnxruntime.so", "--compare"]).bad(2, &facts);
+}

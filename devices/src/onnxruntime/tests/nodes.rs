@@ -11,6 +11,7 @@ use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{MaxPool, SumPool};
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::{Reduce, Reducer, Softmax, SoftmaxKind};
+use tract_onnx::tract_hir::tract_core::ops::quant::{DequantizeLinearF32, quantize_linear_i8, quantize_linear_u8};
 use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
 
 use super::{Onnxruntime, TOLERANCE, library};
@@ -237,6 +238,16 @@ fn casts_and_what_wraps_agree() {
         let product = graph.add(math::mul(), &[sum, value]);
         agrees(graph, &[sum, product]);
     }
+}
+
+#[test]
+fn floats_become_integers_of_8_bits_and_back() {
+    let mut graph = Graph::default();
+    let value = graph.input(&integers::SHAPE);
+    let made =
+        [graph.add(quantize_linear_u8(150.0, 100), &[value]), graph.add(quantize_linear_i8(150.0, -3), &[value])];
+    let back = made.map(|value| graph.add(DequantizeLinearF32::new(1.0 / 150.0, 100), &[value]));
+    agrees(graph, &[made[0], made[1], back[0], back[1]]);
 }
 
 #[test]

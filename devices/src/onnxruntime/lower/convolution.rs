@@ -82,9 +82,9 @@ impl Lowering<'_> {
         let computed = self.floats(node)?;
         let image = self.image(node, spec, computed)?;
         let kernel = self.constant(node.inputs[1]).ok_or("its kernel is computed")?;
-        let kernel =
-            turned(&kernel, op.group).and_then(|kernel| kernel.cast_to_dt(computed).map(|kernel| kernel.into_owned()));
-        let kernel = self.hold(&kernel.map_err(|cause| cause.to_string())?)?;
+        let kernel = turned(&kernel, op.group).map_err(|cause| cause.to_string())?;
+        let kernel = kernel.cast_to_dt(computed).map_err(|cause| cause.to_string())?.into_owned();
+        let kernel = self.hold(&kernel)?;
         let mut inputs = vec![image, kernel];
         inputs.extend(self.bias(node.inputs[2], spec.output_channels, computed)?);
         let sizes = self.image_sizes(node, spec)?;

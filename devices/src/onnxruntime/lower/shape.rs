@@ -1,7 +1,7 @@
 //! Nodes that only say where elements lie.
 
 use tract_onnx::prelude::tensor1;
-use tract_onnx::tract_hir::internal::{DimLike as _, TypedNode};
+use tract_onnx::tract_hir::internal::{DatumType, DimLike as _, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::array::{Pad, PadMode, Slice, Tile, TypedConcat};
 use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_hir::tract_core::ops::downsample::Downsample;
@@ -102,8 +102,25 @@ impl Lowering<'_> {
         self.set_plain(node, name)
     }
 
-    /// Each axis becomes two, of which the inner repeats.
     pub(super) fn upsample(&mut self, node: &TypedNode, op: &NearestUpsample) -> Result<(), Why> {
+        if self.datum(node.inputs[0])? != DatumType::F32 {
+            return self.repeated(node, op);
+        }
+        let Either { name, lead } = self.either(node.inputs[0])?;
+        let ones = std::iter::repeat_n(1.0, lead);
+        let scales: Vec<f32> = ones.chain(op.scales.iter().map(|scale| *scale as f32)).collect();
+        let scales = self.hold(&tensor1(&scales))?;
+        let attributes = vec![
+            onnx::text("mode", "nearest"),
+            onnx::text("nearest_mode", "floor"),
+            onnx::text("coordinate_transformation_mode", "asymmetric"),
+        ];
+        let name = self.add("Resize", &[name, String::new(), scales], attributes);
+        self.set(node, Either { name, lead })
+    }
+
+    /// Each axis becomes two, of which the inner repeats: for all types.
+    fn repeated(&mut self, node: &TypedNode, op: &NearestUpsample) -> Result<(), Why> {
         let (value, from) = (self.plain(node.inputs[0])?, self.shape(node.inputs[0])?);
         let apart: Vec<usize> = from.iter().flat_map(|size| [*size, 1]).collect();
         let repeated: Vec<usize> = from.iter().zip(&op.scales).flat_map(|(size, scale)| [*size, *scale]).collect();

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
+use crate::registers::clear_upper_halves;
+
 /// Threads that share the work of each operator on the CPU, where it is large enough for that. How many they are changes no bit of
 /// what is made. They end when this is dropped.
 #[derive(Debug)]
@@ -27,6 +29,10 @@ impl Cores {
     /// Does `work` on them; its stages run on all.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let Some(pool) = &self.0 else { return work() };
-        pool.install(|| multithread_tract_scope(Executor::MultiThread(Arc::clone(pool)), work))
+        pool.install(|| {
+            // This thread may have helped with an operator of the engine's last.
+            clear_upper_halves();
+            multithread_tract_scope(Executor::MultiThread(Arc::clone(pool)), work)
+        })
     }
 }

@@ -71,18 +71,24 @@ fn class(node: &TypedNode) -> OpClass {
 
 /// Constants that the node reads, and those inside its body when it is a loop, as large as they are where it is ready to run.
 fn weights(typed: &TypedModel, node: &TypedNode) -> Bytes {
-    let is_table = is_gathered_from(typed, node);
+    let is_table = is_gathered_from(typed, node, TURNS_MAX);
     let read = node.inputs.iter().filter_map(|outlet| typed.node(outlet.node).op_as::<Const>());
     let body = node.op_as::<Scan>().map_or(&[][..], |scan| scan.body.nodes());
     let inside = body.iter().filter_map(|node| node.op_as::<Const>());
     Bytes(read.chain(inside).map(|constant| constant_bytes(constant, is_table)).sum())
 }
 
+/// Operators between a table in whole numbers and what gathers from it, at most: a cast, a difference and a product.
+const TURNS_MAX: usize = 3;
+
 /// Whether what a node makes of constants is only gathered from: then each run turns no more than it gathers.
-fn is_gathered_from(typed: &TypedModel, node: &TypedNode) -> bool {
+fn is_gathered_from(typed: &TypedModel, node: &TypedNode, turns_max: usize) -> bool {
     let is_turned = node.op_is::<Cast>() || node.op_is::<TypedBinOp>();
-    let mut readers = node.outputs.iter().flat_map(|output| &output.successors).map(|inlet| typed.node(inlet.node));
-    node.op_is::<Gather>() || (is_turned && readers.all(|reader| is_gathered_from(typed, reader)))
+    let ([output], true) = (&*node.outputs, is_turned && turns_max > 0) else { return node.op_is::<Gather>() };
+    match &*output.successors {
+        [reader] => is_gathered_from(typed, typed.node(reader.node), turns_max - 1),
+        _ => false,
+    }
 }
 
 /// Weights that a file keeps smaller are turned into f32 once.

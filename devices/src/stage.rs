@@ -16,7 +16,7 @@ use crate::gpu::GpuStage;
 use crate::guard::guard;
 use crate::model::Model;
 #[cfg(feature = "ort")]
-use crate::onnxruntime::OnnxruntimeStage;
+use crate::onnxruntime::{OnnxruntimeError, OnnxruntimeStage};
 
 /// A part that is optimised for this machine and ready to run, from any thread. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -221,9 +221,10 @@ impl Compiled {
                 .run(inputs)
                 .map_err(|cause| Failure { for_good: cause.is_of_the_device(), cause: cause.to_string() }),
             #[cfg(feature = "ort")]
-            Self::Onnxruntime(stage) => {
-                stage.run(inputs).map_err(|cause| Failure { cause: cause.to_string(), for_good: false })
-            }
+            Self::Onnxruntime(stage) => stage.run(inputs).map_err(|cause| {
+                let for_good = matches!(cause, OnnxruntimeError::Prepare { .. });
+                Failure { cause: cause.to_string(), for_good }
+            }),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Runs a part on this machine's CPU, one thread.
+//! Runs a part on this machine's CPU: on one thread, or on those of [`crate::Cores`].
 
 mod chain;
 mod constants;

@@ -10,7 +10,7 @@ use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, Paral
 /// split whatever there is.
 const WORK_MIN: usize = if cfg!(test) { 1 } else { 1 << 18 };
 
-/// In how many pieces so much work is best done here: in one outside of [`crate::Cores`].
+/// In how many pieces so much work is best done here: in one outside of a pool, which is that of [`crate::Cores`].
 pub(super) fn count(work: usize) -> usize {
     let threads = rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads());
     (work / WORK_MIN).clamp(1, threads)
@@ -19,6 +19,7 @@ pub(super) fn count(work: usize) -> usize {
 /// Does the same to each, side by side.
 pub(super) fn each<T: Send>(mut pieces: Vec<T>, work: impl Fn(T) + Send + Sync) {
     match pieces.pop() {
+        None => {}
         Some(piece) if pieces.is_empty() => work(piece),
         last => pieces.into_par_iter().chain(last).with_max_len(1).for_each(work),
     }
@@ -27,20 +28,19 @@ pub(super) fn each<T: Send>(mut pieces: Vec<T>, work: impl Fn(T) + Send + Sync) 
 /// Planes in so many pieces at most, each of a multiple of `step` planes but the last: the number of the first plane, and the
 /// elements.
 pub(super) fn planes(all: &mut [f32], plane: usize, count: usize, step: usize) -> Vec<(usize, &mut [f32])> {
-    let each = (all.len() / plane).div_ceil(step).div_ceil(count) * step;
+    let each = (all.len() / plane).div_ceil(step).div_ceil(count).max(1) * step;
     let pieces = all.chunks_mut(each * plane).enumerate();
     pieces.map(|(at, piece)| (at * each, piece)).collect()
 }
 
-/// Some columns of the planes of some output channels, of each group of each image.
+/// Some columns of the planes of some output channels, of each group of each image. Nothing outside of this file changes which.
 pub(super) struct Region<'a> {
     all: *mut f32,
     len: usize,
     plane: usize,
     outputs: usize,
-    /// Of a group.
-    pub(super) channels: Range<usize>,
-    pub(super) columns: Range<usize>,
+    channels: Range<usize>,
+    columns: Range<usize>,
     of: PhantomData<&'a mut [f32]>,
 }
 
@@ -53,6 +53,15 @@ impl<'a> Region<'a> {
     pub(super) fn whole(all: &'a mut [f32], plane: usize, outputs: usize) -> Self {
         let (len, all) = (all.len(), all.as_mut_ptr());
         Self { all, len, plane, outputs, channels: 0..outputs, columns: 0..plane, of: PhantomData }
+    }
+
+    /// Of a group.
+    pub(super) fn channels(&self) -> Range<usize> {
+        self.channels.clone()
+    }
+
+    pub(super) fn columns(&self) -> Range<usize> {
+        self.columns.clone()
     }
 
     /// In so many pieces at most: by columns, each of which begins at a multiple of `columns`, or where these are too few by
@@ -80,7 +89,8 @@ impl<'a> Region<'a> {
             inside && columns.end <= self.columns.end && self.channels.contains(&channel),
             "it is another region's"
         );
-        assert!(begins + columns.len() <= self.len, "there is no such group");
+        let groups = self.len / (self.outputs * self.plane);
+        assert!(number < groups, "there is no such group");
         #[expect(unsafe_code, reason = "it is the region's own")]
         // SAFETY: it is in the output, and in no other region, by what was looked at above.
         unsafe {

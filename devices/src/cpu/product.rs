@@ -157,11 +157,11 @@ impl WithSimd for Run<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { op, image, weights, steps, mut output, block } = self;
         let ([plane_in, plane], [inputs, _], places) = (op.window.planes(), op.channels, op.places());
-        let channels = output.channels.start / ROWS..output.channels.end.div_ceil(ROWS);
+        let channels = output.channels().start / ROWS..output.channels().end.div_ceil(ROWS);
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
             let panels = weights.len() / op.groups;
             let weights = &weights[number % op.groups * panels..][..panels];
-            let Range { mut start, end } = output.columns;
+            let Range { mut start, end } = output.columns();
             while start < end {
                 let rest = end - start;
                 let windows = start..if rest <= ROOM { end } else { start + WINDOWS };

@@ -250,7 +250,8 @@ fn pooled(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>>
     let plain =
         planes && from.datum_type == f32::datum_type() && [input, output].iter().all(|shape| !shape.contains(&0));
     let window = if plain { sliding(spec, input, output) } else { None };
-    let Some(window) = window.filter(|window| is_worth_pooling(window, spec, max.is_some())) else {
+    let Some(window) = window.filter(|window| window.is_small() && is_worth_pooling(window, spec, max.is_some()))
+    else {
         let Some(op) = max.filter(|op| op.with_index_outputs.is_some()) else { return Ok(None) };
         return fused(graph, MaxPool { with_index_outputs: None, ..op.clone() }, [node.inputs[0]], id);
     };

@@ -57,7 +57,8 @@ impl Window {
     /// Whether nothing overflows that is worked out of it: its sizes come from a file.
     pub(super) fn is_small(&self) -> bool {
         let sizes = [self.input, self.output, self.kernel, self.strides, self.dilations, self.before];
-        self.strides.iter().all(|stride| *stride > 0) && sizes.iter().flatten().all(|size| *size <= SIZE_MAX)
+        let steps = [self.kernel, self.strides, self.dilations];
+        steps.iter().flatten().all(|step| *step > 0) && sizes.iter().flatten().all(|size| *size <= SIZE_MAX)
     }
 
     /// The same as one row, where windows see one element each, and each of the image once.

@@ -79,7 +79,7 @@ impl WithSimd for Winograd<'_> {
         let ([plane_in, _], [inputs, outputs]) = (op.window.planes(), op.channels);
         let tiles = tiles(&op.window);
         let of_tiles = |columns: usize| columns.div_ceil(step(op)) * tiles.output[1];
-        let all = of_tiles(output.columns.start)..of_tiles(output.columns.end);
+        let all = of_tiles(output.columns().start)..of_tiles(output.columns().end);
         let (seen, sums) = block.as_chunks_mut::<ROOM>().0.split_at_mut(TILE * inputs);
         let panels = weights.len() / op.groups;
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {

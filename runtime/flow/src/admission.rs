@@ -10,7 +10,8 @@
 //! refused at once, and again when its turn comes: computing it would make the next one late too.
 //!
 //! A request that is alone gets all threads at once where they can share its work, so it is answered as early as can be,
-//! and so does one that would be late otherwise. Where several wait each gets one thread: together they take least then.
+//! and so does one that would be late otherwise while nothing runs. Where several wait each gets one thread: together they
+//! take least then. No other share waits for such a request longer than it takes itself.
 
 mod costs;
 
@@ -190,6 +191,7 @@ impl<C: Ord + Copy, T> Admission<C, T> {
     /// if they came at once.
     pub fn enter(&mut self, caller: C, share: ShareId, deadline: Duration, now: Duration) -> Result<Ticket, Busy> {
         let ticket = Ticket(self.entered);
+        self.costs.ask(share, now);
         let own = self.lines.get(&caller).map_or(0, |line| line.all.len());
         let has_place = own < self.places_max.saturating_sub(self.waiting.len());
         if deadline <= now || !has_place {
@@ -256,8 +258,11 @@ impl<C: Ord + Copy, T> Admission<C, T> {
         let Waiting { caller, share, due, deadline, item, trial } = self.remove(ticket)?;
         let item = item?;
         let (left, one) = (deadline.saturating_sub(now), self.costs.on_one(share));
-        let wants_all = !self.is_one_ready() || one.typical > left;
-        let alone = self.running.is_empty() && self.costs.is_spread(share) && wants_all;
+        let (others, known) = (self.is_one_ready(), self.costs.is_measured_on_one(share));
+        let may_be_alone = self.running.is_empty() && self.costs.may_have_all(share, now);
+        let alone = may_be_alone && (!others || (known && one.typical > left));
+        // What nothing is known of but a bound is measured at the first opportunity.
+        let trial = trial || (may_be_alone && others && !known);
         let (cost, threads) = if alone { (self.costs.on_all(share), self.threads()) } else { (one, 1) };
         let charged = cost.typical;
         if due <= now || (!trial && left < charged) {

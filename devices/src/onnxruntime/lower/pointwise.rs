@@ -95,8 +95,14 @@ impl Lowering<'_> {
             return self.quantise(node, quantised.scale, quantised.zero_point.into(), [-128.0, 127.0]);
         }
         let (Either { name: value, lead }, computed) = self.operand(node.inputs[0])?;
-        if op.0.name() == "IsNan" || op.0.name() == "IsInf" {
-            let name = self.add(if op.0.name() == "IsNan" { "IsNaN" } else { "IsInf" }, &[value], Vec::new());
+        if op.0.name() == "IsNan" {
+            let name = self.add("IsNaN", &[value], Vec::new());
+            return self.set(node, Either { name, lead });
+        }
+        if let Some(infinite) = op.0.downcast_ref::<math::IsInf>() {
+            let signs = [("detect_positive", infinite.detect_positive), ("detect_negative", infinite.detect_negative)];
+            let signs = signs.map(|(name, detected)| onnx::int(name, detected.into()));
+            let name = self.add("IsInf", &[value], signs.to_vec());
             return self.set(node, Either { name, lead });
         }
         let name = if computed.is_float() { self.function(op, value, computed)? } else { self.of_integers(op, value)? };
@@ -155,8 +161,12 @@ impl Lowering<'_> {
             () if op.is::<math::Round>() => {
                 let (sign, half) = (self.add("Sign", std::slice::from_ref(&x), none()), self.scalar(0.5, datum)?);
                 let size = self.add("Abs", &[x], none());
-                let size = self.add("Add", &[size, half], none());
-                let size = self.add("Floor", &[size], none());
+                let whole = self.add("Floor", std::slice::from_ref(&size), none());
+                let rest = self.add("Sub", &[size, whole.clone()], none());
+                let up = self.add("GreaterOrEqual", &[rest, half], none());
+                let [one, zero] = [self.scalar(1.0, datum)?, self.scalar(0.0, datum)?];
+                let more = self.add("Where", &[up, one, zero], none());
+                let size = self.add("Add", &[whole, more], none());
                 self.add("Mul", &[sign, size], none())
             }
             () => return Err(format!("the function {}", op.name())),

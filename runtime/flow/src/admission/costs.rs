@@ -11,6 +11,9 @@ use crate::cost::Cost;
 /// all the same: or a share that was slow once, with cold caches, would never be measured again.
 pub(super) const TRIED_ONE_IN: u32 = 16;
 
+/// A share is in use for so long after it was asked for.
+const IN_USE: Duration = Duration::from_secs(1);
+
 /// What so many threads take, one alone or all of them together.
 #[derive(Debug)]
 pub(super) struct Costs {
@@ -19,11 +22,13 @@ pub(super) struct Costs {
     one: BTreeMap<ShareId, Cost>,
     /// What all threads take, where they can share the work.
     all: BTreeMap<ShareId, Option<Cost>>,
+    /// When each was last asked for.
+    asked: BTreeMap<ShareId, Duration>,
 }
 
 impl Costs {
     pub(super) fn new(threads: NonZero<u32>) -> Self {
-        Self { threads, one: BTreeMap::new(), all: BTreeMap::new() }
+        Self { threads, one: BTreeMap::new(), all: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
     /// Threads can share the work of this one.
@@ -33,13 +38,27 @@ impl Costs {
         }
     }
 
-    pub(super) fn is_spread(&self, share: ShareId) -> bool {
-        self.all.contains_key(&share)
+    pub(super) fn ask(&mut self, share: ShareId, now: Duration) {
+        self.asked.insert(share, now);
+    }
+
+    /// Whether all threads may compute it: they can, and they hold up no other share that is in use for longer than that takes
+    /// itself.
+    pub(super) fn may_have_all(&self, share: ShareId, now: Duration) -> bool {
+        let takes = self.on_all(share).typical;
+        let in_use = |at: &Duration| now.saturating_sub(*at) <= IN_USE;
+        let others = self.asked.iter().filter(|(other, at)| **other != share && in_use(at));
+        self.all.contains_key(&share) && others.into_iter().all(|(other, _)| takes <= self.on_one(*other).typical)
+    }
+
+    pub(super) fn is_measured_on_one(&self, share: ShareId) -> bool {
+        self.one.contains_key(&share)
     }
 
     pub(super) fn forget(&mut self, share: ShareId) {
         self.one.remove(&share);
         self.all.remove(&share);
+        self.asked.remove(&share);
     }
 
     /// What is known without a measurement, of all threads where they can share it.
@@ -56,6 +75,8 @@ impl Costs {
         match self.all.get_mut(&share).filter(|_| on_all) {
             Some(Some(cost)) => cost.measure(took),
             Some(unknown) => *unknown = Some(Cost::first(took)),
+            // It has been forgotten in the meantime.
+            None if on_all => {}
             None => _ = self.one.entry(share).and_modify(|cost| cost.measure(took)).or_insert(Cost::first(took)),
         }
     }
@@ -73,9 +94,9 @@ impl Costs {
 
     /// Whether a request that would not be done in the time that is left is tried all the same.
     pub(super) fn is_tried(&mut self, share: ShareId, left: Duration) -> bool {
+        let is_too_slow = self.on_one(share).plausible() > left;
         let on_all = self.all.get_mut(&share).and_then(Option::as_mut);
-        let too_slow = self.one.get_mut(&share).or(on_all).filter(|cost| cost.plausible() > left);
-        too_slow.is_some_and(|cost| {
+        self.one.get_mut(&share).or(on_all).filter(|_| is_too_slow).is_some_and(|cost| {
             cost.refused = (cost.refused + 1) % TRIED_ONE_IN;
             cost.refused == 0
         })

@@ -232,7 +232,9 @@ fn casts_and_what_wraps_agree() {
             let cast = graph.add(Cast { to: datum }, &[value]);
             let float = graph.add(Cast { to: DatumType::F32 }, &[cast]);
             let root = graph.add(math::sqrt(), &[value]);
-            let none = graph.add(Cast { to: datum }, &[root]);
+            // No number where that is negative, else 0.
+            let none = graph.add(math::sub(), &[root, root]);
+            let none = graph.add(Cast { to: datum }, &[none]);
             agrees(graph, &[cast, float, none]);
         }
         let mut graph = Graph::default();

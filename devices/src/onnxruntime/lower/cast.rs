@@ -62,6 +62,7 @@ impl Lowering<'_> {
     /// An integer of a float: beyond the ends the nearest of them, and zero of what is no number.
     fn bounded(&mut self, name: String, from: DatumType, to: DatumType) -> Result<String, Why> {
         // All integers of 32 bits are numbers of 64.
+        let none = self.add("IsNaN", std::slice::from_ref(&name), Vec::new());
         let wide = self.cast_value(name, from, DatumType::F64)?;
         let (least, most) = match to {
             DatumType::U8 => (0.0, f64::from(u8::MAX)),
@@ -76,8 +77,7 @@ impl Lowering<'_> {
         };
         let (least, highest) = (self.scalar(least, DatumType::F64)?, self.scalar(most, DatumType::F64)?);
         let zero = self.scalar(0.0, DatumType::F64)?;
-        let equal = self.add("Equal", &[wide.clone(), wide.clone()], Vec::new());
-        let number = self.add("Where", &[equal, wide.clone(), zero], Vec::new());
+        let number = self.add("Where", &[none, zero, wide.clone()], Vec::new());
         let bounded = self.add("Clip", &[number, least, highest], Vec::new());
         let cast = self.cast_value(bounded, DatumType::F64, DatumType::I64)?;
         if !matches!(to, DatumType::I64 | DatumType::TDim) {

@@ -85,8 +85,7 @@ impl Lowering<'_> {
         datum: DatumType,
     ) -> Result<(String, Vec<[usize; 2]>), Why> {
         let padding = self.padding(node, spec)?;
-        let few = |(axis, pads): (usize, &[usize; 2])| pads.iter().all(|pad| *pad < spec.kernel_shape[axis]);
-        if padding.iter().enumerate().all(few) {
+        if is_short(spec, &padding) {
             return Ok((image, padding));
         }
         let before = padding.iter().map(|[before, _]| *before);
@@ -103,14 +102,16 @@ impl Lowering<'_> {
     pub(super) fn sum_pool(&mut self, node: &TypedNode, op: &SumPool) -> Result<(), Why> {
         let (spec, computed) = (&op.pool_spec, self.floats(node)?);
         let image = self.image(node, spec, computed)?;
-        let (image, padding) = self.padded(node, spec, image, &Tensor::from(0.0), computed)?;
+        let padding = self.padding(node, spec)?;
         let volume = spec.kernel_shape.iter().product::<usize>() as f32;
-        let (mut name, elements) = if spec.dilations().iter().all(|dilation| *dilation == 1) {
+        let (mut name, elements) = if is_short(spec, &padding) && spec.dilations().iter().all(|dilation| *dilation == 1)
+        {
             let mut attributes = window(spec, &padding);
             attributes.retain(|attribute| attribute.name != "dilations");
             attributes.push(onnx::int("count_include_pad", 1));
             (self.add("AveragePool", &[image], attributes), volume)
         } else {
+            // Pools of ONNX know neither; nor is there a node for the padding, which libraries to 1.23 put back into the pool.
             let shape: Vec<usize> =
                 [spec.input_channels, 1].into_iter().chain(spec.kernel_shape.iter().copied()).collect();
             let ones = Tensor::from(1.0).cast_to_dt(computed).and_then(|one| one.broadcast_scalar_to_shape(&shape));
@@ -149,4 +150,9 @@ impl Lowering<'_> {
         factors.zip_mut_with(&valid, |made, valid| *made = if *valid == 0.0 { 0.0 } else { *made * elements / *valid });
         Ok(factors.into_tensor())
     }
+}
+
+/// Whether padding is shorter than the window, as ONNX's pools ask for.
+fn is_short(spec: &PoolSpec, padding: &[[usize; 2]]) -> bool {
+    padding.iter().zip(&spec.kernel_shape).all(|(pads, size)| pads.iter().all(|pad| pad < size))
 }

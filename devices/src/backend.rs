@@ -123,9 +123,14 @@ impl Backends {
     /// The same, with the library of onnxruntime at `path`, which computes on `provider`.
     ///
     /// Fails in a program that was built without it. The library itself is loaded later.
-    pub fn onnxruntime(self, path: &Path, provider: Provider) -> Result<Self, NotBuilt> {
+    #[cfg_attr(not(feature = "ort"), expect(unused_mut, reason = "nothing is set"))]
+    pub fn onnxruntime(mut self, path: &Path, provider: Provider) -> Result<Self, NotBuilt> {
         #[cfg(feature = "ort")]
-        return Ok(Self { wanted: Some((Arc::new(path.to_owned()), provider)), library: Arc::default(), ..self });
+        {
+            self.wanted = Some((Arc::new(path.to_owned()), provider));
+            self.library = Arc::default();
+            Ok(self)
+        }
         #[cfg(not(feature = "ort"))]
         {
             let _ = (path, provider);

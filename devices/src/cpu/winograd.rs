@@ -24,9 +24,8 @@ use super::window::{Window, rows};
 
 /// Elements of a tile, and so matrices.
 pub(super) const TILE: usize = 16;
-/// Bytes that weights may grow by for each window: with more, all time goes into reading them. With 512 channels in and out this
-/// stops below 49 windows: there it took three quarters of the time still, for 169 windows of 1024 channels 0.55 of it.
-const GROWTH_MAX: usize = 160 << 10;
+/// Bytes that weights may grow by for each window: with more, time goes into reading them.
+const GROWTH_MAX: usize = 16 << 10;
 /// What it takes to turn an input channel of a tile, and an output channel, in multiplications that could be saved then. Measured:
 /// 8.5 ns and 12 ns, where a multiplication by 36 weights took 1.1 ns and by 16 0.45 ns; and some more, to be sure.
 const TURNS: [usize; 2] = [16, 20];

@@ -22,6 +22,8 @@ mod precision;
 mod provider;
 mod backend;
 mod tensor;
+#[cfg(any(feature = "gpu", feature = "ort"))]
+mod resize;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 #[cfg(feature = "ort")]

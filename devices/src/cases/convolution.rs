@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use tract_onnx::tract_hir::internal::OutletId;
-use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
+use tract_onnx::tract_hir::tract_core::ops::cnn::{
+    Conv, Deconv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool,
+};
+use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
 use super::{Graph, Lies};
@@ -149,6 +152,35 @@ pub(crate) fn convolved(
     let bias = biased(graph, bias, outputs);
     let (pool_spec, kernel_fmt) = (window.spec(inputs, outputs), KernelFormat::OIHW);
     graph.add(Conv { pool_spec, kernel_fmt, group: groups, q_params: None }, &[image, kernel, bias])
+}
+
+/// What was made, a function of it, or its sum with a residual.
+pub(crate) fn followed(graph: &mut Graph, made: OutletId, by: u8) -> OutletId {
+    match by {
+        0 => made,
+        1 => graph.add(math::tanh(), &[made]),
+        _ => {
+            let residual = graph.input(&graph.shape(made));
+            graph.add(math::add(), &[residual, made])
+        }
+    }
+}
+
+/// A pool of an image: of the largest, or of sums that count padding, and are divided by what they count, as is said.
+pub(crate) fn pooled(
+    graph: &mut Graph,
+    window: &Window,
+    channels: usize,
+    sum: Option<[bool; 2]>,
+    lies: Lies,
+) -> OutletId {
+    let (image, pool_spec) = (graph.operand(&window.shape(channels), lies), window.spec(channels, channels));
+    match sum {
+        Some([count_include_pad, normalize]) => {
+            graph.add(SumPool { pool_spec, count_include_pad, normalize }, &[image])
+        }
+        None => graph.add(MaxPool { pool_spec, with_index_outputs: None }, &[image]),
+    }
 }
 
 /// A transposed convolution by constant weights, where its output has elements.

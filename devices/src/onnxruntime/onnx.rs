@@ -1,5 +1,6 @@
 //! The pieces of an ONNX model, as the engine's own types for it.
 
+use thalweg_planner::DType;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -9,6 +10,8 @@ use tract_onnx::pb::{
 };
 use tract_onnx::tract_hir::internal::{DatumType, Tensor};
 
+use crate::tensor::dtype;
+
 /// The version of ONNX's operators that parts are written in. Every library since 1.12 knows it.
 pub(super) const OPSET: i64 = 17;
 /// The version of the format that came with it.
@@ -16,21 +19,21 @@ const IR_VERSION: i64 = 8;
 
 /// The type under which elements of the engine's type are known to ONNX: of quantised ones that of what is stored.
 pub(super) fn elements(datum: DatumType) -> Result<DataType, String> {
-    Ok(match datum {
-        DatumType::Bool => DataType::Bool,
-        DatumType::U8 | DatumType::QU8(_) => DataType::Uint8,
-        DatumType::U16 => DataType::Uint16,
-        DatumType::U32 => DataType::Uint32,
-        DatumType::U64 => DataType::Uint64,
-        DatumType::I8 | DatumType::QI8(_) => DataType::Int8,
-        DatumType::I16 => DataType::Int16,
-        DatumType::I32 | DatumType::QI32(_) => DataType::Int32,
-        DatumType::I64 | DatumType::TDim => DataType::Int64,
-        DatumType::F16 => DataType::Float16,
-        DatumType::F32 => DataType::Float,
-        DatumType::F64 => DataType::Double,
-        other => return Err(format!("{other:?} has no counterpart")),
-    })
+    match dtype(datum) {
+        Some(DType::Bool) => Ok(DataType::Bool),
+        Some(DType::U8) => Ok(DataType::Uint8),
+        Some(DType::U16) => Ok(DataType::Uint16),
+        Some(DType::U32) => Ok(DataType::Uint32),
+        Some(DType::U64) => Ok(DataType::Uint64),
+        Some(DType::I8) => Ok(DataType::Int8),
+        Some(DType::I16) => Ok(DataType::Int16),
+        Some(DType::I32) => Ok(DataType::Int32),
+        Some(DType::I64) => Ok(DataType::Int64),
+        Some(DType::F16) => Ok(DataType::Float16),
+        Some(DType::F32) => Ok(DataType::Float),
+        Some(DType::F64) => Ok(DataType::Double),
+        _ => Err(format!("{datum:?} has no counterpart")),
+    }
 }
 
 /// A constant.

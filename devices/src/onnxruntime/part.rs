@@ -80,8 +80,8 @@ impl OnnxruntimeStage {
 
     /// Runs the part: one tensor for each that it takes, one for each that it gives. Never panics.
     ///
-    /// Requests on several threads are computed side by side, one a core at most, and on a GPU one by one: what is compiled computes one at a time,
-    /// so more of it is compiled when more is asked for at once.
+    /// Requests on several threads are computed side by side, one a core at most, and on a GPU one by one: what is compiled
+    /// computes one at a time, so more of it is compiled when more is asked for at once.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, OnnxruntimeError> {
         let failed = |cause: String| OnnxruntimeError::Run { part: self.name.clone(), cause };
         if !inputs.iter().map(Tensor::spec).eq(&self.takes) {

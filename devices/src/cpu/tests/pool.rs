@@ -5,16 +5,15 @@ use proptest::sample::select;
 use pulp::Arch;
 use thalweg_planner::Tensor;
 use tract_onnx::prelude::{IntoTValue as _, Tensor as EngineTensor};
-use tract_onnx::tract_hir::internal::{Datum as _, DatumType, OutletId};
-use tract_onnx::tract_hir::tract_core::ops::TypedOp;
-use tract_onnx::tract_hir::tract_core::ops::cnn::{MaxPool, PaddingSpec, SumPool};
+use tract_onnx::tract_hir::internal::{Datum as _, OutletId};
+use tract_onnx::tract_hir::tract_core::ops::cnn::{MaxPool, PaddingSpec};
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
 use super::super::convolution::floats;
 use super::super::pool::Pool;
 use super::super::rewrite::kernels;
 use super::{on_three_cores, own};
-use crate::cases::convolution::{Window, paddings, window};
+use crate::cases::convolution::{Window, paddings, pooled, window};
 use crate::cases::{Graph, Lies, cases};
 use crate::cut::Partition;
 
@@ -48,19 +47,22 @@ fn ops() -> impl Strategy<Value = Option<[bool; 2]>> {
 }
 
 fn part(window: &Window, channels: usize, sum: Option<[bool; 2]>) -> Partition {
-    part_with(window, channels, sum, None)
+    let mut graph = Graph::default();
+    let made = pooled(&mut graph, window, channels, sum, Lies::Whole);
+    graph.part(&[made])
 }
 
-fn part_with(window: &Window, channels: usize, sum: Option<[bool; 2]>, indices: Option<DatumType>) -> Partition {
-    let pool_spec = window.spec(channels, channels);
-    let op: Box<dyn TypedOp> = match sum {
-        Some([count_include_pad, normalize]) => Box::new(SumPool { pool_spec, count_include_pad, normalize }),
-        None => Box::new(MaxPool { pool_spec, with_index_outputs: indices }),
-    };
-    let mut graph = Graph::default();
-    let image = graph.operand(&window.shape(channels), Lies::Whole);
-    let made = graph.add(op, &[image]);
-    graph.part(&[made])
+/// Without padding.
+fn valid(sizes: [usize; 2], kernel: usize, stride: usize) -> Window {
+    Window {
+        format: DataFormat::NCHW,
+        images: 1,
+        sizes: sizes.to_vec(),
+        kernel: vec![kernel; 2],
+        strides: vec![stride; 2],
+        dilations: vec![1, 1],
+        padding: PaddingSpec::Valid,
+    }
 }
 
 /// Small ones, and some whose rows are not computed all at once.
@@ -117,15 +119,7 @@ proptest! {
 #[test]
 fn pools_that_are_small_or_that_tract_does_in_vectors_stay_its_own() {
     let pooled = |sizes: [usize; 2], kernel: usize, stride: usize, sum: Option<[bool; 2]>, kernels: usize| {
-        let window = Window {
-            format: DataFormat::NCHW,
-            images: 1,
-            sizes: sizes.to_vec(),
-            kernel: vec![kernel; 2],
-            strides: vec![stride; 2],
-            dilations: vec![1, 1],
-            padding: PaddingSpec::Valid,
-        };
+        let window = valid(sizes, kernel, stride);
         assert_eq!(own(&part(&window, 3, sum)), kernels, "{window:?}");
     };
     let mean = Some([false, true]);
@@ -145,18 +139,14 @@ fn pools_that_are_small_or_that_tract_does_in_vectors_stay_its_own() {
 
 #[test]
 fn indices_that_nobody_reads_are_not_made() {
-    let window = Window {
-        format: DataFormat::NCHW,
-        images: 1,
-        sizes: vec![9, 9],
-        kernel: vec![2, 2],
-        strides: vec![1, 1],
-        dilations: vec![1, 1],
-        padding: PaddingSpec::Valid,
-    };
+    let window = valid([9, 9], 2, 1);
     let indices = Some(i64::datum_type());
     for (are_read, made) in [(false, None), (true, indices)] {
-        let mut graph = part_with(&window, 2, None, indices).graph;
+        let mut graph = Graph::default();
+        let image = graph.operand(&window.shape(2), Lies::Whole);
+        let pool = MaxPool { pool_spec: window.spec(2, 2), with_index_outputs: indices };
+        let pool = graph.add(pool, &[image]);
+        let mut graph = graph.part(&[pool]).graph;
         if are_read {
             graph.outputs.push(OutletId::new(graph.outputs[0].node, 1));
         }

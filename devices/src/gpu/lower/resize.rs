@@ -6,6 +6,7 @@ use tract_onnx::tract_hir::tract_core::ops::nn::resize::{AxisPlan, Resize};
 use super::super::ir::{Kind, Operand, Template};
 use super::super::view::{View, volume};
 use super::{Lowering, Why};
+use crate::resize::scales;
 
 const RESAMPLE: Template = Template { name: "resample", text: include_str!("../kernels/resample.wgsl") };
 
@@ -15,7 +16,7 @@ impl Lowering<'_> {
         let mut view = self.view(node.inputs[0])?;
         self.float(&view)?;
         let shape = self.shape(node.id.into())?;
-        let scales = self.scales(node, op, &view.shape, &shape)?;
+        let scales = scales(node, op, |outlet| self.constant(outlet), [&view.shape, &shape])?;
         for (axis, scale) in scales.into_iter().enumerate() {
             let (from, to) = (view.shape[axis], shape[axis]);
             if from != to || scale != 1.0 {
@@ -23,18 +24,6 @@ impl Lowering<'_> {
             }
         }
         Ok(view)
-    }
-
-    /// Of each axis, as they are given; else as sizes are to each other.
-    fn scales(&self, node: &TypedNode, op: &Resize, from: &[usize], to: &[usize]) -> Result<Vec<f32>, Why> {
-        if let Some(outlet) = op.optional_scales_input.and_then(|slot| node.inputs.get(slot)) {
-            let scales = self.constant(*outlet).ok_or("its scales are not known before it runs")?;
-            if scales.len() == from.len() {
-                let scales = scales.cast_to::<f32>().map_err(|cause| cause.to_string())?;
-                return Ok(scales.view().as_slice::<f32>().map_err(|cause| cause.to_string())?.to_vec());
-            }
-        }
-        Ok(from.iter().zip(to).map(|(from, to)| *to as f32 / *from as f32).collect())
     }
 
     fn resampled(&mut self, view: View, axis: usize, plan: &AxisPlan) -> Result<View, Why> {

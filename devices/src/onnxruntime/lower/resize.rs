@@ -6,6 +6,7 @@ use tract_onnx::tract_hir::tract_core::ops::nn::resize::{AxisPlan, Resize};
 
 use super::super::onnx;
 use super::{Either, Lowering, Why};
+use crate::resize::scales;
 
 impl Lowering<'_> {
     /// In whichever mode: which elements of an axis make one of the output, and how much of it each, the engine says.
@@ -13,25 +14,13 @@ impl Lowering<'_> {
         let computed = self.floats(node)?;
         let (Either { mut name, lead }, _) = self.operand(node.inputs[0])?;
         let (from, to) = (self.shape(node.inputs[0])?, self.shape(node.id.into())?);
-        for (axis, scale) in self.scales(node, op, &from, &to)?.into_iter().enumerate() {
+        for (axis, scale) in scales(node, op, |outlet| self.constant(outlet), [&from, &to])?.into_iter().enumerate() {
             if from[axis] != to[axis] || scale != 1.0 {
                 let plan = op.plan_axis(scale, from[axis], to[axis]);
                 name = self.resampled(name, (axis + lead, from.len() + lead), &plan, computed)?;
             }
         }
         self.set_computed(node, Either { name, lead }, computed)
-    }
-
-    /// Of each axis, as they are given; else as sizes are to each other.
-    fn scales(&self, node: &TypedNode, op: &Resize, from: &[usize], to: &[usize]) -> Result<Vec<f32>, Why> {
-        if let Some(outlet) = op.optional_scales_input.and_then(|slot| node.inputs.get(slot)) {
-            let scales = self.constant(*outlet).ok_or("its scales are not known before it runs")?;
-            if scales.len() == from.len() {
-                let scales = scales.cast_to::<f32>().map_err(|cause| cause.to_string())?;
-                return Ok(scales.view().as_slice::<f32>().map_err(|cause| cause.to_string())?.to_vec());
-            }
-        }
-        Ok(from.iter().zip(to).map(|(from, to)| *to as f32 / *from as f32).collect())
     }
 
     /// The sum of what each tap reads, times its weights.

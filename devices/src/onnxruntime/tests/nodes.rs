@@ -8,7 +8,6 @@ use thalweg_planner::Tensor;
 use tract_onnx::tract_hir::internal::{DatumType, OutletId};
 use tract_onnx::tract_hir::tract_core::ops::cast::Cast;
 use tract_onnx::tract_hir::tract_core::ops::change_axes::AxisOp;
-use tract_onnx::tract_hir::tract_core::ops::cnn::{MaxPool, SumPool};
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::{Reduce, Reducer, Softmax, SoftmaxKind};
 use tract_onnx::tract_hir::tract_core::ops::quant::{DequantizeLinearF32, quantize_linear_i8, quantize_linear_u8};
@@ -16,7 +15,7 @@ use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
 
 use super::{Onnxruntime, TOLERANCE, library};
 use crate::agreement::difference;
-use crate::cases::convolution::{Bias, Window, bias, channels, convolved, spread, window};
+use crate::cases::convolution::{Bias, Window, bias, channels, convolved, followed, pooled, spread, window};
 use crate::cases::{Graph, Lies, cases, chains, inputs, integers, lies, resize, rows, shape, size, sums, views};
 use crate::cut::Partition;
 
@@ -48,14 +47,7 @@ fn agrees(graph: Graph, outputs: &[OutletId]) {
 fn convolution(window: &Window, channels: (usize, usize, usize), bias: Bias, (lies, after): (Lies, u8)) {
     let mut graph = Graph::default();
     let made = convolved(&mut graph, window, channels, bias, lies);
-    let made = match after {
-        0 => made,
-        1 => graph.add(math::tanh(), &[made]),
-        _ => {
-            let residual = graph.input(&graph.shape(made));
-            graph.add(math::add(), &[residual, made])
-        }
-    };
+    let made = followed(&mut graph, made, after);
     agrees(graph, &[made]);
 }
 
@@ -90,9 +82,7 @@ proptest! {
     #[test]
     fn pools_of_the_largest_agree(window in window(4), channels in 1_usize..6, lies in lies()) {
         let mut graph = Graph::default();
-        let image = graph.operand(&window.shape(channels), lies);
-        let op = MaxPool { pool_spec: window.spec(channels, channels), with_index_outputs: None };
-        let made = graph.add(op, &[image]);
+        let made = pooled(&mut graph, &window, channels, None, lies);
         agrees(graph, &[made]);
     }
 
@@ -104,9 +94,7 @@ proptest! {
         // The mean of nothing is not compared.
         prop_assume!(count_include_pad || !normalize || window.sees_everywhere());
         let mut graph = Graph::default();
-        let image = graph.operand(&window.shape(channels), lies);
-        let op = SumPool { pool_spec: window.spec(channels, channels), count_include_pad, normalize };
-        let made = graph.add(op, &[image]);
+        let made = pooled(&mut graph, &window, channels, Some([count_include_pad, normalize]), lies);
         agrees(graph, &[made]);
     }
 

@@ -47,8 +47,8 @@ impl Costs {
     pub(super) fn may_have_all(&self, share: ShareId, now: Duration) -> bool {
         let takes = self.on_all(share).typical;
         let in_use = |at: &Duration| now.saturating_sub(*at) <= IN_USE;
-        let others = self.asked.iter().filter(|(other, at)| **other != share && in_use(at));
-        self.all.contains_key(&share) && others.into_iter().all(|(other, _)| takes <= self.on_one(*other).typical)
+        let mut others = self.asked.iter().filter(|(other, at)| **other != share && in_use(at));
+        self.all.contains_key(&share) && others.all(|(other, _)| takes <= self.on_one(*other).typical)
     }
 
     pub(super) fn is_measured_on_one(&self, share: ShareId) -> bool {

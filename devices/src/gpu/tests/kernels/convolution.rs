@@ -3,12 +3,11 @@
 use proptest::prelude::*;
 use tract_onnx::tract_hir::internal::tvec;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec};
-use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 
 use super::{Graph, Lies, cases, lies, numbers, precision};
 use crate::Precision;
-use crate::cases::convolution::{Bias, Window, bias, channels, convolved, spread, window};
+use crate::cases::convolution::{Bias, Window, bias, channels, convolved, followed, spread, window};
 
 fn convolution(
     window: &Window,
@@ -18,14 +17,7 @@ fn convolution(
 ) {
     let mut graph = Graph { precision, ..Graph::default() };
     let made = convolved(&mut graph, window, channels, bias, lies);
-    let made = match after {
-        0 => made,
-        1 => graph.add(math::tanh(), &[made]),
-        _ => {
-            let residual = graph.input(&graph.shape(made));
-            graph.add(math::add(), &[residual, made])
-        }
-    };
+    let made = followed(&mut graph, made, after);
     graph.agrees(&[made]);
 }
 

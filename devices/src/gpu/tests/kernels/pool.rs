@@ -1,10 +1,10 @@
 //! Pools of the largest element and of sums.
 
 use proptest::prelude::*;
-use tract_onnx::tract_hir::tract_core::ops::cnn::{MaxPool, PaddingSpec, SumPool};
+use tract_onnx::tract_hir::tract_core::ops::cnn::PaddingSpec;
 
 use super::{Graph, cases, lies};
-use crate::cases::convolution::window;
+use crate::cases::convolution::{pooled, window};
 
 proptest! {
     #![proptest_config(cases(60))]
@@ -12,9 +12,7 @@ proptest! {
     #[test]
     fn pools_of_the_largest_agree(window in window(4), channels in 1_usize..6, lies in lies()) {
         let mut graph = Graph::default();
-        let image = graph.operand(&window.shape(channels), lies);
-        let op = MaxPool { pool_spec: window.spec(channels, channels), with_index_outputs: None };
-        let made = graph.add(op, &[image]);
+        let made = pooled(&mut graph, &window, channels, None, lies);
         graph.agrees(&[made]);
     }
 
@@ -29,9 +27,7 @@ proptest! {
         // The mean of nothing is not compared.
         prop_assume!(count_include_pad || !normalize || window.sees_everywhere());
         let mut graph = Graph::default();
-        let image = graph.operand(&window.shape(channels), lies);
-        let op = SumPool { pool_spec: window.spec(channels, channels), count_include_pad, normalize };
-        let made = graph.add(op, &[image]);
+        let made = pooled(&mut graph, &window, channels, Some([count_include_pad, normalize]), lies);
         if count_include_pad && normalize && matches!(window.padding, PaddingSpec::ExplicitOnnxPool(_, _, true)) {
             graph.agrees_or_says_why(&[made]);
         } else {

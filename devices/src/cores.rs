@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
@@ -10,7 +10,13 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 /// Threads that share the work of each operator on the CPU, where it is large enough for that. How many they are changes no bit of
 /// what is made. They end when this is dropped.
 #[derive(Debug)]
-pub struct Cores(Option<Arc<ThreadPool>>);
+pub struct Cores(Option<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    threads: Arc<ThreadPool>,
+    turn: Mutex<()>,
+}
 
 impl Cores {
     /// So many threads of this name; with one, what runs stays on the thread of who asks.
@@ -20,13 +26,45 @@ impl Cores {
         }
         let name = name.to_owned();
         let threads = ThreadPoolBuilder::new().num_threads(count.get() as usize);
-        let pool = threads.thread_name(move |number| format!("{name} {number}")).build();
-        Ok(Self(Some(Arc::new(pool.map_err(io::Error::other)?))))
+        let threads = threads.thread_name(move |number| format!("{name} {number}")).build();
+        let threads = Arc::new(threads.map_err(io::Error::other)?);
+        Ok(Self(Some(Shared { threads, turn: Mutex::new(()) })))
     }
 
-    /// Does `work` on them; its stages run on all.
+    /// Does `work` on them; its stages run on all. Who asks while others compute waits for its turn.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let Some(pool) = &self.0 else { return work() };
-        pool.install(|| multithread_tract_scope(Executor::MultiThread(Arc::clone(pool)), work))
+        let Some(Shared { threads, turn }) = &self.0 else { return work() };
+        if threads.current_thread_index().is_some() {
+            return work();
+        }
+        // A thread that waits for others' share of a product would begin the next request. The engine holds memory for the
+        // first one's product on that thread then, and does not let another one have it: the process ends.
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.install(|| multithread_tract_scope(Executor::MultiThread(Arc::clone(threads)), work))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn requests_take_turns() {
+        let cores = Cores::start("two", NonZero::new(2).expect("two")).expect("threads");
+        let running = AtomicUsize::new(0);
+        let request = || {
+            assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "another one runs");
+            // What waits for others takes up whatever there is.
+            rayon::join(thread::yield_now, || cores.run(thread::yield_now));
+            running.fetch_sub(1, Ordering::SeqCst);
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..50).for_each(|_| cores.run(request)));
+            }
+        });
     }
 }

@@ -26,7 +26,10 @@ use crate::cut::{Border, Partition};
 /// Sizes of axes: edges of tiles and of workgroups, odd and prime ones.
 pub(crate) const SIZES: [usize; 14] = [1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 31, 33, 64, 67];
 
+/// So many, or fewer where `PROPTEST_CASES` says so, as for a processor that is emulated.
 pub(crate) fn cases(cases: u32) -> Config {
+    let told = std::env::var_os("PROPTEST_CASES").map(|_| Config::default().cases);
+    let cases = cases.min(told.unwrap_or(cases));
     Config { cases, max_shrink_iters: 200, failure_persistence: None, ..Config::default() }
 }
 

@@ -31,6 +31,7 @@ pub mod onnxruntime;
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+#[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "some are for the tests of GPUs alone"))]
 mod cases;
 mod split;
 mod error;

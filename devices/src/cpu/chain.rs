@@ -34,6 +34,21 @@ impl EvalOp for Chain {
     op_out_of_plan!();
 
     fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        self.run_on(Arch::new(), &inputs)
+    }
+}
+
+impl TypedOp for Chain {
+    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(tvec!(f32::fact(&self.shape)))
+    }
+
+    as_op!();
+}
+
+impl Chain {
+    /// With the instructions of `arch`.
+    pub(super) fn run_on(&self, arch: Arch, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
         let len: usize = self.shape.iter().product();
         let from = floats(&inputs[0])?;
         let added = inputs.get(1).map(|added| floats(added)).transpose()?;
@@ -44,18 +59,10 @@ impl EvalOp for Chain {
         let count = pieces::count(len * steps.len());
         filled(&self.shape, |into| {
             pieces::each(pieces::planes(into, self.plane, count, 1), |(first, into)| {
-                Arch::new().dispatch(Run { op: self, steps: &steps, from, first, into });
+                arch.dispatch(Run { op: self, steps: &steps, from, first, into });
             });
         })
     }
-}
-
-impl TypedOp for Chain {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    as_op!();
 }
 
 /// One run.

@@ -38,7 +38,7 @@ pub(super) enum Step {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ready<'a> {
     By(Kind, &'a [f32]),
-    /// A bound that is zero somewhere, or no number: which operand counts then takes longer to do as tract does it.
+    /// A bound that is zero somewhere: of two zeros tract keeps the first, as no one instruction does that all processors have.
     AtLeast(&'a [f32]),
     AtMost(&'a [f32]),
     Added(&'a [f32]),
@@ -50,7 +50,8 @@ impl Step {
         let ready = |step: &'a Self| match (step, added) {
             (Self::By(kind, values), _) => {
                 let values = floats(values)?;
-                let is_plain = values.iter().all(|value| value.abs() > 0.0);
+                // Arm's instructions are what tract has in its kernels there: zeros have an order, and what is no number stays it.
+                let is_plain = cfg!(target_arch = "aarch64") || values.iter().all(|value| *value != 0.0);
                 Ok(match kind {
                     Kind::Max if !is_plain => Ready::AtLeast(values),
                     Kind::Min if !is_plain => Ready::AtMost(values),
@@ -93,12 +94,13 @@ pub(super) fn done<S: Simd, const N: usize, const M: usize>(
                     simd.select_f32s(simd.less_than_f32s(one, zero), simd.mul_f32s(one, by), one)
                 });
             }
-            Ready::AtLeast(by) => {
-                each(simd, first, by, &mut rows, |one, by| bounded(simd, one, by, simd.max_f32s(by, one)));
-            }
-            Ready::AtMost(by) => {
-                each(simd, first, by, &mut rows, |one, by| bounded(simd, one, by, simd.min_f32s(by, one)));
-            }
+            // What is no number compares with none, and becomes the bound.
+            Ready::AtLeast(by) => each(simd, first, by, &mut rows, |one, by| {
+                simd.select_f32s(simd.less_than_or_equal_f32s(by, one), one, by)
+            }),
+            Ready::AtMost(by) => each(simd, first, by, &mut rows, |one, by| {
+                simd.select_f32s(simd.less_than_or_equal_f32s(one, by), one, by)
+            }),
             Ready::Added(tensor) => {
                 for (at, row) in rows.iter_mut().enumerate() {
                     let added = added(tensor, at);
@@ -108,13 +110,6 @@ pub(super) fn done<S: Simd, const N: usize, const M: usize>(
         }
     }
     rows
-}
-
-/// What `f32::max` and `f32::min` make of `one`, by which tract bounds: instructions of x86 give the second operand where both are
-/// zero or either is no number, but what is no number becomes the bound.
-#[inline(always)]
-fn bounded<S: Simd>(simd: S, one: S::f32s, bound: S::f32s, bounded: S::f32s) -> S::f32s {
-    simd.select_f32s(simd.equal_f32s(one, one), bounded, bound)
 }
 
 #[inline(always)]
@@ -185,7 +180,9 @@ pub(super) fn step(
     let (made, fact, by) = (graph.outlet_fact(of)?, &node.outputs[0].fact, graph.outlet_fact(other)?);
     let plain = [made, fact, by].iter().all(|fact| fact.datum_type == f32::datum_type()) && made.shape == fact.shape;
     let Some(shape) = fact.shape.as_concrete().filter(|_| plain) else { return Ok(None) };
-    if let Some(constant) = by.konst.as_ref().and_then(|constant| by_channel(constant, shape, axis)) {
+    let constant = by.konst.as_ref().and_then(|constant| by_channel(constant, shape, axis));
+    // A bound that is no number is left to tract: what it makes of it differs from processor to processor.
+    if let Some(constant) = constant.filter(|by| !matches!(kind, Kind::Max | Kind::Min) || is_numbers(by)) {
         return Ok(Some(Next { node: node.id, step: Step::By(kind, constant), added: None }));
     }
     let adds = kind == Kind::Add && by.shape == fact.shape;
@@ -208,6 +205,10 @@ fn by_channel(constant: &Arc<Tensor>, shape: &[usize], axis: &mut Option<usize>)
         return None;
     }
     flat(constant).ok()
+}
+
+fn is_numbers(constant: &Tensor) -> bool {
+    floats(constant).is_ok_and(|values| values.iter().all(|value| !value.is_nan()))
 }
 
 /// The numbers of a constant along one axis.

@@ -1,5 +1,6 @@
 //! Kernels of our own beside tract's.
 
+mod bounds;
 mod pool;
 
 use std::num::NonZero;
@@ -26,7 +27,7 @@ use super::convolution::Convolution;
 use super::direct::Direct;
 use super::pool::Pool;
 use super::product::Product;
-use super::rewrite::{is_measured, kernels};
+use super::rewrite::kernels;
 use super::steps::{Kind, Step};
 use super::window::Window;
 use crate::agreement::difference;
@@ -147,9 +148,7 @@ proptest! {
         let part = graph.part(&[made]);
         let after = [(image, 'I'), (to, 'O')].map(|(axes, channel)| axes.split_once(channel).expect("a channel").1);
         let is_whole_row = after[0] == after[1] && shape(after[0]).iter().product::<usize>() >= 16;
-        if is_measured() {
-            assert_eq!(own(&part), usize::from(size('O') >= 8 && is_whole_row), "{}", part.graph);
-        }
+        assert_eq!(own(&part), usize::from(size('O') >= 8 && is_whole_row), "{}", part.graph);
         agrees(part);
     }
 }
@@ -222,7 +221,7 @@ fn a_chain_makes_the_bits_that_its_operators_make_apart() {
     ] {
         let steps = [(math::mul as BinOp, -1.0), (op, bound)];
         let whole = part(&steps);
-        assert_eq!(own(&whole), usize::from(is_measured()));
+        assert_eq!(own(&whole), usize::from(!bound.is_nan()));
         let apart = run(part(&steps[1..]), &run(part(&steps[..1]), &image));
         let bits =
             |tensor: &Tensor| tensor.to_f32().expect("floats").iter().map(|one| one.to_bits()).collect::<Vec<_>>();
@@ -230,33 +229,38 @@ fn a_chain_makes_the_bits_that_its_operators_make_apart() {
     }
 }
 
-/// Models of the repository, with the shapes that they leave open and how many kernels of our own each has.
-const MODELS: [(&str, &str, usize); 5] = [
-    ("efficientnet_lite0/efficientnet_lite0_op13", "", 49),
-    ("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 101),
-    ("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 97),
-    ("onnx_light/light_densenet121", "", 185),
-    ("silero_vad/silero_vad_openvino_16k", "", 0),
-];
-
 #[test]
-fn models_make_what_they_make_with_tracts_kernels() {
-    for (name, shape, kernels) in MODELS {
-        let model = models::model(name, shape);
-        let inputs = models::inputs(&model);
-        let part = model.whole_part().expect("a part");
-        if is_measured() {
-            assert_eq!(own(&part), kernels, "{name}");
-        }
-        let read = part.to_files().and_then(|files| Partition::from_files(&files)).expect("a part");
-        assert_eq!(own(&read), own(&part), "{name} from files");
-        let plain = part.clone().prepare_plain().expect("tract").run(&inputs).expect("tract");
-        let shared = on_three_cores(&part, &inputs);
-        let [made, came] = [part, read].map(|part| part.prepare().expect("kernels").run(&inputs).expect("a run"));
-        assert!(made == came, "{name} from files makes other bits");
-        assert!(made == shared, "{name} on three cores makes other bits");
+fn efficientnet_makes_what_it_makes_with_tracts_kernels() {
+    model_agrees("efficientnet_lite0/efficientnet_lite0_op13", "", 49);
+}
+
+/// These take minutes on a processor that is emulated.
+#[test]
+fn larger_models_make_what_they_make_with_tracts_kernels() {
+    model_agrees("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 101);
+    model_agrees("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 97);
+    model_agrees("onnx_light/light_densenet121", "", 185);
+    model_agrees("silero_vad/silero_vad_openvino_16k", "", 0);
+}
+
+/// A model of the repository, with the shape that it leaves open and how many kernels of our own it has.
+fn model_agrees(name: &str, shape: &str, kernels: usize) {
+    let model = models::model(name, shape);
+    let inputs = models::inputs(&model);
+    let part = model.whole_part().expect("a part");
+    let read = part.to_files().and_then(|files| Partition::from_files(&files)).expect("a part");
+    assert_eq!(own(&read), kernels, "{name} from files");
+    let plain = part.clone().prepare_plain().expect("tract").run(&inputs).expect("tract");
+    let shared = on_three_cores(&part, &inputs);
+    let is_alike = own(&part) == kernels;
+    let [made, came] = [part, read].map(|part| part.prepare().expect("kernels").run(&inputs).expect("a run"));
+    // On Arm tract turns some convolutions of a model that it loads to channels last.
+    assert!(is_alike || cfg!(target_arch = "aarch64"), "{name} has other kernels than from files");
+    assert!(made == came || !is_alike, "{name} from files makes other bits");
+    assert!(made == shared, "{name} on three cores makes other bits");
+    for (made, how) in [(made, "loaded"), (came, "from files")] {
         let off = difference(&made, &plain);
-        assert!(off <= TOLERANCE, "{name} is off by {off:e}");
+        assert!(off <= TOLERANCE, "{name} {how} is off by {off:e}");
     }
 }
 

@@ -1,0 +1,122 @@
+//! What is no number, and zeros with their signs, at the bounds that each kernel has, with each set of instructions.
+
+use pulp::Arch;
+use thalweg_planner::Tensor;
+use tract_onnx::prelude::{IntoTValue as _, TValue, tensor1};
+use tract_onnx::tract_hir::internal::{IntoArcTensor as _, IntoTensor as _};
+use tract_onnx::tract_hir::tract_core::ops::math;
+
+use super::super::chain::Chain;
+use super::super::convolution::Convolution;
+use super::super::direct::Direct;
+use super::super::product::Product;
+use super::super::steps::{Kind, Step};
+use super::super::window::Window;
+use super::super::winograd;
+use super::BinOp;
+use crate::cases::{Graph, Lies, numbers};
+
+/// Channels, and rows and columns of their planes: enough for tract to bound with vectors.
+const CHANNELS: usize = 48;
+const SIDE: usize = 9;
+const SHAPE: [usize; 4] = [1, CHANNELS, SIDE, SIDE];
+
+/// What bounds, and each number that is taken apart from others.
+const BOUNDS: [f32; 6] = [0.0, -0.0, 0.5, -0.5, f32::INFINITY, f32::NEG_INFINITY];
+const ODD: [f32; 8] = [0.0, -0.0, f32::NAN, 0.5, -0.5, f32::INFINITY, f32::NEG_INFINITY, -2.0];
+
+/// Those of this machine. Of Arm's processors all have NEON, so that none is without.
+fn instructions() -> Vec<Arch> {
+    if cfg!(target_arch = "aarch64") { vec![Arch::new()] } else { vec![Arch::new(), Arch::Scalar] }
+}
+
+/// A kernel that does these steps at last, on these instructions.
+type Run = fn(Arch, Vec<Step>) -> TValue;
+
+/// Zeros in some places, numbers and no numbers in others.
+fn image() -> TValue {
+    let odd = |at: usize| if at.is_multiple_of(37) { ODD[at / 37 % ODD.len()] } else { 0.0 };
+    tensor1(&(0..SHAPE.iter().product()).map(odd).collect::<Vec<f32>>())
+        .into_shape(&SHAPE)
+        .expect("planes")
+        .into_tvalue()
+}
+
+/// By `side` times as many weights; each channel by its own or by all.
+fn convolution(side: usize, groups: usize, steps: Vec<Step>) -> Convolution {
+    let each = |value| [value, value];
+    let window = Window {
+        input: each(SIDE),
+        output: each(SIDE),
+        kernel: each(side),
+        strides: each(1),
+        dilations: each(1),
+        before: each(side / 2),
+    };
+    let channels = each(CHANNELS / groups);
+    Convolution { window, groups, channels, shape: SHAPE.as_slice().into(), steps }
+}
+
+fn direct(arch: Arch, steps: Vec<Step>) -> TValue {
+    let weights = numbers(1, &[CHANNELS, 1, 3, 3]).into_tvalue();
+    let inputs = [image(), weights, tensor1(&[0_f32]).into_tvalue()];
+    Direct(convolution(3, CHANNELS, steps)).run_on(arch, &inputs).expect("a run").remove(0)
+}
+
+fn product(arch: Arch, steps: Vec<Step>) -> TValue {
+    let of = convolution(1, 1, steps);
+    assert!(!winograd::is_worth(&of));
+    let product = Product::new(of, &numbers(1, &[CHANNELS, CHANNELS, 1, 1])).expect("its weights");
+    product.run_on(arch, &[image()]).expect("a run").remove(0)
+}
+
+fn tiles(arch: Arch, steps: Vec<Step>) -> TValue {
+    let of = convolution(3, 1, steps);
+    assert!(winograd::is_worth(&of));
+    let product = Product::new(of, &numbers(1, &[CHANNELS, CHANNELS, 3, 3])).expect("its weights");
+    product.run_on(arch, &[image()]).expect("a run").remove(0)
+}
+
+fn chain(arch: Arch, steps: Vec<Step>) -> TValue {
+    let chain = Chain { steps, shape: SHAPE.as_slice().into(), channels: CHANNELS, plane: SIDE * SIDE };
+    chain.run_on(arch, &[image()]).expect("a run").remove(0)
+}
+
+/// What tract makes of a bound alone.
+fn apart(image: &TValue, op: BinOp, bound: f32) -> Vec<u32> {
+    let mut graph = Graph::default();
+    let (image_at, by) = (graph.operand(&SHAPE, Lies::Whole), tensor1(&[bound]).into_shape(&[1; 4]).expect("one"));
+    let by = graph.constant(by);
+    let made = graph.add(op(), &[image_at, by]);
+    let image = Tensor::from_f32(SHAPE, &floats(image)).expect("a tensor");
+    let made = graph.part(&[made]).prepare_plain().expect("tract").run(&[image]).expect("a run").remove(0);
+    bits(&made.to_f32().expect("floats"))
+}
+
+fn floats(tensor: &TValue) -> Vec<f32> {
+    super::super::convolution::floats(tensor).expect("floats").to_vec()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn each_kernel_bounds_as_tract_does_apart() {
+    let by = |kind, value: f32| Step::By(kind, tensor1(&[value]).into_tensor().into_arc_tensor());
+    let kernels: [(&str, Run); 4] = [("direct", direct), ("product", product), ("tiles", tiles), ("chain", chain)];
+    for arch in instructions() {
+        for (name, run) in kernels {
+            // Sums are zero with a minus only after this.
+            let turned = by(Kind::Mul, -1.0);
+            let before = run(arch, vec![turned.clone()]);
+            assert!(floats(&before).iter().any(|value| value.is_nan()), "{name}");
+            for (kind, op) in [(Kind::Max, math::max as BinOp), (Kind::Min, math::min)] {
+                for bound in BOUNDS {
+                    let made = bits(&floats(&run(arch, vec![turned.clone(), by(kind, bound)])));
+                    assert!(made == apart(&before, op, bound), "{name}, {arch:?}, {kind:?} {bound:?}");
+                }
+            }
+        }
+    }
+}

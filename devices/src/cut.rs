@@ -67,7 +67,7 @@ impl Model {
         }
     }
 
-    /// Copies the nodes; constants are shared with the whole.
+    /// Copies the nodes; constants are shared with the whole, and what is made of them alone is copied to each reader's part.
     fn extract(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> TractResult<TypedModel> {
         let mut part = TypedModel { symbols: self.typed.symbols.clone(), ..TypedModel::default() };
         let mut placed: HashMap<OutletId, OutletId> = HashMap::new();
@@ -107,9 +107,8 @@ impl Model {
             if placed.contains_key(outlet) {
                 continue;
             }
-            let source = self.typed.node(outlet.node);
-            if !source.inputs.is_empty() || source.op.is::<TypedSource>() {
-                bail!("{} needs {}, which this part does not take", node.name, source.name);
+            if let Some(wire) = self.wires.iter().find(|wire| wire.outlet == *outlet) {
+                bail!("{} needs {}, which this part does not take", node.name, wire.name);
             }
             self.copy_node(part, placed, outlet.node)?;
         }

@@ -32,7 +32,7 @@ impl Model {
             op: node.op.name().into_owned(),
             class: class(node),
             macs: self.macs(index),
-            weights: weights(&self.typed, node),
+            weights: Bytes(self.weights(node)),
             reference: std::time::Duration::ZERO,
             reads: self.layers[index].reads.clone(),
             writes: self.layers[index].writes.clone(),
@@ -48,6 +48,20 @@ impl Model {
             Some(fused.filter_map(|(_, count)| u64::try_from(count.to_i64().ok()?).ok()).sum())
         };
         Macs(count().unwrap_or(0))
+    }
+
+    /// Bytes of the constants that the node reads, also through nodes that are no layers, and of those inside its body when it is
+    /// a loop: as large as they are where it is ready to run.
+    fn weights(&self, node: &TypedNode) -> u64 {
+        let is_table = is_gathered_from(&self.typed, node, TURNS_MAX);
+        let read = node.inputs.iter().filter(|outlet| self.wires.iter().all(|wire| wire.outlet != **outlet));
+        let read = read.map(|outlet| self.typed.node(outlet.node)).map(|node| match node.op_as::<Const>() {
+            Some(constant) => constant_bytes(constant, is_table),
+            None => self.weights(node),
+        });
+        let body = node.op_as::<Scan>().map_or(&[][..], |scan| scan.body.nodes());
+        let inside = body.iter().filter_map(|node| node.op_as::<Const>());
+        read.chain(inside.map(|constant| constant_bytes(constant, is_table))).sum()
     }
 }
 
@@ -69,14 +83,6 @@ fn class(node: &TypedNode) -> OpClass {
     }
 }
 
-/// Constants that the node reads, and those inside its body when it is a loop, as large as they are where it is ready to run.
-fn weights(typed: &TypedModel, node: &TypedNode) -> Bytes {
-    let is_table = is_gathered_from(typed, node, TURNS_MAX);
-    let read = node.inputs.iter().filter_map(|outlet| typed.node(outlet.node).op_as::<Const>());
-    let body = node.op_as::<Scan>().map_or(&[][..], |scan| scan.body.nodes());
-    let inside = body.iter().filter_map(|node| node.op_as::<Const>());
-    Bytes(read.chain(inside).map(|constant| constant_bytes(constant, is_table)).sum())
-}
 
 /// Operators between a table in whole numbers and what gathers from it, at most: a cast, a difference and a product.
 const TURNS_MAX: usize = 3;

@@ -19,7 +19,7 @@ pub(crate) struct Wire {
     pub(crate) spec: Option<TensorSpec>,
 }
 
-/// A node that computes, with the wires it reads and writes, constants left out and each once.
+/// A node that computes, with the wires it reads and writes, each once; constants, and what is made of them alone, are none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LayerNode {
     pub(crate) node: usize,
@@ -132,14 +132,21 @@ impl Model {
     }
 }
 
-/// All nodes that compute, in evaluation order; a constant counts only when it is an output of the model.
+/// All nodes that compute, in evaluation order. What is made of constants alone is one as well, which every part makes that
+/// reads it: it counts only when it is an output of the model. If it crossed a cut, a kernel above would not know it.
 fn computing_nodes(typed: &TypedModel) -> TractResult<Vec<usize>> {
-    let is_output = |node: usize| typed.outputs.iter().any(|outlet| outlet.node == node);
-    let computes = |node: &usize| {
-        let op = &typed.node(*node).op;
-        !op.is::<TypedSource>() && (!op.is::<Const>() || is_output(*node))
-    };
-    Ok(typed.eval_order()?.into_iter().filter(computes).collect())
+    let mut is_constant = vec![false; typed.nodes.len()];
+    let mut order = Vec::new();
+    for id in typed.eval_order()? {
+        let node = typed.node(id);
+        let reads_constants = !node.inputs.is_empty() && node.inputs.iter().all(|outlet| is_constant[outlet.node]);
+        let is_output = typed.outputs.iter().any(|outlet| outlet.node == id);
+        is_constant[id] = !is_output && (node.op_is::<Const>() || reads_constants);
+        if !is_constant[id] && !node.op_is::<TypedSource>() {
+            order.push(id);
+        }
+    }
+    Ok(order)
 }
 
 /// Inputs first, then what each node writes, in their order.
@@ -188,5 +195,43 @@ pub(crate) fn numberless(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((origin, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => origin,
         _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_planner::Bytes;
+    use tract_onnx::tract_hir::internal::Datum as _;
+    use tract_onnx::tract_hir::tract_core::ops::{cast::cast, einsum::EinSum};
+
+    use super::*;
+    use crate::cases::{Graph, inputs, numbers};
+    use crate::cut::Partition;
+
+    #[test]
+    fn what_is_made_of_constants_alone_belongs_to_each_reader() {
+        let mut graph = Graph::default();
+        let image = graph.input(&[3, 16]);
+        let kept = numbers(0, &[16, 16]).cast_to::<half::f16>().expect("in f16").into_owned();
+        let kept = graph.constant(kept);
+        let weights = graph.add(cast(f32::datum_type()), &[kept]);
+        let product = || EinSum::new("ai,io->ao".parse().expect("axes"), f32::datum_type());
+        let below = graph.add(product(), &[image, weights]);
+        let above = graph.add(product(), &[below, weights]);
+        let whole = graph.part(&[above]);
+        let (image, model) = (inputs(&whole), Model::new(whole.graph.clone(), [0; 32]).expect("a graph"));
+        let Ok(model) = model else { panic!("it travels") };
+
+        let described = model.describe();
+        let sizes: Vec<Bytes> = described.layers.iter().map(|layer| layer.weights).collect();
+        assert_eq!(sizes, [Bytes(16 * 16 * 4); 2]);
+        let live = described.live(1);
+        assert_eq!(live, described.layers[0].writes);
+        let run = |part: Partition, inputs: &[_]| part.prepare().expect("a part").run(inputs).expect("a run");
+        let head = model.partition(&[0], &described.inputs, &live).expect("a head");
+        let tail = model.partition(&[1], &live, &described.outputs).expect("a tail");
+        assert_eq!(run(tail, &run(head, &image)), run(whole, &image));
+        let missing = model.partition(&[1], &[], &described.outputs).expect_err("it takes nothing");
+        assert!(missing.to_string().contains("which this part does not take"), "{missing}");
     }
 }

@@ -83,7 +83,6 @@ fn class(node: &TypedNode) -> OpClass {
     }
 }
 
-
 /// Operators between a table in whole numbers and what gathers from it, at most: a cast, a difference and a product.
 const TURNS_MAX: usize = 3;
 

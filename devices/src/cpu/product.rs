@@ -33,10 +33,18 @@ pub(super) const VECTORS: usize = 2;
 /// Rows and columns of a block: with so many rows sums are seldom put aside, and it is in the second cache still.
 const PLACES: usize = 256;
 pub(super) const WINDOWS: usize = 96;
+/// Rows with which a block is in the first cache, beside what it is multiplied by.
+const NEAR_MAX: usize = 48;
 /// Panels of weights, each of ROWS output channels, that are multiplied with some windows one after the other.
 pub(super) const PANELS: usize = 16;
 /// A row has room for some more, which for themselves would cost as much as many.
 pub(super) const ROOM: usize = WINDOWS + 16;
+/// Panels that are multiplied with one window at a time: so many hide the latency of a multiply-add.
+const MANY: usize = 8;
+/// Floats of the longest vector.
+const LANES_MAX: usize = 16;
+/// Rows of zeros after all weights: so much a vector reaches beyond a row.
+const AFTER: usize = LANES_MAX.div_ceil(ROWS) - 1;
 /// A block begins at a cache line.
 const ALIGNED: usize = 64;
 
@@ -46,8 +54,8 @@ const ALIGNED: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Product {
     pub(super) of: Convolution,
-    /// Of each group, and of each element of a tile where [`winograd::is_worth`], `[blocks of output channels, places, ROWS]`,
-    /// with zeros where there is no channel.
+    /// Of each group `[blocks of output channels, places, ROWS]`, with zeros where there is no channel, and AFTER all; and of
+    /// each element of a tile, with nothing after, where [`winograd::is_worth`].
     weights: Arc<Tensor>,
 }
 
@@ -91,7 +99,7 @@ impl Product {
         let packed: Vec<[f32; ROWS]> = if winograd::is_worth(&of) {
             groups.flat_map(|group| panels(&winograd::weights(group), of.channels)).collect()
         } else {
-            groups.flat_map(|group| panels(group, [places, outputs])).collect()
+            groups.flat_map(|group| panels(group, [places, outputs])).chain([[0.0; ROWS]; AFTER]).collect()
         };
         Ok(Self { of, weights: Arc::new(tensor1(packed.as_flattened())) })
     }
@@ -159,8 +167,8 @@ impl WithSimd for Run<'_> {
         let ([plane_in, plane], [inputs, _], places) = (op.window.planes(), op.channels, op.places());
         let channels = output.channels().start / ROWS..output.channels().end.div_ceil(ROWS);
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
-            let panels = weights.len() / op.groups;
-            let weights = &weights[number % op.groups * panels..][..panels];
+            let panels = (weights.len() - AFTER) / op.groups;
+            let weights = &weights[number % op.groups * panels..];
             let Range { mut start, end } = output.columns();
             while start < end {
                 let rest = end - start;
@@ -208,17 +216,74 @@ impl Sums<'_> {
         weights: &[[f32; ROWS]],
         output: &mut Region,
     ) {
-        let (mut at, len, all) = (0, self.windows.len(), self.op.places());
-        while at < len {
-            let vectors = (len - at).div_ceil(S::F32_LANES).min(VECTORS);
+        let (len, all) = (self.windows.len(), self.op.places());
+        let weights_of = |panel: usize| &weights[panel * all + places.start..];
+        // A last window that is alone in its vector is taken with vectors of output channels, if these are many.
+        let is_alone = len % S::F32_LANES == 1 && S::F32_LANES >= ROWS;
+        let many = if is_alone { panels.len() / MANY * MANY } else { 0 };
+        let without_last = panels.start..panels.start + many;
+        for panel in without_last.clone().step_by(MANY) {
+            self.window(simd, (panel, len - 1), weights_of, output);
+        }
+        // What is read again and again stays in the first cache: the whole block, or else some columns of it.
+        let columns = if places.len() <= NEAR_MAX { len } else { VECTORS * S::F32_LANES };
+        for first in (0..len).step_by(columns) {
             for panel in panels.clone() {
-                let weights = &weights[panel * all..][places.clone()];
-                match vectors {
-                    2.. => self.tile::<S, 2>(simd, (panel * ROWS, at), weights, output),
-                    _ => self.tile::<S, 1>(simd, (panel * ROWS, at), weights, output),
+                let end = (len - usize::from(without_last.contains(&panel))).min(first + columns);
+                let weights = &weights_of(panel)[..places.len()];
+                let mut at = first;
+                while at < end {
+                    let vectors = (end - at).div_ceil(S::F32_LANES).min(VECTORS);
+                    match vectors {
+                        2.. => self.tile::<S, 2>(simd, (panel * ROWS, at), weights, output),
+                        _ => self.tile::<S, 1>(simd, (panel * ROWS, at), weights, output),
+                    }
+                    at += vectors * S::F32_LANES;
                 }
             }
-            at += vectors * S::F32_LANES;
+        }
+    }
+
+    /// For one window and MANY panels from `first` on. Sums are those of a tile, bit for bit.
+    #[inline(always)]
+    fn window<'w, S: Simd>(
+        &self,
+        simd: S,
+        (first, at): (usize, usize),
+        weights: impl Fn(usize) -> &'w [[f32; ROWS]],
+        output: &mut Region,
+    ) {
+        let block: &[[f32; ROOM]] = self.block.as_chunks().0;
+        let mut panels: [&[f32]; MANY] = [&[]; MANY];
+        for (panel, weights_of) in (first..).zip(&mut panels) {
+            *weights_of = &weights(panel).as_flattened()[..block.len() * ROWS + S::F32_LANES];
+        }
+        let columns = self.windows.start + at..self.windows.start + at + 1;
+        let channels = first * ROWS..self.op.channels[1].min((first + MANY) * ROWS);
+        let mut kept = [[0.0; LANES_MAX]; MANY];
+        for (row, channel) in channels.clone().enumerate().filter(|_| self.before) {
+            kept[row / ROWS][row % ROWS] = output.row(self.number, channel, columns.clone())[0];
+        }
+        let mut sums = [simd.splat_f32s(0.0); MANY];
+        for (sum, kept) in sums.iter_mut().zip(&kept) {
+            *sum = S::as_simd_f32s(kept).0[0];
+        }
+        for (place, row) in block.iter().enumerate() {
+            let window = simd.splat_f32s(row[at]);
+            for (sum, weights) in sums.iter_mut().zip(&panels) {
+                let weights = S::as_simd_f32s(&weights[place * ROWS..][..S::F32_LANES]).0[0];
+                *sum = simd.mul_add_e_f32s(weights, window, *sum);
+            }
+        }
+        for (sum, kept) in sums.iter().zip(&mut kept) {
+            S::as_mut_simd_f32s(kept).0[0] = *sum;
+        }
+        for (row, channel) in channels.clone().enumerate() {
+            output.row(self.number, channel, columns.clone())[0] = kept[row / ROWS][row % ROWS];
+        }
+        let summed = Sums { before: true, windows: self.windows.clone(), ..*self };
+        for channel in channels.step_by(ROWS).filter(|_| !self.last.is_empty()) {
+            summed.tile::<S, 1>(simd, (channel, at), &[], output);
         }
     }
 

@@ -73,6 +73,21 @@ impl Kind {
     }
 }
 
+/// Does `$work` to each vector and the number of its channel. It is no closure, since one that is called has no instructions of
+/// its caller's vectors.
+macro_rules! each {
+    ($simd:ident, $first:expr, $rows:ident, $numbers:ident, |$one:ident, $by:ident| $work:expr) => {
+        for (channel, row) in ($first..).zip(&mut $rows) {
+            // One for all, and none for rows beyond the last channel.
+            let $by = $simd.splat_f32s($numbers[channel.min($numbers.len() - 1)]);
+            for vector in row {
+                let $one = *vector;
+                *vector = $work;
+            }
+        }
+    };
+}
+
 /// All steps done to `N` vectors of each of `M` channels from `first` on. Of what is added `added` tells those of a row.
 #[inline(always)]
 pub(super) fn done<S: Simd, const N: usize, const M: usize>(
@@ -84,47 +99,31 @@ pub(super) fn done<S: Simd, const N: usize, const M: usize>(
 ) -> [[S::f32s; N]; M] {
     for step in steps {
         match step {
-            Ready::By(Kind::Add, by) => each(simd, first, by, &mut rows, |one, by| simd.add_f32s(one, by)),
-            Ready::By(Kind::Mul, by) => each(simd, first, by, &mut rows, |one, by| simd.mul_f32s(one, by)),
-            Ready::By(Kind::Max, by) => each(simd, first, by, &mut rows, |one, by| simd.max_f32s(one, by)),
-            Ready::By(Kind::Min, by) => each(simd, first, by, &mut rows, |one, by| simd.min_f32s(one, by)),
-            Ready::By(Kind::Leaky, by) => {
-                let zero = simd.splat_f32s(0.0);
-                each(simd, first, by, &mut rows, |one, by| {
-                    simd.select_f32s(simd.less_than_f32s(one, zero), simd.mul_f32s(one, by), one)
-                });
-            }
+            Ready::By(Kind::Add, to) => each!(simd, first, rows, to, |one, by| simd.add_f32s(one, by)),
+            Ready::By(Kind::Mul, to) => each!(simd, first, rows, to, |one, by| simd.mul_f32s(one, by)),
+            Ready::By(Kind::Max, to) => each!(simd, first, rows, to, |one, by| simd.max_f32s(one, by)),
+            Ready::By(Kind::Min, to) => each!(simd, first, rows, to, |one, by| simd.min_f32s(one, by)),
+            Ready::By(Kind::Leaky, to) => each!(simd, first, rows, to, |one, by| {
+                let is_below = simd.less_than_f32s(one, simd.splat_f32s(0.0));
+                simd.select_f32s(is_below, simd.mul_f32s(one, by), one)
+            }),
             // What is no number compares with none, and becomes the bound.
-            Ready::AtLeast(by) => each(simd, first, by, &mut rows, |one, by| {
+            Ready::AtLeast(to) => each!(simd, first, rows, to, |one, by| {
                 simd.select_f32s(simd.less_than_or_equal_f32s(by, one), one, by)
             }),
-            Ready::AtMost(by) => each(simd, first, by, &mut rows, |one, by| {
+            Ready::AtMost(to) => each!(simd, first, rows, to, |one, by| {
                 simd.select_f32s(simd.less_than_or_equal_f32s(one, by), one, by)
             }),
             Ready::Added(tensor) => {
                 for (at, row) in rows.iter_mut().enumerate() {
-                    let added = added(tensor, at);
-                    row.iter_mut().zip(added).for_each(|(one, other)| *one = simd.add_f32s(*one, other));
+                    for (one, other) in row.iter_mut().zip(added(tensor, at)) {
+                        *one = simd.add_f32s(*one, other);
+                    }
                 }
             }
         }
     }
     rows
-}
-
-#[inline(always)]
-fn each<S: Simd, const N: usize, const M: usize>(
-    simd: S,
-    first: usize,
-    by: &[f32],
-    rows: &mut [[S::f32s; N]; M],
-    work: impl Fn(S::f32s, S::f32s) -> S::f32s,
-) {
-    for (channel, row) in (first..).zip(rows) {
-        // One for all, and none for rows beyond the last channel.
-        let by = simd.splat_f32s(by[channel.min(by.len() - 1)]);
-        row.iter_mut().for_each(|one| *one = work(*one, by));
-    }
 }
 
 /// Vectors of which as much is there as there are elements.

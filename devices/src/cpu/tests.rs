@@ -2,6 +2,7 @@
 
 mod bounds;
 mod pool;
+mod product;
 
 use std::num::NonZero;
 use std::sync::OnceLock;
@@ -23,7 +24,7 @@ use tract_onnx::tract_hir::tract_core::ops::nn::{DataFormat, leaky_relu};
 
 use super::chain::Chain;
 use super::constants::once;
-use super::convolution::Convolution;
+use super::convolution::{Convolution, floats};
 use super::direct::Direct;
 use super::pool::Pool;
 use super::product::Product;

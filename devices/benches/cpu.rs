@@ -1,7 +1,8 @@
 //! What models take on the CPU of this machine: with kernels of our own, with none but tract's, and in onnxruntime.
 //!
 //! `cargo bench -p thalweg-devices --bench cpu` prints one row a model, medians of runs that take turns. `--threads N` lets N
-//! threads share each run, in place of one. `--json` prints the same as JSON, `--python FILE` names an interpreter that has the package `onnxruntime`, without which its column stays empty.
+//! threads share each run, in place of one. `--python FILE` names an interpreter that has the package `onnxruntime`, without which
+//! its column stays empty. `--operators` prints a row an operator instead, beside what this machine reaches, and `--json` either as JSON.
 //! Models are `FILE.onnx`, or `FILE.onnx@INPUT=SIZES;INPUT=SIZES`, in place of those of the repository.
 #![allow(clippy::print_stdout)]
 
@@ -13,8 +14,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::json;
 use subject::{Failed, MODELS, Subject, difference};
-use thalweg_devices::{Cores, OperatorTime, Stage};
+use thalweg_devices::device::DeviceProfile;
+use thalweg_devices::{Cores, OperatorTime, Stage, this_machine};
 use thalweg_planner::DType;
 
 /// Runs of each, and how long all of a model's may take.
@@ -51,7 +54,11 @@ fn main() -> Result<(), Failed> {
     }
     let cores = Cores::start("core", threads)?;
     if operators {
-        return models.iter().try_for_each(|model| print_operators(model, &cores));
+        let peaks = this_machine()?;
+        if !json {
+            println!("one core: products of {}, copies of {}", peaks.matrix_product, peaks.memory_copy);
+        }
+        return models.iter().try_for_each(|model| print_operators(model, &cores, &peaks, json));
     }
     let rows = models.iter().map(|model| measure(model, &python, threads, &cores));
     let rows = rows.collect::<Result<Vec<Row>, Failed>>()?;
@@ -70,24 +77,51 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Where the time of a model goes: its operators, the longest first, and how many multiply-adds a second that is.
-fn print_operators(text: &str, cores: &Cores) -> Result<(), Failed> {
+/// Where the time of a model goes: its operators, the longest first.
+fn print_operators(text: &str, cores: &Cores, peaks: &DeviceProfile, json: bool) -> Result<(), Failed> {
     let subject = Subject::load(text)?;
     let part = subject.model.whole_part()?;
     for (kernels, stage) in [("own", part.clone().prepare()?), ("tract", part.prepare_plain()?)] {
         let times = cores.run(|| stage.operator_times(&subject.inputs, 31))?;
-        print_times(&format!("{}, {kernels}", subject.name), times);
+        let mut rows: Vec<_> = times.into_iter().map(|time| OperatorRow::new(kernels, time, peaks)).collect();
+        rows.sort_by(|one, other| other.us.total_cmp(&one.us));
+        if json {
+            println!("{:#}", json!({ "model": subject.name, "operators": rows }));
+            continue;
+        }
+        let ms = rows.iter().map(|row| row.us).sum::<f64>() / 1e3;
+        println!("{}, {kernels}: {ms:.2} ms\n       us  G macs/s  of product  of copy", subject.name);
+        rows.iter().take(40).for_each(OperatorRow::print);
     }
     Ok(())
 }
 
-fn print_times(title: &str, mut times: Vec<OperatorTime>) {
-    times.sort_by_key(|operator| std::cmp::Reverse(operator.time));
-    let all: Duration = times.iter().map(|operator| operator.time).sum();
-    println!("{title}: {:.2} ms\n       us  G macs/s", all.as_secs_f64() * 1e3);
-    for OperatorTime { node, op, time, macs } in times.iter().take(40) {
-        let seconds = time.as_secs_f64();
-        println!("{:9.1} {:9.1}  {op} {node}", seconds * 1e6, *macs as f64 / seconds / 1e9);
+/// An operator beside what one core of this machine reaches in a product of large matrices, and in copying more than its
+/// caches hold: the larger share says which of the two bounds it. Beyond 1 it multiplies less than its scheme says, or what it
+/// reads and makes is in a cache.
+#[derive(Serialize)]
+struct OperatorRow {
+    kernels: &'static str,
+    node: String,
+    op: String,
+    us: f64,
+    gmacs_per_s: f64,
+    of_product: f64,
+    of_copy: f64,
+}
+
+impl OperatorRow {
+    fn new(kernels: &'static str, operator: OperatorTime, peaks: &DeviceProfile) -> Self {
+        let OperatorTime { node, op, time, macs, bytes } = operator;
+        let [macs_per_s, bytes_per_s] = [macs, bytes].map(|count| count as f64 / time.as_secs_f64());
+        let of_product = macs_per_s / peaks.matrix_product.0 as f64;
+        let of_copy = bytes_per_s / peaks.memory_copy.0 as f64;
+        Self { kernels, node, op, us: time.as_secs_f64() * 1e6, gmacs_per_s: macs_per_s / 1e9, of_product, of_copy }
+    }
+
+    fn print(&self) {
+        let Self { us, gmacs_per_s, of_product, of_copy, op, node, .. } = self;
+        println!("{us:9.1} {gmacs_per_s:9.1} {of_product:11.2} {of_copy:8.2}  {op} {node}");
     }
 }
 

@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::{array, mem};
 
 use pulp::{Arch, Simd, WithSimd};
+use smallvec::SmallVec;
 use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{Convolution, filled, floats, with_scratch};
 use super::pieces;
-use super::steps::{Kind, Ready, Step, done};
-use super::window::keep;
+use super::steps::{Kind, Ready, Step, Steps, done};
+use super::window::{TAPS, keep};
 
 /// A convolution whose windows see few channels: depthwise, or the first one of a network.
 ///
@@ -59,7 +60,7 @@ impl Direct {
             bail!("a convolution by other weights than it was made for");
         }
         let bias = Ready::By(Kind::Add, floats(bias)?);
-        let steps: &Vec<Ready> = &[bias].into_iter().chain(Step::ready(&op.steps, None)?).collect();
+        let steps: &Steps = &[bias].into_iter().chain(Step::ready(&op.steps, None)?).collect();
         let ([_, plane], [_, outputs], count) = (op.window.planes(), op.channels, pieces::count(op.macs()));
         filled(&op.shape, |output| {
             let has_groups = output.len() / plane >= count * outputs;
@@ -99,7 +100,7 @@ impl WithSimd for Run<'_> {
         let windows = op.window.output[0] * padded.pitch + S::F32_LANES;
         let padded_len = op.window.padded_len(&padded, windows);
         let of_channel = |channel: usize| padded.taps.iter().map(move |tap| channel * padded_len + tap);
-        let taps: Vec<usize> = (0..inputs).flat_map(of_channel).collect();
+        let taps: SmallVec<[usize; 4 * TAPS]> = (0..inputs).flat_map(of_channel).collect();
         let made_len = ROWS * (WINDOWS_MAX.max(padded.pitch) + S::F32_LANES);
         scratch.clear();
         scratch.resize(padded_len * inputs + made_len, 0.0);

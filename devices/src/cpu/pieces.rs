@@ -4,11 +4,15 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::slice;
 
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _};
+use smallvec::SmallVec;
 
 /// Multiply-adds of a piece at least, some microseconds: with fewer, threads wait for each other longer than they compute. Tests
 /// split whatever there is.
 const WORK_MIN: usize = if cfg!(test) { 1 } else { 1 << 18 };
+
+/// So many pieces are kept without an allocation.
+const THREADS: usize = 16;
 
 /// In how many pieces so much work is best done here: in one outside of a pool, which is that of [`crate::Cores`].
 pub(super) fn count(work: usize) -> usize {
@@ -17,26 +21,32 @@ pub(super) fn count(work: usize) -> usize {
 }
 
 /// Does the same to each, side by side.
-pub(super) fn each<T: Send>(mut pieces: Vec<T>, work: impl Fn(T) + Send + Sync) {
-    match pieces.pop() {
-        None => {}
-        Some(piece) if pieces.is_empty() => work(piece),
-        last => pieces.into_par_iter().chain(last).with_max_len(1).for_each(work),
+pub(super) fn each<T: Send>(pieces: impl Iterator<Item = T>, work: impl Fn(T) + Send + Sync) {
+    let mut pieces: SmallVec<[Option<T>; THREADS]> = pieces.map(Some).collect();
+    match pieces.as_mut_slice() {
+        [one] => one.take().into_iter().for_each(work),
+        all => all.par_iter_mut().with_max_len(1).filter_map(Option::take).for_each(work),
     }
 }
 
 /// Planes in so many pieces at most, each of a multiple of `step` planes but the last: the number of the first plane, and the
 /// elements.
-pub(super) fn planes(all: &mut [f32], plane: usize, count: usize, step: usize) -> Vec<(usize, &mut [f32])> {
+pub(super) fn planes(
+    all: &mut [f32],
+    plane: usize,
+    count: usize,
+    step: usize,
+) -> impl Iterator<Item = (usize, &mut [f32])> {
     let each = (all.len() / plane).div_ceil(step).div_ceil(count).max(1) * step;
     let pieces = all.chunks_mut(each * plane).enumerate();
-    pieces.map(|(at, piece)| (at * each, piece)).collect()
+    pieces.map(move |(at, piece)| (at * each, piece))
 }
 
 /// Some columns of the planes of some output channels, of each group of each image. Nothing outside of this file changes which.
 pub(super) struct Region<'a> {
     all: *mut f32,
-    len: usize,
+    /// Groups of all images.
+    groups: usize,
     plane: usize,
     outputs: usize,
     channels: Range<usize>,
@@ -51,8 +61,8 @@ unsafe impl Send for Region<'_> {}
 impl<'a> Region<'a> {
     /// An output of planes of so many columns, with so many channels of a group.
     pub(super) fn whole(all: &'a mut [f32], plane: usize, outputs: usize) -> Self {
-        let (len, all) = (all.len(), all.as_mut_ptr());
-        Self { all, len, plane, outputs, channels: 0..outputs, columns: 0..plane, of: PhantomData }
+        let (groups, all) = (all.len().checked_div(outputs * plane).unwrap_or(0), all.as_mut_ptr());
+        Self { all, groups, plane, outputs, channels: 0..outputs, columns: 0..plane, of: PhantomData }
     }
 
     /// Of a group.
@@ -66,18 +76,17 @@ impl<'a> Region<'a> {
 
     /// In so many pieces at most: by columns, each of which begins at a multiple of `columns`, or where these are too few by
     /// channels, at multiples of `channels`.
-    pub(super) fn split(self, count: usize, channels: usize, columns: usize) -> Vec<Self> {
+    pub(super) fn split(self, count: usize, channels: usize, columns: usize) -> impl Iterator<Item = Self> {
         let by_columns = self.columns.len().div_ceil(columns) >= count;
         let (all, step) = if by_columns { (&self.columns, columns) } else { (&self.channels, channels) };
         let (start, end, steps) = (all.start, all.end, all.len().div_ceil(step));
-        let bound = |piece: usize| end.min(start + steps * piece / count * step);
-        let pieces = (0..count).map(|piece| bound(piece)..bound(piece + 1)).filter(|range| !range.is_empty());
-        let piece = |range| {
+        let bound = move |piece: usize| end.min(start + steps * piece / count * step);
+        let pieces = (0..count).map(move |piece| bound(piece)..bound(piece + 1)).filter(|range| !range.is_empty());
+        pieces.map(move |range| {
             let (channels, columns) =
                 if by_columns { (self.channels.clone(), range) } else { (range, self.columns.clone()) };
             Self { channels, columns, ..self }
-        };
-        pieces.map(piece).collect()
+        })
     }
 
     /// Columns of one channel of a group, of which there are so many before, of all images.
@@ -89,8 +98,7 @@ impl<'a> Region<'a> {
             inside && columns.end <= self.columns.end && self.channels.contains(&channel),
             "it is another region's"
         );
-        let groups = self.len / (self.outputs * self.plane);
-        assert!(number < groups, "there is no such group");
+        assert!(number < self.groups, "there is no such group");
         #[expect(unsafe_code, reason = "it is the region's own")]
         // SAFETY: it is in the output, and in no other region, by what was looked at above.
         unsafe {
@@ -113,7 +121,7 @@ mod tests {
             steps in [1_usize..8, 1_usize..120],
         ) {
             let mut all = vec![0.0; groups * outputs * plane];
-            let regions = Region::whole(&mut all, plane, outputs).split(count, steps[0], steps[1]);
+            let regions: Vec<_> = Region::whole(&mut all, plane, outputs).split(count, steps[0], steps[1]).collect();
             prop_assert!(regions.len() <= count);
             for mut region in regions {
                 let (channels, columns) = (region.channels.clone(), region.columns.clone());
@@ -125,7 +133,7 @@ mod tests {
                 }
             }
             prop_assert!(all.iter().all(|element| *element == 1.0));
-            let pieces = planes(&mut all, plane, count, steps[0]);
+            let pieces: Vec<_> = planes(&mut all, plane, count, steps[0]).collect();
             prop_assert!(pieces.len() <= count && pieces.iter().all(|(first, _)| first % steps[0] == 0));
             prop_assert_eq!(pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>(), groups * outputs * plane);
         }
@@ -136,6 +144,6 @@ mod tests {
     fn no_region_reaches_into_another_one() {
         let mut all = vec![0.0; 32];
         let mut regions = Region::whole(&mut all, 16, 2).split(2, 1, 8);
-        regions[0].row(0, 0, 4..9);
+        regions.next().expect("a region").row(0, 0, 4..9);
     }
 }

@@ -81,7 +81,8 @@ impl TypedOp for Product {
     }
 
     fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        Ok(self.of.cost())
+        let weights = (Cost::Params(f32::datum_type()), self.weights.len().into());
+        Ok(self.of.cost().into_iter().chain([weights]).collect())
     }
 
     as_op!();

@@ -6,6 +6,7 @@ use std::array;
 use std::sync::Arc;
 
 use pulp::Simd;
+use smallvec::SmallVec;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_hir::tract_core::ops::element_wise::ElementWiseOp;
@@ -44,9 +45,12 @@ pub(super) enum Ready<'a> {
     Added(&'a [f32]),
 }
 
+/// Some operators, seldom more than are kept without an allocation.
+pub(super) type Steps<'a> = SmallVec<[Ready<'a>; 8]>;
+
 impl Step {
     /// All of them, with the tensor that is added.
-    pub(super) fn ready<'a>(steps: &'a [Self], added: Option<&'a [f32]>) -> TractResult<Vec<Ready<'a>>> {
+    pub(super) fn ready<'a>(steps: &'a [Self], added: Option<&'a [f32]>) -> TractResult<Steps<'a>> {
         let ready = |step: &'a Self| match (step, added) {
             (Self::By(kind, values), _) => {
                 let values = floats(values)?;

@@ -1,5 +1,6 @@
 //! Kernels of our own beside tract's.
 
+mod allocations;
 mod bounds;
 mod pool;
 mod product;

@@ -25,6 +25,8 @@ pub struct OperatorTime {
     pub time: Duration,
     /// Multiply-adds, as far as it tells.
     pub macs: u64,
+    /// Bytes of what it reads, weights among it, and makes: each once.
+    pub bytes: u64,
 }
 
 impl Cpu {
@@ -51,11 +53,20 @@ impl Cpu {
             }
             let ran = model.nodes.iter().filter(|node| least[node.id] < Duration::MAX);
             let told = |node: &TypedNode| -> TractResult<OperatorTime> {
-                let costs = node.op.cost(&model.node_input_facts(node.id)?)?;
-                let fma = costs.iter().filter(|(cost, _)| matches!(cost, Cost::FMA(_)));
-                let macs = fma.filter_map(|(_, count)| count.to_i64().ok()).sum::<i64>().unsigned_abs();
-                let (node, op) = (node, node.op.name().into_owned());
-                Ok(OperatorTime { node: node.name.clone(), op, time: least[node.id], macs })
+                let reads = model.node_input_facts(node.id)?;
+                let (mut macs, mut bytes) = (0, 0);
+                for (cost, count) in node.op.cost(&reads)? {
+                    let count = count.to_i64().map_or(0, i64::unsigned_abs);
+                    match cost {
+                        Cost::FMA(_) => macs += count,
+                        Cost::Params(datum) => bytes += count * datum.size_of() as u64,
+                        _ => {}
+                    }
+                }
+                let facts = reads.into_iter().chain(node.outputs.iter().map(|output| &output.fact));
+                bytes += facts.filter_map(|fact| fact.mem_size().to_i64().ok()).map(i64::unsigned_abs).sum::<u64>();
+                let (name, op) = (node.name.clone(), node.op.name().into_owned());
+                Ok(OperatorTime { node: name, op, time: least[node.id], macs, bytes })
             };
             ran.map(told).collect()
         });

@@ -4,9 +4,13 @@ use std::iter;
 use std::ops::Range;
 
 use pulp::Simd;
+use smallvec::SmallVec;
 
 /// Elements of a row that is copied by a call.
 const SHORT: usize = 32;
+
+/// Places of a window that are listed without an allocation.
+pub(super) const TAPS: usize = 64;
 
 /// Longer steps, and windows that reach further, are left to tract, and so is what takes so many times the elements of both of
 /// its planes, and more than these.
@@ -40,7 +44,7 @@ pub(super) struct Padded {
     pub(super) pitch: usize,
     phase: usize,
     /// By place in the window, how far it is from the window's beginning.
-    pub(super) taps: Vec<usize>,
+    pub(super) taps: SmallVec<[usize; TAPS]>,
 }
 
 impl Window {

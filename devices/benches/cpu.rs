@@ -14,7 +14,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::json;
 use subject::{Failed, MODELS, Subject, difference};
 use thalweg_devices::device::DeviceProfile;
 use thalweg_devices::{Cores, OperatorTime, Stage, this_machine};
@@ -54,11 +53,19 @@ fn main() -> Result<(), Failed> {
     }
     let cores = Cores::start("core", threads)?;
     if operators {
+        if threads > NonZero::<u32>::MIN {
+            return Err("--operators is of one thread".into());
+        }
         let peaks = this_machine()?;
         if !json {
             println!("one core: products of {}, copies of {}", peaks.matrix_product, peaks.memory_copy);
         }
-        return models.iter().try_for_each(|model| print_operators(model, &cores, &peaks, json));
+        let rows = models.iter().map(|model| print_operators(model, &cores, &peaks, json));
+        let rows = rows.collect::<Result<Vec<_>, Failed>>()?.concat();
+        if json {
+            println!("{:#}", serde_json::to_value(rows)?);
+        }
+        return Ok(());
     }
     let rows = models.iter().map(|model| measure(model, &python, threads, &cores));
     let rows = rows.collect::<Result<Vec<Row>, Failed>>()?;
@@ -77,30 +84,32 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Where the time of a model goes: its operators, the longest first.
-fn print_operators(text: &str, cores: &Cores, peaks: &DeviceProfile, json: bool) -> Result<(), Failed> {
+/// Where the time of a model goes: its operators, the longest first. They are printed, unless all are wanted as JSON.
+fn print_operators(text: &str, cores: &Cores, peaks: &DeviceProfile, json: bool) -> Result<Vec<OperatorRow>, Failed> {
     let subject = Subject::load(text)?;
     let part = subject.model.whole_part()?;
+    let mut all = Vec::new();
     for (kernels, stage) in [("own", part.clone().prepare()?), ("tract", part.prepare_plain()?)] {
         let times = cores.run(|| stage.operator_times(&subject.inputs, 31))?;
-        let mut rows: Vec<_> = times.into_iter().map(|time| OperatorRow::new(kernels, time, peaks)).collect();
+        let model = &subject.name;
+        let mut rows: Vec<_> = times.into_iter().map(|time| OperatorRow::new(model, kernels, time, peaks)).collect();
         rows.sort_by(|one, other| other.us.total_cmp(&one.us));
-        if json {
-            println!("{:#}", json!({ "model": subject.name, "operators": rows }));
-            continue;
+        if !json {
+            let ms = rows.iter().map(|row| row.us).sum::<f64>() / 1e3;
+            println!("{model}, {kernels}: {ms:.2} ms\n       us  G macs/s  of product  of copy");
+            rows.iter().take(40).for_each(OperatorRow::print);
         }
-        let ms = rows.iter().map(|row| row.us).sum::<f64>() / 1e3;
-        println!("{}, {kernels}: {ms:.2} ms\n       us  G macs/s  of product  of copy", subject.name);
-        rows.iter().take(40).for_each(OperatorRow::print);
+        all.append(&mut rows);
     }
-    Ok(())
+    Ok(all)
 }
 
 /// An operator beside what one core of this machine reaches in a product of large matrices, and in copying more than its
 /// caches hold: the larger share says which of the two bounds it. Beyond 1 it multiplies less than its scheme says, or what it
 /// reads and makes is in a cache.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct OperatorRow {
+    model: String,
     kernels: &'static str,
     node: String,
     op: String,
@@ -111,12 +120,13 @@ struct OperatorRow {
 }
 
 impl OperatorRow {
-    fn new(kernels: &'static str, operator: OperatorTime, peaks: &DeviceProfile) -> Self {
+    fn new(model: &str, kernels: &'static str, operator: OperatorTime, peaks: &DeviceProfile) -> Self {
         let OperatorTime { node, op, time, macs, bytes } = operator;
         let [macs_per_s, bytes_per_s] = [macs, bytes].map(|count| count as f64 / time.as_secs_f64());
         let of_product = macs_per_s / peaks.matrix_product.0 as f64;
         let of_copy = bytes_per_s / peaks.memory_copy.0 as f64;
-        Self { kernels, node, op, us: time.as_secs_f64() * 1e6, gmacs_per_s: macs_per_s / 1e9, of_product, of_copy }
+        let (model, us, gmacs_per_s) = (model.to_owned(), time.as_secs_f64() * 1e6, macs_per_s / 1e9);
+        Self { model, kernels, node, op, us, gmacs_per_s, of_product, of_copy }
     }
 
     fn print(&self) {

@@ -1,6 +1,6 @@
 //! Takes a part out of a model: some layers, the tensors they take and the tensors they give.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use thalweg_planner::{TensorId, TensorSpec};
 use tract_onnx::tract_hir::internal::{DatumType, InletId, OutletId, TypedFact, TypedModel};
@@ -67,7 +67,7 @@ impl Model {
         }
     }
 
-    /// Copies the nodes; constants are shared with the whole, and what is made of them alone is copied to each reader's part.
+    /// Copies the nodes; constants are shared with the whole.
     fn extract(&self, layers: &[usize], takes: &[TensorId], gives: &[TensorId]) -> TractResult<TypedModel> {
         let mut part = TypedModel { symbols: self.typed.symbols.clone(), ..TypedModel::default() };
         let mut placed: HashMap<OutletId, OutletId> = HashMap::new();
@@ -79,11 +79,17 @@ impl Model {
             part.inputs.push(source.into());
             placed.insert(wire.outlet, source.into());
         }
+        let mut nodes = Vec::with_capacity(layers.len());
         for layer in layers {
             match self.layers.get(*layer) {
-                Some(layer) => self.copy_node(&mut part, &mut placed, layer.node)?,
+                Some(layer) => nodes.push(layer.node),
                 None => bail!("there is no layer {layer}: the model has {}", self.layers.len()),
             }
+        }
+        let constants = self.constants_of(&nodes);
+        let computing = nodes.into_iter().filter(|node| !self.is_constant(*node));
+        for node in constants.into_iter().chain(computing) {
+            self.copy_node(&mut part, &mut placed, node)?;
         }
         let mut outputs = Vec::new();
         for tensor in gives {
@@ -96,6 +102,22 @@ impl Model {
         Ok(part)
     }
 
+    /// Constants that nodes are or read, and those that these are made of, in evaluation order.
+    fn constants_of(&self, nodes: &[usize]) -> Vec<usize> {
+        let mut needed: HashSet<usize> = HashSet::new();
+        let reads = |node: usize| self.typed.node(node).inputs.iter().map(|outlet| outlet.node);
+        needed.extend(nodes.iter().copied().chain(nodes.iter().flat_map(|node| reads(*node))));
+        let mut constants: Vec<usize> = Vec::new();
+        for constant in self.constants().iter().rev().copied() {
+            if needed.contains(&constant) {
+                needed.extend(reads(constant));
+                constants.push(constant);
+            }
+        }
+        constants.reverse();
+        constants
+    }
+
     fn copy_node(
         &self,
         part: &mut TypedModel,
@@ -103,14 +125,8 @@ impl Model {
         node: usize,
     ) -> TractResult<()> {
         let node = self.typed.node(node);
-        for outlet in &node.inputs {
-            if placed.contains_key(outlet) {
-                continue;
-            }
-            if let Some(wire) = self.wires.iter().find(|wire| wire.outlet == *outlet) {
-                bail!("{} needs {}, which this part does not take", node.name, wire.name);
-            }
-            self.copy_node(part, placed, outlet.node)?;
+        if let Some(outlet) = node.inputs.iter().find(|outlet| !placed.contains_key(outlet)) {
+            bail!("{} needs {}, which this part does not take", node.name, self.typed.node(outlet.node).name);
         }
         let facts = node.outputs.iter().map(|output| output.fact.clone()).collect::<Vec<TypedFact>>();
         let copy = part.add_node(&node.name, node.op.clone(), facts.into_iter().collect())?;

@@ -1,5 +1,7 @@
 //! Sees a model as costs: operators become layers with a class, multiply-adds and weights.
 
+use std::collections::HashSet;
+
 use thalweg_planner::{Bytes, DType, Graph, Layer, Macs, OpClass, Pin, TensorCost, TensorSpec};
 use tract_onnx::tract_hir::internal::{Cost, DatumType, TypedModel, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::array::Gather;
@@ -10,6 +12,7 @@ use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::tract_core::ops::scan::Scan;
 
+use crate::cpu;
 use crate::model::{Model, Wire};
 
 impl Model {
@@ -53,15 +56,24 @@ impl Model {
     /// Bytes of the constants that the node reads, also through nodes that are no layers, and of those inside its body when it is
     /// a loop: as large as they are where it is ready to run.
     fn weights(&self, node: &TypedNode) -> u64 {
-        let is_table = is_gathered_from(&self.typed, node, TURNS_MAX);
-        let read = node.inputs.iter().filter(|outlet| self.wires.iter().all(|wire| wire.outlet != **outlet));
-        let read = read.map(|outlet| self.typed.node(outlet.node)).map(|node| match node.op_as::<Const>() {
-            Some(constant) => constant_bytes(constant, is_table),
-            None => self.weights(node),
-        });
         let body = node.op_as::<Scan>().map_or(&[][..], |scan| scan.body.nodes());
         let inside = body.iter().filter_map(|node| node.op_as::<Const>());
-        read.chain(inside.map(|constant| constant_bytes(constant, is_table))).sum()
+        let mut bytes = inside.map(|constant| constant_bytes(constant, false)).sum();
+        let (mut readers, mut counted) = (vec![node], HashSet::new());
+        while let Some(reader) = readers.pop() {
+            let is_table = is_gathered_from(&self.typed, reader, TURNS_MAX);
+            for outlet in reader.inputs.iter().filter(|outlet| self.is_constant(outlet.node)) {
+                let read = self.typed.node(outlet.node);
+                if !counted.insert(read.id) {
+                    continue;
+                }
+                match read.op_as::<Const>() {
+                    Some(constant) => bytes += constant_bytes(constant, is_table),
+                    None => readers.push(read),
+                }
+            }
+        }
+        cpu::ready_bytes(&self.typed, node.id, bytes)
     }
 }
 

@@ -44,6 +44,7 @@ pub struct Model {
     pub(crate) typed: Arc<TypedModel>,
     pub(crate) layers: Arc<Vec<LayerNode>>,
     pub(crate) wires: Arc<Vec<Wire>>,
+    nodes: Arc<Nodes>,
     inputs: Arc<Vec<Port>>,
     outputs: Arc<Vec<Port>>,
     hash: [u8; 32],
@@ -58,10 +59,10 @@ pub(crate) struct NotPortable {
 impl Model {
     /// Looks through a decluttered graph. `file` is the hash of the file that it came from.
     pub(crate) fn new(typed: TypedModel, file: [u8; 32]) -> TractResult<Result<Self, NotPortable>> {
-        let order = computing_nodes(&typed)?;
-        let wires = wires(&typed, &order)?;
+        let nodes = Nodes::of(&typed)?;
+        let wires = wires(&typed, &nodes.layers)?;
         let ids: HashMap<OutletId, TensorId> = wires.iter().enumerate().map(|(id, wire)| (wire.outlet, id)).collect();
-        let layers = layers(&typed, &order, &ids);
+        let layers = layers(&typed, &nodes, &ids);
         let port = |kind: &str, outlet: &OutletId, name: String| {
             let tensor = ids[outlet];
             wires[tensor].spec.clone().map(|spec| Port { name: name.clone(), tensor, spec }).ok_or_else(|| {
@@ -86,6 +87,7 @@ impl Model {
             typed: Arc::new(typed),
             layers: Arc::new(layers),
             wires: Arc::new(wires),
+            nodes: Arc::new(nodes),
             inputs: Arc::new(inputs),
             outputs: Arc::new(outputs),
             hash,
@@ -122,6 +124,16 @@ impl Model {
         self.wires.get(tensor)?.spec.as_ref()
     }
 
+    /// The nodes that are constants, or made of constants alone, in evaluation order.
+    pub(crate) fn constants(&self) -> &[usize] {
+        &self.nodes.constants
+    }
+
+    /// Whether a node is among these.
+    pub(crate) fn is_constant(&self, node: usize) -> bool {
+        self.nodes.is_constant[node]
+    }
+
     pub(crate) fn node(&self, layer: usize) -> &TypedNode {
         self.typed.node(self.layers[layer].node)
     }
@@ -132,27 +144,42 @@ impl Model {
     }
 }
 
-/// All nodes that compute, in evaluation order. What is made of constants alone is one as well, which every part makes that
-/// reads it: it counts only when it is an output of the model. If it crossed a cut, a kernel above would not know it.
-fn computing_nodes(typed: &TypedModel) -> TractResult<Vec<usize>> {
-    let mut is_constant = vec![false; typed.nodes.len()];
-    let mut order = Vec::new();
-    for id in typed.eval_order()? {
-        let node = typed.node(id);
-        let reads_constants = !node.inputs.is_empty() && node.inputs.iter().all(|outlet| is_constant[outlet.node]);
-        let is_output = typed.outputs.iter().any(|outlet| outlet.node == id);
-        is_constant[id] = !is_output && (node.op_is::<Const>() || reads_constants);
-        if !is_constant[id] && !node.op_is::<TypedSource>() {
-            order.push(id);
+/// The nodes of a graph, in evaluation order.
+#[derive(Debug)]
+struct Nodes {
+    /// Those that are layers: they compute, or make an output of the model.
+    layers: Vec<usize>,
+    /// Constants, and what is made of constants alone. Each part that reads it makes it: if it crossed a cut, a kernel above
+    /// would not know it.
+    constants: Vec<usize>,
+    /// Which nodes are among the constants.
+    is_constant: Vec<bool>,
+}
+
+impl Nodes {
+    fn of(typed: &TypedModel) -> TractResult<Self> {
+        let mut is_constant = vec![false; typed.nodes.len()];
+        let (mut layers, mut constants) = (Vec::new(), Vec::new());
+        for id in typed.eval_order()? {
+            let node = typed.node(id);
+            let reads_constants = !node.inputs.is_empty() && node.inputs.iter().all(|outlet| is_constant[outlet.node]);
+            is_constant[id] = node.op_is::<Const>() || reads_constants;
+            let is_output = || typed.outputs.iter().any(|outlet| outlet.node == id);
+            if is_constant[id] {
+                constants.push(id);
+            }
+            if !node.op_is::<TypedSource>() && (!is_constant[id] || is_output()) {
+                layers.push(id);
+            }
         }
+        Ok(Self { layers, constants, is_constant })
     }
-    Ok(order)
 }
 
 /// Inputs first, then what each node writes, in their order.
-fn wires(typed: &TypedModel, order: &[usize]) -> TractResult<Vec<Wire>> {
+fn wires(typed: &TypedModel, layers: &[usize]) -> TractResult<Vec<Wire>> {
     let mut outlets: Vec<OutletId> = typed.inputs.clone();
-    for node in order {
+    for node in layers {
         outlets.extend((0..typed.node(*node).outputs.len()).map(|slot| OutletId::new(*node, slot)));
     }
     let made = outlets.iter().map(|outlet| {
@@ -163,16 +190,16 @@ fn wires(typed: &TypedModel, order: &[usize]) -> TractResult<Vec<Wire>> {
     made.collect()
 }
 
-fn layers(typed: &TypedModel, order: &[usize], ids: &HashMap<OutletId, TensorId>) -> Vec<LayerNode> {
+fn layers(typed: &TypedModel, nodes: &Nodes, ids: &HashMap<OutletId, TensorId>) -> Vec<LayerNode> {
     let layer = |node: &usize| {
-        let mut reads: Vec<TensorId> =
-            typed.node(*node).inputs.iter().filter_map(|outlet| ids.get(outlet)).copied().collect();
+        let computed = typed.node(*node).inputs.iter().filter(|outlet| !nodes.is_constant[outlet.node]);
+        let mut reads: Vec<TensorId> = computed.filter_map(|outlet| ids.get(outlet)).copied().collect();
         reads.sort_unstable();
         reads.dedup();
         let slots = 0..typed.node(*node).outputs.len();
         LayerNode { node: *node, reads, writes: slots.map(|slot| ids[&OutletId::new(*node, slot)]).collect() }
     };
-    order.iter().map(layer).collect()
+    nodes.layers.iter().map(layer).collect()
 }
 
 /// The file, and what the engine made of it: two nodes agree on every edge only when both are the same.
@@ -202,7 +229,7 @@ pub(crate) fn numberless(name: &str) -> &str {
 mod tests {
     use thalweg_planner::Bytes;
     use tract_onnx::tract_hir::internal::Datum as _;
-    use tract_onnx::tract_hir::tract_core::ops::{cast::cast, einsum::EinSum};
+    use tract_onnx::tract_hir::tract_core::ops::{cast::cast, einsum::EinSum, math};
 
     use super::*;
     use crate::cases::{Graph, inputs, numbers};
@@ -211,11 +238,15 @@ mod tests {
     #[test]
     fn what_is_made_of_constants_alone_belongs_to_each_reader() {
         let mut graph = Graph::default();
-        let image = graph.input(&[3, 16]);
+        let image = graph.input(&[16, 20]);
         let kept = numbers(0, &[16, 16]).cast_to::<half::f16>().expect("in f16").into_owned();
         let kept = graph.constant(kept);
-        let weights = graph.add(cast(f32::datum_type()), &[kept]);
-        let product = || EinSum::new("ai,io->ao".parse().expect("axes"), f32::datum_type());
+        let mut weights = graph.add(cast(f32::datum_type()), &[kept]);
+        // As many ways lead to the constant as there are numbers of 20 bits.
+        for _ in 0..20 {
+            weights = graph.add(math::add(), &[weights, weights]);
+        }
+        let product = || EinSum::new("iw,io->ow".parse().expect("axes"), f32::datum_type());
         let below = graph.add(product(), &[image, weights]);
         let above = graph.add(product(), &[below, weights]);
         let whole = graph.part(&[above]);
@@ -227,10 +258,15 @@ mod tests {
         assert_eq!(sizes, [Bytes(16 * 16 * 4); 2]);
         let live = described.live(1);
         assert_eq!(live, described.layers[0].writes);
-        let run = |part: Partition, inputs: &[_]| part.prepare().expect("a part").run(inputs).expect("a run");
+        let run = |part: Partition, inputs: &[_], products: usize| {
+            let stage = part.prepare().expect("a part");
+            let operators = stage.operator_times(inputs, 1).expect("a run");
+            assert_eq!(operators.iter().filter(|operator| operator.op == "Product").count(), products);
+            stage.run(inputs).expect("a run")
+        };
         let head = model.partition(&[0], &described.inputs, &live).expect("a head");
         let tail = model.partition(&[1], &live, &described.outputs).expect("a tail");
-        assert_eq!(run(tail, &run(head, &image)), run(whole, &image));
+        assert_eq!(run(tail, &run(head, &image, 1), 1), run(whole, &image, 2));
         let missing = model.partition(&[1], &[], &described.outputs).expect_err("it takes nothing");
         assert!(missing.to_string().contains("which this part does not take"), "{missing}");
     }

@@ -5,11 +5,10 @@ mod agreement;
 
 use std::path::Path;
 
-use agreement::noise;
 use thalweg_devices::{Model, Shapes};
 use thalweg_planner::Tensor;
 
-pub(crate) use agreement::difference;
+pub(crate) use agreement::{difference, noise};
 
 pub(crate) type Failed = Box<dyn std::error::Error>;
 

@@ -29,6 +29,16 @@ use crate::tensor;
 
 pub use times::OperatorTime;
 
+/// Bytes of a node's weights where it is ready to run, of so many in the graph: at most, since not all processors have all kernels.
+pub(crate) fn ready_bytes(graph: &TypedModel, node: usize, bytes: u64) -> u64 {
+    match guard(|| rewrite::convolution(graph, node)) {
+        Ok(Ok(Some((of, _)))) if rewrite::is_worth_a_product(&of) && winograd::is_worth(&of) => {
+            bytes * winograd::TILE as u64 / of.window.places() as u64
+        }
+        _ => bytes,
+    }
+}
+
 /// A part that is optimised for this machine's CPU.
 #[derive(Debug, Clone)]
 pub(crate) struct Cpu(Arc<TypedSimplePlan>);

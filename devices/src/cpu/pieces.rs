@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 /// split whatever there is.
 const WORK_MIN: usize = if cfg!(test) { 1 } else { 1 << 18 };
 
-/// So many pieces are kept without an allocation.
-const THREADS: usize = 16;
+/// Pieces that are listed without an allocation.
+const PIECES: usize = 16;
 
 /// In how many pieces so much work is best done here: in one outside of a pool, which is that of [`crate::Cores`].
 pub(super) fn count(work: usize) -> usize {
@@ -22,8 +22,9 @@ pub(super) fn count(work: usize) -> usize {
 
 /// Does the same to each, side by side.
 pub(super) fn each<T: Send>(pieces: impl Iterator<Item = T>, work: impl Fn(T) + Send + Sync) {
-    let mut pieces: SmallVec<[Option<T>; THREADS]> = pieces.map(Some).collect();
+    let mut pieces: SmallVec<[Option<T>; PIECES]> = pieces.map(Some).collect();
     match pieces.as_mut_slice() {
+        [] => {}
         [one] => one.take().into_iter().for_each(work),
         all => all.par_iter_mut().with_max_len(1).filter_map(Option::take).for_each(work),
     }

@@ -224,7 +224,7 @@ impl Sums<'_> {
         let many = if is_alone { panels.len() / MANY * MANY } else { 0 };
         let without_last = panels.start..panels.start + many;
         for panel in without_last.clone().step_by(MANY) {
-            self.window(simd, (panel, len - 1), weights_of, output);
+            self.lone_window(simd, (panel, len - 1), weights_of, output);
         }
         // What is read again and again stays in the first cache: the whole block, or else some columns of it.
         let columns = if places.len() <= NEAR_MAX { len } else { VECTORS * S::F32_LANES };
@@ -247,7 +247,7 @@ impl Sums<'_> {
 
     /// For one window and MANY panels from `first` on. Sums are those of a tile, bit for bit.
     #[inline(always)]
-    fn window<'w, S: Simd>(
+    fn lone_window<'w, S: Simd>(
         &self,
         simd: S,
         (first, at): (usize, usize),
@@ -257,7 +257,7 @@ impl Sums<'_> {
         let block: &[[f32; ROOM]] = self.block.as_chunks().0;
         let mut panels: [&[f32]; MANY] = [&[]; MANY];
         for (panel, weights_of) in (first..).zip(&mut panels) {
-            *weights_of = &weights(panel).as_flattened()[..block.len() * ROWS + S::F32_LANES];
+            *weights_of = &weights(panel).as_flattened()[..block.len().saturating_sub(1) * ROWS + S::F32_LANES];
         }
         let columns = self.windows.start + at..self.windows.start + at + 1;
         let channels = first * ROWS..self.op.channels[1].min((first + MANY) * ROWS);

@@ -125,7 +125,7 @@ fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch
     let few = of.channels[0] <= INPUTS_MAX && of.channels[1] <= OUTPUTS_MAX && of.window.places() > 1;
     let direct = few && of.window.is_padded_in_little();
     let constants = graph.outlet_fact(weights)?.konst.as_ref().zip(graph.outlet_fact(bias)?.konst.as_ref());
-    let constants = constants.filter(|_| !direct && is_worth_a_product(&of));
+    let constants = constants.filter(|_| !direct && is_measured() && is_worth_a_product(&of));
     if !direct && constants.is_none() {
         return Ok(None);
     }
@@ -139,9 +139,9 @@ fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch
     fused(graph, Product::new(of, constant)?, [image].into_iter().chain(added), last)
 }
 
-fn is_worth_a_product(of: &Convolution) -> bool {
+pub(super) fn is_worth_a_product(of: &Convolution) -> bool {
     let [_, windows] = of.window.planes();
-    is_measured() && of.channels[1] >= PRODUCT_OUTPUTS_MIN && windows >= ROW_MIN && of.window.is_small()
+    of.channels[1] >= PRODUCT_OUTPUTS_MIN && windows >= ROW_MIN && of.window.is_small()
 }
 
 /// The kernel for constant weights by the channels of a tensor, which is what tract makes of a convolution whose windows see
@@ -163,7 +163,7 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatc
     let window = Window { input: row, output: row, kernel: ones, strides: ones, dilations: ones, before: [0, 0] };
     let channels = [input[from], output[to]];
     let mut of = Convolution { window, groups: 1, channels, shape: output.into(), steps: Vec::new() };
-    if !is_worth_a_product(&of) {
+    if !(is_measured() && is_worth_a_product(&of)) {
         return Ok(None);
     }
     let (steps, last, added) = following(graph, id, &mut Some(to), true)?;
@@ -193,7 +193,7 @@ fn mapped(axes: &AxesMapping, input: &[usize], output: &[usize]) -> Option<([usi
 }
 
 /// What a node computes, if it is a convolution of f32 over planes of known size: and the axis of channels.
-fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<(Convolution, Option<usize>)>> {
+pub(super) fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<(Convolution, Option<usize>)>> {
     let node = graph.node(id);
     let Some(conv) = node.op_as::<Conv>() else { return Ok(None) };
     let spec = &conv.pool_spec;

@@ -120,6 +120,10 @@ pub(super) fn lower(graph: &TypedModel, bounds: Bounds) -> Result<Lowered, GpuEr
         let before = lowering.program.values.len();
         let lowered = lowering.lower_node(node).and_then(|()| lowering.fits_since(before));
         if let Err(why) = lowered {
+            // It is no layer that the CPU could be left with.
+            if lowering.folded(node, usize::MAX) {
+                continue;
+            }
             left.insert(id, why);
             for slot in 0..node.outputs.len() {
                 let _ = lowering.input(OutletId::new(id, slot));
@@ -170,7 +174,7 @@ impl Lowering<'_> {
             self.constants.insert(node.id.into(), constant.val().clone());
             return self.may_be_given(node);
         }
-        if self.folded(node) {
+        if self.folded(node, FOLDED_MAX) {
             return self.may_be_given(node);
         }
         let view = self.view_of(node)?;
@@ -272,13 +276,13 @@ impl Lowering<'_> {
     }
 
     /// What is made of constants only is one.
-    fn folded(&mut self, node: &TypedNode) -> bool {
+    fn folded(&mut self, node: &TypedNode, most: usize) -> bool {
         let inputs: Option<Vec<_>> = node.inputs.iter().map(|outlet| self.constant(*outlet)).collect();
         let Some(inputs) = inputs.filter(|inputs| !inputs.is_empty()) else { return false };
         // What repeats a little is a view of it.
         let made = node.outputs.iter().map(|output| output.fact.shape.as_concrete().map(volume)).sum::<Option<usize>>();
         let read: usize = inputs.iter().map(|tensor| tensor.len()).sum();
-        if made.is_none_or(|made| made > read.max(FOLDED_MAX)) {
+        if made.is_none_or(|made| made > read.max(most)) {
             return false;
         }
         let turn = TurnState::default();

@@ -22,7 +22,7 @@ pub(super) fn once(graph: &mut TypedModel) -> TractResult<()> {
 /// What is done to each element of a table: the same can be done to what was gathered from it.
 enum Turn {
     Cast(Cast),
-    /// By one number, which is the operand of this place.
+    /// By one number, which is the operand of this place, or by numbers for each row that is gathered.
     By(TypedBinOp, usize, Arc<Tensor>),
 }
 
@@ -32,7 +32,7 @@ fn gathered(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch
     let Some(gather) = node.op_as::<Gather>().filter(|gather| gather.output_type.is_none()) else { return Ok(None) };
     let (mut table, mut turns) = (node.inputs[0], Vec::new());
     while !graph.node(table.node).op_is::<Const>() {
-        let Some((from, turn)) = turned(graph, table.node)? else { return Ok(None) };
+        let Some((from, turn)) = turned(graph, table.node, gather.axis)? else { return Ok(None) };
         turns.push(turn);
         table = from;
     }
@@ -47,11 +47,15 @@ fn gathered(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch
         let next = name(&patch);
         made = match turn {
             Turn::Cast(op) => patch.wire_node(next, op, &[made])?[0],
-            Turn::By(op, place, number) => {
+            Turn::By(op, place, numbers) => {
                 let rank = patch.outlet_fact(made)?.rank();
-                let number = number.into_tensor().into_shape(&vec![1; rank])?;
-                let number = patch.add_const(format!("{next}.by"), number)?;
-                let operands = if place == 0 { [number, made] } else { [made, number] };
+                let is_one = numbers.len() == 1;
+                let numbers = if is_one { numbers.into_tensor().into_shape(&vec![1; rank])?.into() } else { numbers };
+                let mut by = patch.add_const(format!("{next}.by"), numbers)?;
+                if !is_one {
+                    by = patch.wire_node(format!("{next}.rows"), gather.clone(), &[by, inputs[1]])?[0];
+                }
+                let operands = if place == 0 { [by, made] } else { [made, by] };
                 patch.wire_node(next, op, &operands)?[0]
             }
         };
@@ -60,18 +64,22 @@ fn gathered(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch
     Ok(Some(patch))
 }
 
-fn turned(graph: &TypedModel, id: usize) -> TractResult<Option<(OutletId, Turn)>> {
+/// What a node turns, and how, if the same can be done to rows that are gathered along `axis`.
+fn turned(graph: &TypedModel, id: usize, axis: usize) -> TractResult<Option<(OutletId, Turn)>> {
     let node = graph.node(id);
     if let Some(op) = node.op_as::<Cast>() {
         return Ok(Some((node.inputs[0], Turn::Cast(op.clone()))));
     }
     let Some(op) = node.op_as::<TypedBinOp>() else { return Ok(None) };
     for (place, input) in node.inputs.iter().enumerate() {
-        let number = graph.outlet_fact(*input)?.konst.clone().filter(|number| number.len() == 1);
         let from = node.inputs[1 - place];
-        let is_kept = graph.outlet_fact(from)?.shape == node.outputs[0].fact.shape;
-        if let (Some(number), true) = (number, is_kept) {
-            return Ok(Some((from, Turn::By(op.clone(), place, number))));
+        let fact = graph.outlet_fact(from)?;
+        let has_rows =
+            |numbers: &Tensor| numbers.rank() == fact.rank() && fact.shape[axis] == numbers.shape()[axis].to_dim();
+        let numbers = graph.outlet_fact(*input)?.konst.clone();
+        let numbers = numbers.filter(|numbers| numbers.len() == 1 || has_rows(numbers));
+        if let (Some(numbers), true) = (numbers, fact.shape == node.outputs[0].fact.shape) {
+            return Ok(Some((from, Turn::By(op.clone(), place, numbers))));
         }
     }
     Ok(None)

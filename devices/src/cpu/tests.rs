@@ -276,9 +276,11 @@ fn constants_are_turned_once() {
         let kept = graph.constant(kept);
         graph.add(cast(f32::datum_type()), &[kept])
     };
-    let table = half(&mut graph, &[64, 24]);
-    let scale = graph.weights(&[1, 1]);
-    let table = graph.add(math::mul(), &[scale, table]);
+    let mut table = half(&mut graph, &[64, 24]);
+    for scales in [1, 64] {
+        let scale = graph.weights(&[scales, 1]);
+        table = graph.add(math::mul(), &[scale, table]);
+    }
     let table = graph.add(Gather::new(0), &[table, rows]);
     let weights = half(&mut graph, &[24, 16]);
     let product = EinSum::new("abi,io->abo".parse().expect("axes"), f32::datum_type());

@@ -60,8 +60,10 @@ fn main() -> Result<(), Failed> {
         if !json {
             println!("one core: products of {}, copies of {}", peaks.matrix_product, peaks.memory_copy);
         }
-        let rows = models.iter().map(|model| print_operators(model, &cores, &peaks, json));
-        let rows = rows.collect::<Result<Vec<_>, Failed>>()?.concat();
+        let mut rows = Vec::new();
+        for model in &models {
+            rows.extend(print_operators(model, &cores, &peaks, json)?);
+        }
         if json {
             println!("{:#}", serde_json::to_value(rows)?);
         }
@@ -107,7 +109,7 @@ fn print_operators(text: &str, cores: &Cores, peaks: &DeviceProfile, json: bool)
 /// An operator beside what one core of this machine reaches in a product of large matrices, and in copying more than its
 /// caches hold: the larger share says which of the two bounds it. Beyond 1 it multiplies less than its scheme says, or what it
 /// reads and makes is in a cache.
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 struct OperatorRow {
     model: String,
     kernels: &'static str,

@@ -65,6 +65,20 @@ fn own(part: &Partition) -> usize {
     graph.nodes.iter().filter(|node| is_own(&*node.op)).count()
 }
 
+/// Of planes of `side` squared, by windows of `kernel` squared, to as many elements.
+fn square(side: usize, kernel: usize, [channels, groups]: [usize; 2], steps: Vec<Step>) -> Convolution {
+    let pair = |value| [value, value];
+    let window = Window {
+        input: pair(side),
+        output: pair(side),
+        kernel: pair(kernel),
+        strides: pair(1),
+        dilations: pair(1),
+        before: pair(kernel / 2),
+    };
+    Convolution { window, groups, channels: pair(channels / groups), shape: tvec![1, channels, side, side], steps }
+}
+
 /// Convolutions that take fewer multiplications by tiles.
 fn three_by_three() -> impl Strategy<Value = (Case, (usize, usize, usize))> {
     let size = || select(&[3_usize, 4, 7, 14, 16, 31, 205][..]);

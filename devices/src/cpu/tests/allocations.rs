@@ -6,7 +6,7 @@ use std::cell::Cell;
 use pulp::Arch;
 use tract_onnx::tract_hir::internal::{IntoArcTensor as _, IntoTValue as _, TValue, TVec, tvec};
 
-use super::{Chain, Convolution, Direct, Kind, Pool, Product, Step, Window, numbers};
+use super::{Chain, Convolution, Direct, Kind, Pool, Product, Step, numbers, square};
 use crate::cpu::convolution::filled;
 use crate::cpu::pool::{Counted, Fold};
 
@@ -60,23 +60,10 @@ fn count<T>(mut run: impl FnMut() -> T) -> usize {
 const CHANNELS: usize = 48;
 const SIZE: usize = 14;
 
+/// By a bias and two bounds for each channel.
 fn convolution(groups: usize, kernel: usize) -> Convolution {
-    let pair = |value| [value, value];
     let steps = [Kind::Add, Kind::Max, Kind::Min].map(|kind| Step::By(kind, numbers(1, &[CHANNELS]).into_arc_tensor()));
-    Convolution {
-        window: Window {
-            input: pair(SIZE),
-            output: pair(SIZE),
-            kernel: pair(kernel),
-            strides: pair(1),
-            dilations: pair(1),
-            before: pair(kernel / 2),
-        },
-        groups,
-        channels: pair(CHANNELS / groups),
-        shape: tvec![1, CHANNELS, SIZE, SIZE],
-        steps: steps.to_vec(),
-    }
+    square(SIZE, kernel, [CHANNELS, groups], steps.to_vec())
 }
 
 #[test]

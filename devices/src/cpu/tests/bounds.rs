@@ -6,15 +6,8 @@ use tract_onnx::prelude::{IntoTValue as _, TValue, tensor1};
 use tract_onnx::tract_hir::internal::{IntoArcTensor as _, IntoTensor as _};
 use tract_onnx::tract_hir::tract_core::ops::math;
 
-use super::super::chain::Chain;
-use super::super::convolution::Convolution;
-use super::super::direct::Direct;
-use super::super::product::Product;
-use super::super::steps::{Kind, Step};
-use super::super::window::Window;
-use super::super::winograd;
-use super::BinOp;
-use crate::cases::{Graph, Lies, numbers};
+use super::{BinOp, Chain, Direct, Graph, Kind, Lies, Product, Step, numbers, square};
+use crate::cpu::winograd;
 
 /// Channels, and rows and columns of their planes: enough for tract to bound with vectors.
 const CHANNELS: usize = 48;
@@ -42,36 +35,21 @@ fn image() -> TValue {
         .into_tvalue()
 }
 
-/// By `side` times as many weights; each channel by its own or by all.
-fn convolution(side: usize, groups: usize, steps: Vec<Step>) -> Convolution {
-    let each = |value| [value, value];
-    let window = Window {
-        input: each(SIDE),
-        output: each(SIDE),
-        kernel: each(side),
-        strides: each(1),
-        dilations: each(1),
-        before: each(side / 2),
-    };
-    let channels = each(CHANNELS / groups);
-    Convolution { window, groups, channels, shape: SHAPE.as_slice().into(), steps }
-}
-
 fn direct(arch: Arch, steps: Vec<Step>) -> TValue {
     let weights = numbers(1, &[CHANNELS, 1, 3, 3]).into_tvalue();
     let inputs = [image(), weights, tensor1(&[0_f32]).into_tvalue()];
-    Direct(convolution(3, CHANNELS, steps)).run_on(arch, &inputs).expect("a run").remove(0)
+    Direct(square(SIDE, 3, [CHANNELS; 2], steps)).run_on(arch, &inputs).expect("a run").remove(0)
 }
 
 fn product(arch: Arch, steps: Vec<Step>) -> TValue {
-    let of = convolution(1, 1, steps);
+    let of = square(SIDE, 1, [CHANNELS, 1], steps);
     assert!(!winograd::is_worth(&of));
     let product = Product::new(of, &numbers(1, &[CHANNELS, CHANNELS, 1, 1])).expect("its weights");
     product.run_on(arch, &[image()]).expect("a run").remove(0)
 }
 
 fn tiles(arch: Arch, steps: Vec<Step>) -> TValue {
-    let of = convolution(3, 1, steps);
+    let of = square(SIDE, 3, [CHANNELS, 1], steps);
     assert!(winograd::is_worth(&of));
     let product = Product::new(of, &numbers(1, &[CHANNELS, CHANNELS, 3, 3])).expect("its weights");
     product.run_on(arch, &[image()]).expect("a run").remove(0)
@@ -94,7 +72,7 @@ fn apart(image: &TValue, op: BinOp, bound: f32) -> Vec<u32> {
 }
 
 fn floats(tensor: &TValue) -> Vec<f32> {
-    super::super::convolution::floats(tensor).expect("floats").to_vec()
+    super::floats(tensor).expect("floats").to_vec()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {

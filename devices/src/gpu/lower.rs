@@ -120,10 +120,6 @@ pub(super) fn lower(graph: &TypedModel, bounds: Bounds) -> Result<Lowered, GpuEr
         let before = lowering.program.values.len();
         let lowered = lowering.lower_node(node).and_then(|()| lowering.fits_since(before));
         if let Err(why) = lowered {
-            // It is no layer that the CPU could be left with.
-            if lowering.folded(node, usize::MAX) {
-                continue;
-            }
             left.insert(id, why);
             for slot in 0..node.outputs.len() {
                 let _ = lowering.input(OutletId::new(id, slot));
@@ -177,7 +173,11 @@ impl Lowering<'_> {
         if self.folded(node, FOLDED_MAX) {
             return self.may_be_given(node);
         }
-        let view = self.view_of(node)?;
+        let view = match self.view_of(node) {
+            // It is no layer that the CPU could be left with.
+            Err(_) if self.folded(node, usize::MAX) => return self.may_be_given(node),
+            view => view?,
+        };
         if view.shape != self.shape(node.id.into())?.as_slice() {
             return Err(format!("a shape of {:?} came out", view.shape));
         }

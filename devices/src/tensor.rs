@@ -38,7 +38,8 @@ pub(crate) fn spec(fact: &TypedFact) -> Option<TensorSpec> {
 /// A tensor of the engine's type `datum` from one that has travelled.
 pub(crate) fn to_engine(tensor: &Tensor, datum: DatumType) -> TractResult<EngineTensor> {
     let stored = if datum == DatumType::TDim { DatumType::I64 } else { datum };
-    let mut made = EngineTensor::zero_dt(stored, &tensor.spec().shape)?;
+    #[expect(unsafe_code, reason = "every byte is written before anybody reads it")]
+    let mut made = unsafe { EngineTensor::uninitialized_dt(stored, &tensor.spec().shape)? };
     let Some(mut view) = made.as_plain_ram_mut() else { bail!("a tensor of {datum:?} has no plain storage") };
     let bytes = view.as_bytes_mut();
     if bytes.len() != tensor.data().len() {

@@ -86,8 +86,8 @@ impl WithSimd for Run<'_> {
             let channel = number % self.op.channels;
             for (at, (from, into)) in from.chunks(len).zip(into.chunks_mut(len)).enumerate() {
                 let begins = number * plane + at * len;
-                let added = |tensor: &[f32], _| load(simd, &tensor[begins..begins + from.len()]);
-                let [made] = done(simd, self.steps, channel, [load::<S, VECTORS>(simd, from)], added);
+                let added = |tensor: &[f32]| load(simd, &tensor[begins..begins + from.len()]);
+                let made = done(simd, self.steps, channel, load::<S, VECTORS>(simd, from), added);
                 store(simd, into, &made);
             }
         }

@@ -66,15 +66,27 @@ pub(super) fn filled(shape: &[usize], fill: impl FnOnce(&mut [f32])) -> TractRes
     Ok(tvec!(made.into_tvalue()))
 }
 
+/// Bytes of a cache line.
+const ALIGNED: usize = 64;
+
 thread_local! {
     /// What was allocated for one run serves the next one on the same thread.
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// With room for work, and whatever was left there.
+/// With what was left there.
 pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Vec<f32>) -> T) -> T {
     let mut scratch = SCRATCH.take();
     let made = work(&mut scratch);
     SCRATCH.set(scratch);
     made
+}
+
+/// Room for so many elements of work, with whatever was left there. It begins at a cache line, if it can.
+pub(super) fn room(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    let more = ALIGNED / size_of::<f32>();
+    scratch.resize(scratch.len().max(len + more), 0.0);
+    // What can't be aligned is only slower.
+    let begins = scratch.as_ptr().align_offset(ALIGNED).min(more);
+    &mut scratch[begins..begins + len]
 }

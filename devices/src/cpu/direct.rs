@@ -10,7 +10,7 @@ use pulp::{Arch, Simd, WithSimd};
 use smallvec::SmallVec;
 use tract_onnx::tract_hir::internal::*;
 
-use super::convolution::{Convolution, filled, floats, with_scratch};
+use super::convolution::{Convolution, filled, floats, room, with_scratch};
 use super::pieces;
 use super::steps::{Kind, Ready, Step, Steps, done};
 use super::window::{TAPS, keep};
@@ -102,9 +102,8 @@ impl WithSimd for Run<'_> {
         let of_channel = |channel: usize| padded.taps.iter().map(move |tap| channel * padded_len + tap);
         let taps: SmallVec<[usize; 4 * TAPS]> = (0..inputs).flat_map(of_channel).collect();
         let made_len = ROWS * (WINDOWS_MAX.max(padded.pitch) + S::F32_LANES);
-        scratch.clear();
-        scratch.resize(padded_len * inputs + made_len, 0.0);
-        let (from, made) = scratch.split_at_mut(padded_len * inputs);
+        let (from, made) = room(scratch, padded_len * inputs + made_len).split_at_mut(padded_len * inputs);
+        from.fill(0.0);
         while !output.is_empty() {
             let (number, channel) = (first / outputs, first % outputs);
             let channels = (outputs - channel).min(output.len() / plane_out);
@@ -205,10 +204,10 @@ impl Group<'_> {
                 }
             }
         }
-        // Windows lie otherwise here than in a tensor that could be added.
-        let sums = done(simd, self.steps, self.first + channel, sums, |_, _| [simd.splat_f32s(0.0); N]);
-        for (into, sums) in into.into_iter().zip(&sums) {
-            S::as_mut_simd_f32s(&mut into[..len]).0.copy_from_slice(sums);
+        for ((into, sums), channel) in into.into_iter().zip(sums).zip(self.first + channel..) {
+            // Windows lie otherwise here than in a tensor that could be added.
+            let made = done(simd, self.steps, channel, sums, |_| [simd.splat_f32s(0.0); N]);
+            S::as_mut_simd_f32s(&mut into[..len]).0.copy_from_slice(&made);
         }
     }
 }

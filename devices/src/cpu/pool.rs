@@ -9,7 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::tract_core::ops::cnn::PaddingSpec;
 
-use super::convolution::{filled, floats, with_scratch};
+use super::convolution::{filled, floats, room, with_scratch};
 use super::pieces;
 use super::steps::{load, store};
 use super::window::{Padded, Window, keep};
@@ -178,6 +178,7 @@ struct Rows<'a> {
     window: Window,
     padded: Padded,
     padded_len: usize,
+    windows: usize,
     fold: &'a Fold,
 }
 
@@ -187,15 +188,14 @@ impl<'a> Rows<'a> {
         let padded = window.padded();
         let windows = window.output[0] * padded.pitch + S::F32_LANES;
         let padded_len = window.padded_len(&padded, windows);
-        scratch.clear();
-        scratch.resize(padded_len + windows, fold.start());
-        Self { window, padded, padded_len, fold }
+        room(scratch, padded_len + windows)[..padded_len].fill(fold.start());
+        Self { window, padded, padded_len, windows, fold }
     }
 
     /// From the rows of the image that are seen, to those of the output.
     #[inline(always)]
-    fn fill<S: Simd>(&self, simd: S, (image, scale): (&[f32], &[f32]), scratch: &mut [f32], output: &mut [f32]) {
-        let (from, made) = scratch.split_at_mut(self.padded_len);
+    fn fill<S: Simd>(&self, simd: S, (image, scale): (&[f32], &[f32]), scratch: &mut Vec<f32>, output: &mut [f32]) {
+        let (from, made) = room(scratch, self.padded_len + self.windows).split_at_mut(self.padded_len);
         self.window.pad(&self.padded, image, from);
         let [rows, columns] = self.window.output;
         let len = (rows * self.padded.pitch).next_multiple_of(S::F32_LANES);

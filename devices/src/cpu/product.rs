@@ -21,15 +21,13 @@ use std::sync::Arc;
 use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
-use super::convolution::{Convolution, filled, floats, with_scratch};
+use super::convolution::{Convolution, filled, floats, room, with_scratch};
 use super::pieces::{self, Region};
 use super::steps::{Ready, Step, done, load, store};
 use super::winograd::{self, Winograd};
 
-/// Output channels and vectors of windows that are summed up in registers: with two vectors that are read and one weight
-/// these are fifteen of the sixteen that AVX2 has.
+/// Output channels that are summed up in registers at a time.
 pub(super) const ROWS: usize = 6;
-pub(super) const VECTORS: usize = 2;
 /// Rows and columns of a block: with so many rows sums are seldom put aside, and it is in the second cache still.
 const PLACES: usize = 256;
 pub(super) const WINDOWS: usize = 96;
@@ -45,8 +43,16 @@ const MANY: usize = 8;
 const LANES_MAX: usize = 16;
 /// Rows of zeros after all weights: so much a vector reaches beyond a row.
 const AFTER: usize = LANES_MAX.div_ceil(ROWS) - 1;
-/// A block begins at a cache line.
-const ALIGNED: usize = 64;
+
+/// How many vectors of so many windows are summed up in registers next, so that all are taken in few and equal steps.
+///
+/// Two at most, which with two that are read and one weight are fifteen of the sixteen registers that AVX2 has; and four, which are
+/// twenty-nine of the thirty-two that AVX-512 and NEON have.
+#[inline(always)]
+pub(super) const fn vectors<S: Simd>(windows: usize) -> usize {
+    let (all, most) = (windows.div_ceil(S::F32_LANES), if S::REGISTER_COUNT >= 32 { 4 } else { 2 });
+    all.div_ceil(all.div_ceil(most))
+}
 
 /// A convolution by constant weights.
 ///
@@ -122,12 +128,7 @@ impl Product {
             let regions = Region::whole(output, plane, outputs).split(count, channels, columns);
             pieces::each(regions, |output| {
                 with_scratch(|scratch| {
-                    let more = ALIGNED / size_of::<f32>();
-                    scratch.resize(scratch.len().max(len + more), 0.0);
-                    // What can't be aligned is only slower.
-                    let begins = scratch.as_ptr().align_offset(ALIGNED).min(more);
-                    let block = &mut scratch[begins..begins + len];
-                    let run = Run { op, image, weights, steps, output, block };
+                    let run = Run { op, image, weights, steps, output, block: room(scratch, len) };
                     if is_winograd { arch.dispatch(Winograd(run)) } else { arch.dispatch(run) }
                 });
             });
@@ -226,22 +227,27 @@ impl Sums<'_> {
         for panel in without_last.clone().step_by(MANY) {
             self.lone_window(simd, (panel, len - 1), weights_of, output);
         }
-        // What is read again and again stays in the first cache: the whole block, or else some columns of it.
-        let columns = if places.len() <= NEAR_MAX { len } else { VECTORS * S::F32_LANES };
-        for first in (0..len).step_by(columns) {
+        let mut first = 0;
+        while first < len {
+            // What is read again and again stays in the first cache: the whole block, or else some columns of it.
+            let rest = len - first;
+            let columns = if places.len() <= NEAR_MAX { rest } else { vectors::<S>(rest) * S::F32_LANES };
             for panel in panels.clone() {
                 let end = (len - usize::from(without_last.contains(&panel))).min(first + columns);
                 let weights = &weights_of(panel)[..places.len()];
                 let mut at = first;
                 while at < end {
-                    let vectors = (end - at).div_ceil(S::F32_LANES).min(VECTORS);
+                    let vectors = vectors::<S>(end - at);
                     match vectors {
-                        2.. => self.tile::<S, 2>(simd, (panel * ROWS, at), weights, output),
+                        4.. => self.tile::<S, 4>(simd, (panel * ROWS, at), weights, output),
+                        3 => self.tile::<S, 3>(simd, (panel * ROWS, at), weights, output),
+                        2 => self.tile::<S, 2>(simd, (panel * ROWS, at), weights, output),
                         _ => self.tile::<S, 1>(simd, (panel * ROWS, at), weights, output),
                     }
                     at += vectors * S::F32_LANES;
                 }
             }
+            first += columns;
         }
     }
 
@@ -302,22 +308,20 @@ impl Sums<'_> {
         let len = self.windows.len().min(at + N * S::F32_LANES) - at;
         let begins = self.windows.start + at;
         let columns = begins..begins + len;
-        let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
+        let mut kept = [[simd.splat_f32s(0.0); N]; ROWS];
         if self.before {
-            for (channel, sums) in channels.clone().zip(&mut sums) {
-                *sums = load(simd, output.row(self.number, channel, columns.clone()));
+            for (channel, kept) in channels.clone().zip(&mut kept) {
+                *kept = load(simd, output.row(self.number, channel, columns.clone()));
             }
         }
-        sums = multiplied(simd, sums, weights, self.block.as_chunks().0, at);
-        if !self.last.is_empty() {
-            let added = |tensor: &[f32], row: usize| {
-                let channel = self.number * outputs + (channel + row).min(outputs - 1);
-                load(simd, &tensor[channel * self.plane..][columns.clone()])
-            };
-            sums = done(simd, self.last, self.number % self.op.groups * outputs + channel, sums, added);
-        }
-        for (channel, sums) in channels.zip(&sums) {
-            store(simd, output.row(self.number, channel, columns.clone()), sums);
+        let of_group = self.number % self.op.groups * outputs;
+        // From here on in memory, row by row.
+        let made = multiplied(simd, kept, weights, self.block.as_chunks().0, at);
+        for (channel, made) in channels.zip(&made) {
+            let added =
+                |tensor: &[f32]| load(simd, &tensor[(self.number * outputs + channel) * self.plane..][columns.clone()]);
+            let made = done(simd, self.last, of_group + channel, *made, added);
+            store(simd, output.row(self.number, channel, columns.clone()), &made);
         }
     }
 }

@@ -27,13 +27,11 @@ const POOLED_MIN: [usize; 2] = [100, 256];
 /// Longer steps of its windows, which see most elements once, are left to tract.
 const POOLED_STEP_MAX: usize = 2;
 
-/// Whether our products and chains are as fast as tract's here: it has some for many kinds of Arm's cores and for AVX-512, beside
-/// which ours were not measured. Tests try all kernels on whatever there is.
+/// Whether our products and chains are faster than tract's here: it has some for many kinds of Arm's cores, beside which ours were
+/// not measured. Tests try all kernels on whatever there is.
 fn is_measured() -> bool {
     #[cfg(target_arch = "x86_64")]
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    #[cfg(target_arch = "x86_64")]
-    return cfg!(test) || avx2 && !is_x86_feature_detected!("avx512f");
+    return cfg!(test) || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     #[cfg(not(target_arch = "x86_64"))]
     cfg!(test)
 }

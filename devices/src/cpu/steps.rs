@@ -77,57 +77,52 @@ impl Kind {
     }
 }
 
-/// Does `$work` to each vector and the number of its channel. It is no closure, since one that is called has no instructions of
-/// its caller's vectors.
+/// Does `$work` to each vector. It is no closure, since one that is called has no instructions of its caller's vectors.
 macro_rules! each {
-    ($simd:ident, $first:expr, $rows:ident, $numbers:ident, |$one:ident, $by:ident| $work:expr) => {
-        for (channel, row) in ($first..).zip(&mut $rows) {
-            // One for all, and none for rows beyond the last channel.
-            let $by = $simd.splat_f32s($numbers[channel.min($numbers.len() - 1)]);
-            for vector in row {
-                let $one = *vector;
-                *vector = $work;
-            }
+    ($vectors:ident, |$one:ident| $work:expr) => {
+        for vector in &mut $vectors {
+            let $one = *vector;
+            *vector = $work;
         }
     };
 }
 
-/// All steps done to `N` vectors of each of `M` channels from `first` on. Of what is added `added` tells those of a row.
+/// All steps done to `N` vectors of a channel. Of what is added `added` tells those that lie with them.
 #[inline(always)]
-pub(super) fn done<S: Simd, const N: usize, const M: usize>(
+pub(super) fn done<S: Simd, const N: usize>(
     simd: S,
     steps: &[Ready],
-    first: usize,
-    mut rows: [[S::f32s; N]; M],
-    added: impl Fn(&[f32], usize) -> [S::f32s; N],
-) -> [[S::f32s; N]; M] {
+    channel: usize,
+    mut row: [S::f32s; N],
+    added: impl Fn(&[f32]) -> [S::f32s; N],
+) -> [S::f32s; N] {
+    // One for all channels, or one for each.
+    let of_channel = |numbers: &[f32]| simd.splat_f32s(numbers[channel.min(numbers.len() - 1)]);
     for step in steps {
+        let by = match step {
+            Ready::By(_, by) | Ready::AtLeast(by) | Ready::AtMost(by) => of_channel(by),
+            Ready::Added(_) => simd.splat_f32s(0.0),
+        };
         match step {
-            Ready::By(Kind::Add, to) => each!(simd, first, rows, to, |one, by| simd.add_f32s(one, by)),
-            Ready::By(Kind::Mul, to) => each!(simd, first, rows, to, |one, by| simd.mul_f32s(one, by)),
-            Ready::By(Kind::Max, to) => each!(simd, first, rows, to, |one, by| simd.max_f32s(one, by)),
-            Ready::By(Kind::Min, to) => each!(simd, first, rows, to, |one, by| simd.min_f32s(one, by)),
-            Ready::By(Kind::Leaky, to) => each!(simd, first, rows, to, |one, by| {
+            Ready::By(Kind::Add, _) => each!(row, |one| simd.add_f32s(one, by)),
+            Ready::By(Kind::Mul, _) => each!(row, |one| simd.mul_f32s(one, by)),
+            Ready::By(Kind::Max, _) => each!(row, |one| simd.max_f32s(one, by)),
+            Ready::By(Kind::Min, _) => each!(row, |one| simd.min_f32s(one, by)),
+            Ready::By(Kind::Leaky, _) => each!(row, |one| {
                 let is_below = simd.less_than_f32s(one, simd.splat_f32s(0.0));
                 simd.select_f32s(is_below, simd.mul_f32s(one, by), one)
             }),
             // What is no number compares with none, and becomes the bound.
-            Ready::AtLeast(to) => each!(simd, first, rows, to, |one, by| {
-                simd.select_f32s(simd.less_than_or_equal_f32s(by, one), one, by)
-            }),
-            Ready::AtMost(to) => each!(simd, first, rows, to, |one, by| {
-                simd.select_f32s(simd.less_than_or_equal_f32s(one, by), one, by)
-            }),
+            Ready::AtLeast(_) => each!(row, |one| simd.select_f32s(simd.less_than_or_equal_f32s(by, one), one, by)),
+            Ready::AtMost(_) => each!(row, |one| simd.select_f32s(simd.less_than_or_equal_f32s(one, by), one, by)),
             Ready::Added(tensor) => {
-                for (at, row) in rows.iter_mut().enumerate() {
-                    for (one, other) in row.iter_mut().zip(added(tensor, at)) {
-                        *one = simd.add_f32s(*one, other);
-                    }
+                for (one, other) in row.iter_mut().zip(added(tensor)) {
+                    *one = simd.add_f32s(*one, other);
                 }
             }
         }
     }
-    rows
+    row
 }
 
 /// Vectors of which as much is there as there are elements.
@@ -147,8 +142,10 @@ pub(super) fn store<S: Simd, const N: usize>(simd: S, into: &mut [f32], vectors:
         *all = *vectors;
         return;
     }
+    // A copy of its own, which no loop forces the others into memory for.
+    let some = *vectors;
     let parts = into.chunks_mut(S::F32_LANES);
-    parts.zip(vectors).for_each(|(into, vector)| simd.partial_store_f32s(into, *vector));
+    parts.zip(&some).for_each(|(into, vector)| simd.partial_store_f32s(into, *vector));
 }
 
 /// An operator that may follow in a graph.

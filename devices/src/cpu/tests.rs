@@ -2,6 +2,7 @@
 
 mod allocations;
 mod bounds;
+mod instructions;
 mod pool;
 mod product;
 
@@ -10,10 +11,9 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use pulp::Arch;
 use thalweg_planner::Tensor;
-use tract_onnx::prelude::{IntoTValue as _, tensor1};
-use tract_onnx::tract_hir::internal::{Datum as _, IntoArcTensor as _, IntoTensor as _, ToDim as _, tvec};
+use tract_onnx::prelude::tensor1;
+use tract_onnx::tract_hir::internal::{Datum as _, ToDim as _, tvec};
 use tract_onnx::tract_hir::tract_core::ops::TypedOp;
 use tract_onnx::tract_hir::tract_core::ops::array::Gather;
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
@@ -331,53 +331,5 @@ fn what_would_take_terabytes_between_zeros_is_left_to_tract() {
         let part = graph.part(&[made]);
         assert_eq!(own(&part), kernels, "{case:?}");
         agrees(part);
-    }
-}
-
-/// The one that the machine has, and none: of x86-64 these are two, of Arm too.
-#[test]
-fn every_instruction_set_makes_the_same() {
-    for (kernel, stride, dilation, before) in [(3, 1, 1, 1), (5, 2, 1, 2), (3, 3, 2, 0), (1, 2, 1, 0)] {
-        for size in [1_usize, 7, 8, 9, 31, 64] {
-            let Some(room) = (size + 2 * before).checked_sub((kernel - 1) * dilation + 1) else { continue };
-            let output = room / stride + 1;
-            for (groups, channels) in [(5, [1, 1]), (1, [3, 6]), (2, [9, 5]), (1, [48, 33])] {
-                let pair = |value| [value, value];
-                let window = Window {
-                    input: pair(size),
-                    output: pair(output),
-                    kernel: pair(kernel),
-                    strides: pair(stride),
-                    dilations: pair(dilation),
-                    before: pair(before),
-                };
-                let [inputs, outputs] = channels.map(|channels| channels * groups);
-                let shape = vec![1, outputs, output, output];
-                let shapes = [
-                    vec![1, inputs, size, size],
-                    vec![outputs, channels[0], kernel, kernel],
-                    vec![outputs],
-                    shape.clone(),
-                ];
-                let [image, weights, bias, added] = [1, 2, 3, 4].map(|at| numbers(at, &shapes[at - 1]).into_tvalue());
-                let add = Step::By(Kind::Add, bias.clone().into_tensor().into_arc_tensor());
-                let of = |steps| Convolution {
-                    window: window.clone(),
-                    groups,
-                    channels,
-                    shape: shape.clone().into(),
-                    steps,
-                };
-                let product = Product::new(of(vec![add, Step::Added]), &weights).expect("its weights");
-                let direct = (Direct(of(vec![])), [image.clone(), weights, bias]);
-                let [one, other] = [Arch::new(), Arch::Scalar].map(|arch| {
-                    [direct.0.run_on(arch, &direct.1), product.run_on(arch, &[image.clone(), added.clone()])]
-                        .map(|made| made.expect("a run"))
-                });
-                for (one, other) in one.iter().zip(&other) {
-                    one[0].close_enough(&other[0], true).expect("the same");
-                }
-            }
-        }
     }
 }

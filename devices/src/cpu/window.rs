@@ -137,7 +137,7 @@ impl Window {
         let Some(row) = row else { return into.fill(0.0) };
         let left = before.saturating_sub(x).div_ceil(step).min(into.len());
         let (zeros, into) = into.split_at_mut(left);
-        zeros.fill(0.0);
+        blank(zeros);
         let row = row.get((x + left * step).saturating_sub(before)..).unwrap_or_default();
         let (seen, zeros) = into.split_at_mut(row.len().div_ceil(step).min(into.len()));
         match step {
@@ -145,7 +145,7 @@ impl Window {
             2 => put_every_other(row, seen),
             _ => seen.iter_mut().zip(row.iter().step_by(step)).for_each(|(into, element)| *into = *element),
         }
-        zeros.fill(0.0);
+        blank(zeros);
     }
 
     /// Puts a plane of the input between the zeros of `into`, or whatever is there.
@@ -224,6 +224,16 @@ fn put(from: &[f32], into: &mut [f32]) {
     let mut four = |at: usize| into[at..at + 4].copy_from_slice(&from[at..at + 4]);
     (0..len - 4).step_by(4).for_each(&mut four);
     four(len - 4);
+}
+
+/// Zeros, of which there are mostly none, or one.
+#[inline(always)]
+fn blank(into: &mut [f32]) {
+    match into {
+        [] => {}
+        [one] => *one = 0.0,
+        more => more.fill(0.0),
+    }
 }
 
 #[inline(always)]

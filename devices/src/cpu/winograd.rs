@@ -18,14 +18,16 @@ use pulp::{Simd, WithSimd};
 
 use super::convolution::Convolution;
 use super::pieces::Region;
-use super::product::{ROOM, ROWS, Run, VECTORS, WINDOWS, multiplied};
+use super::product::{ROOM, ROWS, Run, WINDOWS, multiplied, vectors};
 use super::steps::{Ready, done, load, store};
 use super::window::{Window, rows};
 
 /// Elements of a tile, and so matrices.
 pub(super) const TILE: usize = 16;
+/// Vectors of what tiles make that steps are done to at a time.
+const FINISHED: usize = 2;
 /// Bytes that weights may grow by for each window: with more, time goes into reading them.
-const GROWTH_MAX: usize = 160 << 10;
+const GROWTH_MAX: usize = 100 << 10;
 /// What it takes to turn an input channel of a tile, and an output channel, in multiplications that could be saved then. Measured:
 /// 8.5 ns and 12 ns, where a multiplication by 36 weights took 1.1 ns and by 16 0.45 ns; and some more, to be sure.
 const TURNS: [usize; 2] = [16, 20];
@@ -187,14 +189,34 @@ fn multiply<S: Simd>(
     let (matrix, rows) = (weights.len() / TILE, sums.len() / TILE);
     let matrices = zip(seen.chunks_exact(inputs), sums.chunks_exact_mut(rows));
     for ((seen, sums), weights) in matrices.zip(weights.chunks_exact(matrix)) {
-        for at in (0..tiles).step_by(VECTORS * S::F32_LANES) {
+        let mut at = 0;
+        while at < tiles {
+            let vectors = vectors::<S>(tiles - at);
             for (panel, sums) in zip(weights.chunks_exact(inputs), sums.as_chunks_mut::<ROWS>().0) {
-                let made = multiplied::<S, VECTORS>(simd, [[simd.splat_f32s(0.0); VECTORS]; ROWS], panel, seen, at);
-                for (row, made) in zip(&mut *sums, &made) {
-                    store(simd, &mut row[at..at + VECTORS * S::F32_LANES], made);
+                match vectors {
+                    4.. => tile::<S, 4>(simd, seen, panel, sums, at),
+                    3 => tile::<S, 3>(simd, seen, panel, sums, at),
+                    2 => tile::<S, 2>(simd, seen, panel, sums, at),
+                    _ => tile::<S, 1>(simd, seen, panel, sums, at),
                 }
             }
+            at += vectors * S::F32_LANES;
         }
+    }
+}
+
+/// So many vectors of tiles of one matrix, from this one on, by a panel of its weights.
+#[inline(always)]
+fn tile<S: Simd, const N: usize>(
+    simd: S,
+    seen: &[[f32; ROOM]],
+    panel: &[[f32; ROWS]],
+    sums: &mut [[f32; ROOM]; ROWS],
+    at: usize,
+) {
+    let made = multiplied::<S, N>(simd, [[simd.splat_f32s(0.0); N]; ROWS], panel, seen, at);
+    for (row, made) in zip(sums, &made) {
+        store(simd, &mut row[at..at + N * S::F32_LANES], made);
     }
 }
 
@@ -243,12 +265,12 @@ impl Made<'_> {
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, line: &[f32], begins: usize, output: &mut [f32]) {
         let ([_, plane], [_, outputs]) = (self.op.window.planes(), self.op.channels);
-        let len = VECTORS * S::F32_LANES;
+        let len = FINISHED * S::F32_LANES;
         for (at, (from, into)) in zip(line.chunks(len), output.chunks_mut(len)).enumerate() {
             let begins = (self.number * outputs + self.channel) * plane + begins + at * len;
-            let added = |tensor: &[f32], _| load(simd, &tensor[begins..begins + from.len()]);
+            let added = |tensor: &[f32]| load(simd, &tensor[begins..begins + from.len()]);
             let channel = self.number % self.op.groups * outputs + self.channel;
-            let [made] = done(simd, self.steps, channel, [load::<S, VECTORS>(simd, from)], added);
+            let made = done(simd, self.steps, channel, load::<S, FINISHED>(simd, from), added);
             store(simd, into, &made);
         }
     }

@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use pulp::Arch;
 use thalweg_planner::Tensor;
 use tract_onnx::prelude::{IntoTValue as _, Tensor as EngineTensor};
 use tract_onnx::tract_hir::internal::{Datum as _, OutletId};
@@ -12,6 +11,7 @@ use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 use super::super::convolution::floats;
 use super::super::pool::Pool;
 use super::super::rewrite::kernels;
+use super::instructions::instructions;
 use super::{on_three_cores, own};
 use crate::cases::convolution::{Window, paddings, pooled, window};
 use crate::cases::{Graph, Lies, cases};
@@ -110,8 +110,10 @@ proptest! {
         kernels(&mut graph).expect("a graph");
         for pool in graph.nodes.iter().filter_map(|node| node.op_as::<Pool>()) {
             let image = EngineTensor::from_shape(&shape, &values).expect("a tensor").into_tvalue();
-            let made = pool.run_on(Arch::Scalar, &[image]).expect("a run");
-            prop_assert!(bits(floats(&made[0]).expect("floats")) == plain, "no instructions of\n{graph}");
+            for arch in instructions() {
+                let made = pool.run_on(arch, std::slice::from_ref(&image)).expect("a run");
+                prop_assert!(bits(floats(&made[0]).expect("floats")) == plain, "{arch:?} of\n{graph}");
+            }
         }
     }
 }

@@ -3,11 +3,12 @@
 use pulp::Arch;
 use tract_onnx::tract_hir::internal::{IntoArcTensor as _, IntoTValue as _, TValue, Tensor};
 
+use super::instructions::instructions;
 use super::{Convolution, Kind, Product, Step, Window, floats, numbers};
 
 /// By weights of `channels`, of planes of so many windows that see one element each, from the images and with the sums that are
 /// given.
-fn made(channels: [usize; 2], windows: usize, [image, added]: [Vec<f32>; 2]) -> Vec<f32> {
+fn made(arch: Arch, channels: [usize; 2], windows: usize, [image, added]: [Vec<f32>; 2]) -> Vec<f32> {
     let ([inputs, outputs], row) = (channels, [1, windows]);
     let (one, none) = ([1, 1], [0, 0]);
     let window = Window { input: row, output: row, kernel: one, strides: one, dilations: one, before: none };
@@ -18,7 +19,7 @@ fn made(channels: [usize; 2], windows: usize, [image, added]: [Vec<f32>; 2]) -> 
     let tensor = |rows: usize, data: &[f32]| -> TValue {
         Tensor::from_shape(&[1, rows, 1, windows], data).expect("as many as the shape has").into_tvalue()
     };
-    let made = product.run_on(Arch::new(), &[tensor(inputs, &image), tensor(outputs, &added)]).expect("a run");
+    let made = product.run_on(arch, &[tensor(inputs, &image), tensor(outputs, &added)]).expect("a run");
     floats(&made[0]).expect("floats").to_vec()
 }
 
@@ -37,8 +38,11 @@ fn a_window_that_is_alone_in_its_vector_makes_the_same_bits() {
                 floats(&all).expect("floats").to_vec()
             });
             let narrow = [&image, &added].map(|rows| cut(rows, [more, windows]));
-            let (all, some) = (made(channels, more, [image, added]), made(channels, windows, narrow));
-            assert!(cut(&all, [more, windows]) == some, "{windows} windows, {channels:?}");
+            for arch in instructions() {
+                let all = made(arch, channels, more, [image.clone(), added.clone()]);
+                let some = made(arch, channels, windows, narrow.clone());
+                assert!(cut(&all, [more, windows]) == some, "{windows} windows, {channels:?}, {arch:?}");
+            }
         }
     }
 }

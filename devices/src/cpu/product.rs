@@ -37,6 +37,8 @@ const NEAR_MAX: usize = 48;
 pub(super) const PANELS: usize = 16;
 /// A row has room for some more, which for themselves would cost as much as many.
 pub(super) const ROOM: usize = WINDOWS + 16;
+/// Panels up to which the block of windows that see one element each is not copied: it would be read so few times.
+const FEW: usize = 8;
 /// Panels that are multiplied with one window at a time: so many hide the latency of a multiply-add.
 const MANY: usize = 8;
 /// Floats of the longest vector.
@@ -168,6 +170,7 @@ impl WithSimd for Run<'_> {
         let Self { op, image, weights, steps, mut output, block } = self;
         let ([plane_in, plane], [inputs, _], places) = (op.window.planes(), op.channels, op.places());
         let channels = output.channels().start / ROWS..output.channels().end.div_ceil(ROWS);
+        let is_pointwise = op.window.places() == 1 && plane_in == plane && op.window.strides == [1, 1];
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
             let panels = (weights.len() - AFTER) / op.groups;
             let weights = &weights[number % op.groups * panels..];
@@ -177,9 +180,15 @@ impl WithSimd for Run<'_> {
                 let windows = start..if rest <= ROOM { end } else { start + WINDOWS };
                 for first in (0..places).step_by(PLACES) {
                     let some = first..places.min(first + PLACES);
-                    let block = &mut block[..some.len() * ROOM];
-                    op.window.gather(image, some.clone(), windows.clone(), block);
                     let last = if some.end == places { steps } else { &[] };
+                    let whole = windows.len().is_multiple_of(S::F32_LANES);
+                    let block = if is_pointwise && whole && channels.len() <= FEW {
+                        Block { rows: &image[first * plane_in..], pitch: plane_in, first: windows.start }
+                    } else {
+                        let rows = &mut block[..some.len() * ROOM];
+                        op.window.gather(image, some.clone(), windows.clone(), rows);
+                        Block { rows, pitch: ROOM, first: 0 }
+                    };
                     let sums = Sums { op, number, block, windows: windows.clone(), plane, before: first > 0, last };
                     for first in channels.clone().step_by(PANELS) {
                         let panels = first..channels.end.min(first + PANELS);
@@ -197,7 +206,7 @@ struct Sums<'a> {
     op: &'a Convolution,
     /// Of the group, of all images.
     number: usize,
-    block: &'a [f32],
+    block: Block<'a>,
     windows: Range<usize>,
     /// Windows in all.
     plane: usize,
@@ -260,7 +269,7 @@ impl Sums<'_> {
         weights: impl Fn(usize) -> &'w [[f32; ROWS]],
         output: &mut Region,
     ) {
-        let block: &[[f32; ROOM]] = self.block.as_chunks().0;
+        let block: &[[f32; ROOM]] = self.block.rows.as_chunks().0;
         let mut panels: [&[f32]; MANY] = [&[]; MANY];
         for (panel, weights_of) in (first..).zip(&mut panels) {
             *weights_of = &weights(panel).as_flattened()[..block.len().saturating_sub(1) * ROWS + S::F32_LANES];
@@ -316,7 +325,7 @@ impl Sums<'_> {
         }
         let of_group = self.number % self.op.groups * outputs;
         // From here on in memory, row by row.
-        let made = multiplied(simd, kept, weights, self.block.as_chunks().0, at);
+        let made = multiplied(simd, kept, weights, &self.block, at);
         for (channel, made) in channels.zip(&made) {
             let added =
                 |tensor: &[f32]| load(simd, &tensor[(self.number * outputs + channel) * self.plane..][columns.clone()]);
@@ -326,17 +335,27 @@ impl Sums<'_> {
     }
 }
 
+/// What windows see, place by place.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a> {
+    pub(super) rows: &'a [f32],
+    /// Elements of a row, and the first that is of the block.
+    pub(super) pitch: usize,
+    pub(super) first: usize,
+}
+
 /// `sums` and what a panel of weights makes of some columns of a block, from this one on.
 #[inline(always)]
 pub(super) fn multiplied<S: Simd, const N: usize>(
     simd: S,
     mut sums: [[S::f32s; N]; ROWS],
     weights: &[[f32; ROWS]],
-    block: &[[f32; ROOM]],
+    block: &Block,
     at: usize,
 ) -> [[S::f32s; N]; ROWS] {
-    for (weights, row) in weights.iter().zip(block) {
-        let (windows, _) = S::as_simd_f32s(&row[at..at + N * S::F32_LANES]);
+    let columns = block.first + at..block.first + at + N * S::F32_LANES;
+    for (weights, row) in weights.iter().zip(block.rows.chunks_exact(block.pitch)) {
+        let (windows, _) = S::as_simd_f32s(&row[columns.clone()]);
         for (sums, weight) in sums.iter_mut().zip(weights) {
             let weight = simd.splat_f32s(*weight);
             for (sum, windows) in sums.iter_mut().zip(windows) {

@@ -18,7 +18,7 @@ use pulp::{Simd, WithSimd};
 
 use super::convolution::Convolution;
 use super::pieces::Region;
-use super::product::{ROOM, ROWS, Run, WINDOWS, multiplied, vectors};
+use super::product::{Block, ROOM, ROWS, Run, WINDOWS, multiplied, vectors};
 use super::steps::{Ready, done, load, store};
 use super::window::{Window, rows};
 
@@ -214,7 +214,8 @@ fn tile<S: Simd, const N: usize>(
     sums: &mut [[f32; ROOM]; ROWS],
     at: usize,
 ) {
-    let made = multiplied::<S, N>(simd, [[simd.splat_f32s(0.0); N]; ROWS], panel, seen, at);
+    let block = Block { rows: seen.as_flattened(), pitch: ROOM, first: 0 };
+    let made = multiplied::<S, N>(simd, [[simd.splat_f32s(0.0); N]; ROWS], panel, &block, at);
     for (row, made) in zip(sums, &made) {
         store(simd, &mut row[at..at + N * S::F32_LANES], made);
     }

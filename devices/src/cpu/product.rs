@@ -4,7 +4,7 @@
 //!                  windows                      PLACES x WINDOWS of them at a time are gathered
 //!            ┌──────┬───────────┐               from the image to a block in the second cache,
 //!     places │ block│           │               and stay there for all output channels; ROWS of
-//!            ├──────┘           │               these by VECTORS vectors of windows are summed up
+//!            ├──────┘           │               these by some vectors of windows are summed up
 //!            └──────────────────┘               in registers
 //!   ┌──────┐ ┌──────┬───────────┐
 //!   │weight│ │ sums │           │ output channels

@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 use tract_onnx::prelude::IntoTValue as _;
-use tract_onnx::tract_hir::internal::{IntoArcTensor as _, IntoTensor as _};
+use tract_onnx::tract_hir::internal::{Approximation, IntoArcTensor as _, IntoTensor as _};
 
 use super::{Convolution, Direct, Kind, Product, Step, Window, numbers};
 
@@ -57,7 +57,13 @@ fn every_instruction_set_makes_the_same() {
                 let best = made(Arch::new());
                 for arch in instructions() {
                     for (one, other) in best.iter().zip(made(arch)) {
-                        one[0].close_enough(&other[0], true).expect("the same");
+                        // Without any a product and a sum are rounded one after the other.
+                        let accuracy = if matches!(arch, Arch::Scalar) {
+                            Approximation::Approximate
+                        } else {
+                            Approximation::Exact
+                        };
+                        one[0].close_enough(&other[0], accuracy).expect("the same");
                     }
                 }
             }

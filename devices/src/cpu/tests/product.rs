@@ -29,9 +29,9 @@ fn cut(rows: &[f32], [from, to]: [usize; 2]) -> Vec<f32> {
 }
 
 #[test]
-fn a_window_that_is_alone_in_its_vector_makes_the_same_bits() {
-    for channels in [[3, 47], [40, 100], [300, 211]] {
-        for windows in [17, 25, 49, 97, 113] {
+fn windows_make_the_same_bits_alone_in_a_vector_and_where_they_lie() {
+    for channels in [[3, 47], [40, 100], [300, 47], [300, 211]] {
+        for windows in [17, 25, 49, 95, 97, 111, 113] {
             let more = windows + 1;
             let [image, added] = [channels[0], channels[1]].map(|rows| {
                 let all = numbers(rows, &[rows, more]);

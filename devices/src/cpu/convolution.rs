@@ -74,7 +74,7 @@ thread_local! {
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// With what was left there.
+/// With the memory of this thread, of which [`room`] is had.
 pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Vec<f32>) -> T) -> T {
     let mut scratch = SCRATCH.take();
     let made = work(&mut scratch);

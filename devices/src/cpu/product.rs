@@ -36,7 +36,7 @@ const NEAR_MAX: usize = 48;
 /// Panels of weights, each of ROWS output channels, that are multiplied with some windows one after the other.
 pub(super) const PANELS: usize = 16;
 /// A row has room for some more, which for themselves would cost as much as many.
-pub(super) const ROOM: usize = WINDOWS + 16;
+pub(super) const ROOM: usize = WINDOWS + LANES_MAX;
 /// Panels up to which the block of windows that see one element each is not copied: it would be read so few times.
 const FEW: usize = 8;
 /// Panels that are multiplied with one window at a time: so many hide the latency of a multiply-add.
@@ -121,7 +121,7 @@ impl Product {
         op.check(image.len(), added)?;
         let (weights, steps) = (weights.as_chunks().0, &Step::ready(&op.steps, added)?);
         let is_winograd = winograd::is_worth(op);
-        let len = if is_winograd { winograd::room(op) } else { PLACES * ROOM };
+        let len = if is_winograd { winograd::room_len(op) } else { PLACES * ROOM };
         let ([_, plane], [_, outputs]) = (op.window.planes(), op.channels);
         // Winograd's transforms are of all channels.
         let [channels, columns] = if is_winograd { [outputs, winograd::step(op)] } else { [ROWS, WINDOWS] };
@@ -170,7 +170,6 @@ impl WithSimd for Run<'_> {
         let Self { op, image, weights, steps, mut output, block } = self;
         let ([plane_in, plane], [inputs, _], places) = (op.window.planes(), op.channels, op.places());
         let channels = output.channels().start / ROWS..output.channels().end.div_ceil(ROWS);
-        let is_pointwise = op.window.places() == 1 && plane_in == plane && op.window.strides == [1, 1];
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
             let panels = (weights.len() - AFTER) / op.groups;
             let weights = &weights[number % op.groups * panels..];
@@ -182,7 +181,7 @@ impl WithSimd for Run<'_> {
                     let some = first..places.min(first + PLACES);
                     let last = if some.end == places { steps } else { &[] };
                     let whole = windows.len().is_multiple_of(S::F32_LANES);
-                    let block = if is_pointwise && whole && channels.len() <= FEW {
+                    let block = if op.window.sees_one_each() && whole && channels.len() <= FEW {
                         Block { rows: &image[first * plane_in..], pitch: plane_in, first: windows.start }
                     } else {
                         let rows = &mut block[..some.len() * ROOM];

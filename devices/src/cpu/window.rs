@@ -65,12 +65,15 @@ impl Window {
         steps.iter().flatten().all(|step| *step > 0) && sizes.iter().flatten().all(|size| *size <= SIZE_MAX)
     }
 
-    /// The same as one row, where windows see one element each, and each of the image once.
+    /// Whether windows see one element each, and each of the image once.
+    pub(super) fn sees_one_each(&self) -> bool {
+        self.kernel == [1, 1] && self.strides == [1, 1] && self.before == [0, 0] && self.input == self.output
+    }
+
+    /// The same as one row, if windows see one element each.
     pub(super) fn in_one_row(self) -> Self {
         let row = |[height, width]: [usize; 2]| [1, height * width];
-        let each =
-            self.kernel == [1, 1] && self.strides == [1, 1] && self.before == [0, 0] && self.input == self.output;
-        if each { Self { input: row(self.input), output: row(self.output), ..self } } else { self }
+        if self.sees_one_each() { Self { input: row(self.input), output: row(self.output), ..self } } else { self }
     }
 
     /// Whether a plane takes little more between zeros than without them: sizes of a window come from a file.

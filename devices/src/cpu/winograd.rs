@@ -63,7 +63,7 @@ pub(super) fn weights(windows: &[f32]) -> Vec<f32> {
 }
 
 /// Elements of work for a run: a matrix of tiles and one of sums for each element of a tile.
-pub(super) fn room(of: &Convolution) -> usize {
+pub(super) fn room_len(of: &Convolution) -> usize {
     let [inputs, outputs] = of.channels;
     TILE * (inputs + outputs.next_multiple_of(ROWS)) * ROOM
 }

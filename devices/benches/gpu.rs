@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use subject::{Failed, MODELS, Subject, difference};
 use thalweg_devices::gpu::{Gpu, GpuStage, Peaks, square_product};
-use thalweg_devices::{Partition, Precision};
+use thalweg_devices::{Cores, Partition, Precision};
 use thalweg_planner::Tensor;
 
 /// Runs of which the median counts, after runs for as long as `WARM_UP`: an idle device takes a while to get to its clock.
@@ -29,6 +29,8 @@ struct Measured {
     gpu_ms: f64,
     kernels_ms: Option<f64>,
     cpu_ms: f64,
+    /// The CPU again, one run by all its cores.
+    all_cores_ms: f64,
     off: f32,
     prepare_ms: f64,
     first_ms: f64,
@@ -117,6 +119,8 @@ impl Table {
         let cpu = part.clone().prepare()?;
         let expected = cpu.run(inputs)?;
         let cpu_ms = median_ms(|| cpu.run(inputs).map(drop))?;
+        let all = Cores::start("core", std::thread::available_parallelism()?.try_into()?)?;
+        let all_cores_ms = all.run(|| median_ms(|| cpu.run(inputs).map(drop)))?;
         let started = Instant::now();
         let stage = part.clone().prepare_on(&self.gpu)?;
         let prepare_ms = ms(started.elapsed());
@@ -133,6 +137,7 @@ impl Table {
             gpu_ms,
             kernels_ms: stage.times(10)?.map(|times| times.iter().map(|kernel| ms(kernel.time)).sum()),
             cpu_ms,
+            all_cores_ms,
             off: difference(&made, &expected),
             prepare_ms,
             first_ms,
@@ -180,16 +185,17 @@ impl Table {
             println!("peaks: {:.1} T multiply-adds a second in f32, {:.0} GB/s", macs / 1e12, bytes / 1e9);
         }
         println!(
-            "\nmodel                        GPU ms  kernels ms   CPU ms  times  off      prepare ms  first ms  kernels  submits  on CPU  constants MiB  pool MiB  growth KiB"
+            "\nmodel                        GPU ms  kernels ms   CPU ms  all cores ms  times  off      prepare ms  first ms  kernels  submits  on CPU  constants MiB  pool MiB  growth KiB"
         );
         for row in &self.rows {
             let kernels_ms = row.kernels_ms.map_or("-".to_owned(), |ms| format!("{ms:.3}"));
             let times = row.cpu_ms / row.gpu_ms;
             println!(
-                "{:27} {:7.3} {kernels_ms:>11} {:8.2} {times:6.1}  {:.1e} {:11.0} {:9.1} {:8} {:8} {:7} {:14.1} {:9.1} {:11}",
+                "{:27} {:7.3} {kernels_ms:>11} {:8.2} {:13.2} {times:6.1}  {:.1e} {:11.0} {:9.1} {:8} {:8} {:7} {:14.1} {:9.1} {:11}",
                 row.model,
                 row.gpu_ms,
                 row.cpu_ms,
+                row.all_cores_ms,
                 row.off,
                 row.prepare_ms,
                 row.first_ms,

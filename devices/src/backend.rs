@@ -4,7 +4,11 @@ use std::path::Path;
 #[cfg(feature = "ort")]
 use std::path::PathBuf;
 #[cfg(any(feature = "gpu", feature = "ort"))]
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+#[cfg(feature = "ort")]
+use std::sync::OnceLock;
+#[cfg(feature = "gpu")]
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -21,9 +25,9 @@ use crate::precision::Precision;
 use crate::profile::Times;
 use crate::profile::{Effort, time};
 use crate::provider::{NotBuilt, Provider};
-#[cfg(any(feature = "gpu", feature = "ort"))]
-use crate::stage::Compiled;
 use crate::stage::Stage;
+#[cfg(any(feature = "gpu", feature = "ort"))]
+use crate::stage::{Compiled, RunTime};
 
 /// How long backends are compared; the fastest run of each counts.
 const EFFORT: Effort = Effort::QUICK;
@@ -40,7 +44,7 @@ pub struct Backends {
     #[cfg(feature = "gpu")]
     precision: Precision,
     #[cfg(feature = "gpu")]
-    gpu: Arc<OnceLock<Result<Gpu, GpuError>>>,
+    gpu: Arc<Mutex<Option<Result<Gpu, GpuError>>>>,
     /// Where its library is, and what that computes on; none for no one.
     #[cfg(feature = "ort")]
     wanted: Option<(Arc<PathBuf>, Provider)>,
@@ -114,10 +118,17 @@ impl Backends {
         Err("this program was built without the feature `gpu`".to_owned())
     }
 
+    /// The GPU, where one is wanted. One that is lost is opened again.
     #[cfg(feature = "gpu")]
-    fn gpu(&self) -> Option<Result<&Gpu, &GpuError>> {
+    pub(crate) fn gpu(&self) -> Option<Result<Gpu, GpuError>> {
         let adapter = self.adapter.as_ref()?;
-        Some(self.gpu.get_or_init(|| Gpu::open(adapter, self.precision)).as_ref())
+        let mut known = self.gpu.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(gpu)) = &*known
+            && gpu.check().is_err()
+        {
+            *known = None;
+        }
+        Some(known.get_or_insert_with(|| Gpu::open(adapter, self.precision)).clone())
     }
 
     /// The same, with the library of onnxruntime at `path`, which computes on `provider`.
@@ -167,12 +178,12 @@ impl Backends {
     pub fn prepare(&self, part: Partition) -> Result<Stage, StageError> {
         let cpu = part.clone().prepare()?;
         let mut least = None;
-        let mut best: Option<Compiled> = None;
+        let mut best: Option<(Compiled, RunTime)> = None;
         let mut causes = Vec::new();
         for compiled in self.compiled(&part) {
-            let run = compiled.and_then(|compiled| match faster(&compiled, &part, &cpu, &mut least)? {
-                true => Ok(Some(compiled)),
-                false => Ok(None),
+            let run = compiled.and_then(|compiled| {
+                let faster = faster(&compiled, &part, &cpu, &mut least)?;
+                Ok(faster.map(|timed| (compiled, timed)))
             });
             match run {
                 Ok(faster) => best = faster.or(best),
@@ -180,7 +191,7 @@ impl Backends {
             }
         }
         match best {
-            Some(compiled) => Ok(part.with(compiled)),
+            Some((compiled, timed)) => Ok(part.with(compiled, timed)),
             None => Ok(causes.iter().fold(cpu, |cpu, cause| cpu.because(cause))),
         }
     }
@@ -196,7 +207,7 @@ impl Backends {
             Some(Err(GpuError::NoAdapter { name, .. })) if name.is_empty() => {}
             Some(Err(cause)) => all.push(Err(cause.to_string())),
             Some(Ok(gpu)) => {
-                all.push(part.clone().prepare_on(gpu).map(Compiled::Gpu).map_err(|cause| cause.to_string()));
+                all.push(part.clone().prepare_on(&gpu).map(Compiled::Gpu).map_err(|cause| cause.to_string()));
             }
         }
         #[cfg(feature = "ort")]
@@ -229,7 +240,7 @@ impl Backends {
         let mut all = vec![Compared::new("cpu", Some(run), prepare, first)];
         #[cfg(feature = "gpu")]
         if let Some(Ok(gpu)) = self.gpu() {
-            all.push(on_gpu(gpu, part, &inputs));
+            all.push(on_gpu(&gpu, part, &inputs));
         }
         #[cfg(feature = "ort")]
         if let Some(library) = self.loaded() {
@@ -265,21 +276,28 @@ impl Compared {
     }
 }
 
-/// Whether what is compiled is faster than the CPU and than `least`, which is the shortest run so far. What does not run on
-/// zeros is not compared, and is not faster.
+/// What a run of what is compiled takes, where it is faster than the CPU and than `least`, the shortest run so far. What does
+/// not run on zeros is not compared, and is not faster.
 #[cfg(any(feature = "gpu", feature = "ort"))]
-fn faster(compiled: &Compiled, part: &Partition, cpu: &Stage, least: &mut Option<Duration>) -> Result<bool, String> {
-    let Ok(inputs) = zeros(part) else { return Ok(false) };
+fn faster(
+    compiled: &Compiled,
+    part: &Partition,
+    cpu: &Stage,
+    least: &mut Option<Duration>,
+) -> Result<Option<RunTime>, String> {
+    let Ok(inputs) = zeros(part) else { return Ok(None) };
     let before = match *least {
         Some(least) => least,
         None => match time(EFFORT, || cpu.run(&inputs).map(drop)) {
             Ok(times) => times.least,
-            Err(_) => return Ok(false),
+            Err(_) => return Ok(None),
         },
     };
-    let run = time(EFFORT, || compiled.run(&inputs).map(drop)).map_err(|failure| failure.cause)?.least;
-    *least = Some(run.min(before));
-    Ok(run < before)
+    let mut on_cpu = Duration::MAX;
+    let times = time(EFFORT, || compiled.run(&inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu)));
+    let all = times.map_err(|failure| failure.cause)?.least;
+    *least = Some(all.min(before));
+    Ok((all < before).then_some(RunTime { all, on_cpu }))
 }
 
 /// The part by a library.

@@ -89,7 +89,7 @@ impl Model {
         let constants = self.constants_of(&nodes);
         let computing = nodes.into_iter().filter(|node| !self.is_constant(*node));
         for node in constants.into_iter().chain(computing) {
-            self.copy_node(&mut part, &mut placed, node)?;
+            copy_node(&self.typed, &mut part, &mut placed, (node, self.typed.node(node).name.clone()))?;
         }
         let mut outputs = Vec::new();
         for tensor in gives {
@@ -117,25 +117,27 @@ impl Model {
         constants.reverse();
         constants
     }
+}
 
-    fn copy_node(
-        &self,
-        part: &mut TypedModel,
-        placed: &mut HashMap<OutletId, OutletId>,
-        node: usize,
-    ) -> TractResult<()> {
-        let node = self.typed.node(node);
-        if let Some(outlet) = node.inputs.iter().find(|outlet| !placed.contains_key(outlet)) {
-            bail!("{} needs {}, which this part does not take", node.name, self.typed.node(outlet.node).name);
-        }
-        let facts = node.outputs.iter().map(|output| output.fact.clone()).collect::<Vec<TypedFact>>();
-        let copy = part.add_node(&node.name, node.op.clone(), facts.into_iter().collect())?;
-        for (slot, outlet) in node.inputs.iter().enumerate() {
-            part.add_edge(placed[outlet], InletId::new(copy, slot))?;
-        }
-        for slot in 0..node.outputs.len() {
-            placed.insert(OutletId::new(node.id, slot), OutletId::new(copy, slot));
-        }
-        Ok(())
+/// Copies a node of one graph into another, under this name. `placed` says where what it reads has come to, and learns where
+/// what it makes comes to.
+pub(crate) fn copy_node(
+    from: &TypedModel,
+    to: &mut TypedModel,
+    placed: &mut HashMap<OutletId, OutletId>,
+    (node, name): (usize, String),
+) -> TractResult<()> {
+    let node = from.node(node);
+    if let Some(outlet) = node.inputs.iter().find(|outlet| !placed.contains_key(outlet)) {
+        bail!("{} needs {}, which this part does not take", node.name, from.node(outlet.node).name);
     }
+    let facts = node.outputs.iter().map(|output| output.fact.clone()).collect::<Vec<TypedFact>>();
+    let copy = to.add_node(name, node.op.clone(), facts.into_iter().collect())?;
+    for (slot, outlet) in node.inputs.iter().enumerate() {
+        to.add_edge(placed[outlet], InletId::new(copy, slot))?;
+    }
+    for slot in 0..node.outputs.len() {
+        placed.insert(OutletId::new(node.id, slot), OutletId::new(copy, slot));
+    }
+    Ok(())
 }

@@ -25,6 +25,8 @@ mod tensor;
 #[cfg(any(feature = "gpu", feature = "ort"))]
 mod resize;
 #[cfg(feature = "gpu")]
+mod join;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 #[cfg(feature = "ort")]
 pub mod onnxruntime;
@@ -49,4 +51,4 @@ pub use onnx::Shapes;
 pub use precision::{Precision, UnknownPrecision};
 pub use provider::{NotBuilt, Provider, UnknownProvider};
 pub use split::{Below, CutCheck, Split, check_cut, cuts};
-pub use stage::Stage;
+pub use stage::{Seam, Stage};

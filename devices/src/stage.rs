@@ -3,6 +3,8 @@
 use std::sync::Arc;
 #[cfg(any(feature = "gpu", feature = "ort"))]
 use std::sync::OnceLock;
+#[cfg(any(feature = "gpu", feature = "ort"))]
+use std::time::Duration;
 
 use thalweg_planner::{Tensor, TensorSpec};
 use tract_onnx::tract_hir::internal::TypedModel;
@@ -41,6 +43,7 @@ enum On {
 #[derive(Debug)]
 struct Elsewhere {
     compiled: Compiled,
+    timed: RunTime,
     part: Partition,
     /// Prepared when it is first needed.
     cpu: OnceLock<Result<Cpu, StageError>>,
@@ -56,6 +59,24 @@ pub(crate) enum Compiled {
     Gpu(GpuStage),
     #[cfg(feature = "ort")]
     Onnxruntime(OnnxruntimeStage),
+}
+
+/// How a part hands tensors over to the next one, by their places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seam {
+    /// For each tensor that the next one takes, which of those that the first gives it is; none where it comes from elsewhere.
+    pub takes: Vec<Option<usize>>,
+    /// Which of those that the first gives others need too.
+    pub keeps: Vec<usize>,
+}
+
+/// How long the fastest run of a part takes.
+#[cfg(any(feature = "gpu", feature = "ort"))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RunTime {
+    pub(crate) all: Duration,
+    /// How much of it is what the CPU computes all the same.
+    pub(crate) on_cpu: Duration,
 }
 
 /// Why a backend did not compute something.
@@ -82,11 +103,11 @@ impl Partition {
         Ok(Stage { name: self.name.into(), takes: self.takes.into(), gives: self.gives.into(), on, why_cpu: None })
     }
 
-    /// The part on a backend that has compiled it.
+    /// The part on a backend that has compiled it, and takes so long there.
     #[cfg(any(feature = "gpu", feature = "ort"))]
-    pub(crate) fn with(self, compiled: Compiled) -> Stage {
+    pub(crate) fn with(self, compiled: Compiled, timed: RunTime) -> Stage {
         let (name, takes, gives) = (self.name.as_str().into(), self.takes.clone().into(), self.gives.clone().into());
-        let elsewhere = Elsewhere { compiled, part: self, cpu: OnceLock::new(), left: OnceLock::new() };
+        let elsewhere = Elsewhere { compiled, timed, part: self, cpu: OnceLock::new(), left: OnceLock::new() };
         Stage { name, takes, gives, on: On::Other(Arc::new(elsewhere)), why_cpu: None }
     }
 }
@@ -156,11 +177,12 @@ impl Stage {
         }
     }
 
-    /// What computes it, for people: also how much of it the CPU computes because a GPU has no kernel for it.
+    /// What computes it, for people: also how much of it the CPU computes because a GPU has no kernel for it, of its
+    /// operators and of its time.
     pub fn computed_on(&self) -> String {
         match &self.on {
             #[cfg(any(feature = "gpu", feature = "ort"))]
-            On::Other(elsewhere) if elsewhere.left.get().is_none() => elsewhere.compiled.computed_on(),
+            On::Other(elsewhere) if elsewhere.left.get().is_none() => elsewhere.compiled.computed_on(elsewhere.timed),
             _ => self.backend().to_owned(),
         }
     }
@@ -178,6 +200,31 @@ impl Stage {
             On::Cpu(_) => self.why_cpu.as_deref().map(str::to_owned),
             #[cfg(any(feature = "gpu", feature = "ort"))]
             On::Other(elsewhere) => elsewhere.left.get().cloned(),
+        }
+    }
+
+    /// This part and then `next` as one, where a GPU computes both: what passes between them stays there. It takes what this one
+    /// takes, then what `next` takes from elsewhere; it gives what is kept of this one, then what `next` gives.
+    pub fn then(&self, next: &Self, seam: &Seam) -> Option<Self> {
+        #[cfg(feature = "gpu")]
+        return crate::join::on_one_gpu(self, next, seam);
+        #[cfg(not(feature = "gpu"))]
+        {
+            let _ = (next, seam);
+            None
+        }
+    }
+
+    /// The part, and what a GPU has compiled of it, where that computes it.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn on_gpu(&self) -> Option<(&Partition, &GpuStage, RunTime)> {
+        match &self.on {
+            On::Other(elsewhere) if elsewhere.left.get().is_none() => match &elsewhere.compiled {
+                Compiled::Gpu(stage) => Some((&elsewhere.part, stage, elsewhere.timed)),
+                #[cfg(feature = "ort")]
+                Compiled::Onnxruntime(_) => None,
+            },
+            _ => None,
         }
     }
 
@@ -200,7 +247,7 @@ impl Elsewhere {
     fn run(&self, name: &str, takes: &[Border], inputs: &[Tensor]) -> Result<Vec<Tensor>, StageError> {
         if self.left.get().is_none() {
             match guard(|| self.compiled.run(inputs)) {
-                Ok(Ok(outputs)) => return Ok(outputs),
+                Ok(Ok((outputs, _))) => return Ok(outputs),
                 Ok(Err(Failure { cause, for_good: true })) | Err(cause) => drop(self.left.set(cause)),
                 // That is of these inputs: the next ones may do.
                 Ok(Err(Failure { for_good: false, .. })) => {}
@@ -214,14 +261,15 @@ impl Elsewhere {
 
 #[cfg(any(feature = "gpu", feature = "ort"))]
 impl Compiled {
-    pub(crate) fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
+    /// Runs it, and tells how much of that was what the CPU computes all the same.
+    pub(crate) fn run(&self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Duration), Failure> {
         match self {
             #[cfg(feature = "gpu")]
             Self::Gpu(stage) => stage
-                .run(inputs)
+                .run_timed(inputs)
                 .map_err(|cause| Failure { for_good: cause.is_of_the_device(), cause: cause.to_string() }),
             #[cfg(feature = "ort")]
-            Self::Onnxruntime(stage) => stage.run(inputs).map_err(|cause| {
+            Self::Onnxruntime(stage) => stage.run(inputs).map(|outputs| (outputs, Duration::ZERO)).map_err(|cause| {
                 let for_good = matches!(cause, OnnxruntimeError::Prepare { .. });
                 Failure { cause: cause.to_string(), for_good }
             }),
@@ -237,12 +285,14 @@ impl Compiled {
         }
     }
 
-    fn computed_on(&self) -> String {
+    #[cfg_attr(not(feature = "gpu"), expect(unused_variables, reason = "a library tells nothing of it"))]
+    fn computed_on(&self, timed: RunTime) -> String {
         match self {
             #[cfg(feature = "gpu")]
             Self::Gpu(stage) if !stage.coverage().left.is_empty() => {
                 let (left, all) = (stage.coverage().left.len(), stage.coverage().operators);
-                format!("{} but for {left} of {all} operators", stage.adapter())
+                let share = 100.0 * timed.on_cpu.as_secs_f64() / timed.all.as_secs_f64().max(f64::MIN_POSITIVE);
+                format!("{} but for {left} of {all} operators, {share:.0} % of the time", stage.adapter())
             }
             _ => self.name().to_owned(),
         }

@@ -14,6 +14,7 @@ mod settings;
 mod load;
 mod module;
 mod part;
+mod seam;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

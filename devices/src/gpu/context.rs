@@ -190,7 +190,7 @@ impl Gpu {
     }
 
     /// An error where the device is lost.
-    pub(super) fn check(&self) -> Result<(), GpuError> {
+    pub(crate) fn check(&self) -> Result<(), GpuError> {
         match self.0.lost.get() {
             Some(cause) => Err(GpuError::Lost { adapter: self.0.adapter.name.clone(), cause: cause.clone() }),
             None => Ok(()),

@@ -15,6 +15,7 @@ mod lower;
 mod memory;
 mod recorded;
 mod words;
+mod turns;
 mod part;
 mod peaks;
 #[cfg(test)]

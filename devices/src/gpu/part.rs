@@ -1,31 +1,33 @@
 //! A part on the GPU: all that has kernels there, what has none on the processor, in turns.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use thalweg_planner::{Tensor, TensorId, TensorSpec};
+use thalweg_planner::{Tensor, TensorId};
 
 use super::context::Gpu;
 use super::error::GpuError;
 use super::lower::{Bounds, Why, lower};
-use super::recorded::{Footprint, KernelTime, Recorded};
-use super::words;
+use super::recorded::{Footprint, Handover, KernelTime, Recorded};
+use super::turns::{Piece, Turns, Work};
 use crate::cut::{Border, Partition};
 use crate::guard::guard;
 use crate::model::Model;
-use crate::stage::Stage;
 
 /// A part that runs on a GPU.
 #[derive(Debug)]
 pub struct GpuStage {
     name: String,
-    adapter: String,
+    gpu: Gpu,
     takes: Vec<Border>,
     pieces: Vec<Piece>,
     /// By place among what the part takes and gives, which tensor of the pieces.
     inputs: Vec<TensorId>,
     outputs: Vec<TensorId>,
     tensors: usize,
+    /// Held by a run where something stays on the device between two of its turns: another run would write over it.
+    alone: Option<Mutex<()>>,
     coverage: Coverage,
 }
 
@@ -40,21 +42,6 @@ pub struct Coverage {
     pub kernels: usize,
     /// Submissions of one run.
     pub submits: usize,
-}
-
-#[derive(Debug)]
-struct Piece {
-    work: Work,
-    takes: Vec<TensorId>,
-    gives: Vec<TensorId>,
-    /// Types and shapes of what it gives.
-    specs: Vec<TensorSpec>,
-}
-
-#[derive(Debug)]
-enum Work {
-    Device(Box<Recorded>),
-    Host(Stage),
 }
 
 impl Partition {
@@ -74,34 +61,39 @@ impl Partition {
         let ids = |ports: &[crate::model::Port]| ports.iter().map(|port| port.tensor).collect::<Vec<_>>();
         let (inputs, outputs) = (ids(model.inputs()), ids(model.outputs()));
         let left = lowered.left;
-        let mut pieces = Vec::new();
-        if left.is_empty() {
-            let work = Work::Device(Box::new(Recorded::new(gpu, &lowered.program)?));
+        let (pieces, kept) = if left.is_empty() {
             let specs = self.gives.iter().map(|border| border.spec.clone()).collect();
-            pieces.push(Piece { work, takes: inputs.clone(), gives: outputs.clone(), specs });
+            let work = Recorded::new(gpu, &lowered.program, &Handover::default())?;
+            (
+                vec![Piece {
+                    work: Work::Device(Box::new(work)),
+                    takes: inputs.clone(),
+                    gives: outputs.clone(),
+                    specs,
+                }],
+                0,
+            )
         } else {
             drop(lowered.program);
-            for (on_device, layers) in in_turns(&model, &left) {
-                pieces.push(piece(&model, gpu, on_device, &layers, &outputs)?);
-            }
-        }
-        let device =
-            pieces.iter().filter_map(|piece| if let Work::Device(work) = &piece.work { Some(work) } else { None });
+            Turns::new(&model, &left).pieces(gpu)?
+        };
+        let device = pieces.iter().filter_map(Piece::on_device);
         let coverage = Coverage {
             operators: model.layers.len(),
             left: left_of(&model, &left),
-            kernels: device.clone().map(|work| work.kernels()).sum(),
+            kernels: device.clone().map(Recorded::kernels).sum(),
             submits: device.count(),
         };
         let tensors = model.wires.len();
         Ok(GpuStage {
-            adapter: gpu.adapter().name.clone(),
+            gpu: gpu.clone(),
             name: self.name,
             takes: self.takes,
             pieces,
             inputs,
             outputs,
             tensors,
+            alone: (kept > 0).then(Mutex::default),
             coverage,
         })
     }
@@ -112,48 +104,6 @@ fn left_of(model: &Model, left: &HashMap<usize, Why>) -> Vec<(String, String, St
     let said =
         layers.filter_map(|node| Some((node.name.clone(), node.op.name().into_owned(), left.get(&node.id)?.clone())));
     said.collect()
-}
-
-/// The layers, in as few turns as what has kernels and what has none can take; those of the device are true.
-fn in_turns(model: &Model, left: &HashMap<usize, Why>) -> Vec<(bool, Vec<usize>)> {
-    let mut made_in: HashMap<TensorId, usize> = HashMap::new();
-    let mut turns: Vec<Vec<usize>> = Vec::new();
-    for (layer, node) in model.layers.iter().enumerate() {
-        // Turns of even number are the device's.
-        let parity = usize::from(left.contains_key(&node.node));
-        let turn = node.reads.iter().filter_map(|tensor| made_in.get(tensor)).copied().max().unwrap_or(parity);
-        let turn = turn + (turn + parity) % 2;
-        turns.resize_with(turns.len().max(turn + 1), Vec::new);
-        turns[turn].push(layer);
-        made_in.extend(node.writes.iter().map(|tensor| (*tensor, turn)));
-    }
-    let device = (0..turns.len()).map(|turn| turn % 2 == 0);
-    device.zip(turns).filter(|(_, layers)| !layers.is_empty()).collect()
-}
-
-fn piece(model: &Model, gpu: &Gpu, on_device: bool, layers: &[usize], outputs: &[TensorId]) -> Result<Piece, GpuError> {
-    let writes: Vec<TensorId> = layers.iter().flat_map(|layer| &model.layers[*layer].writes).copied().collect();
-    let mut takes: Vec<TensorId> = layers.iter().flat_map(|layer| &model.layers[*layer].reads).copied().collect();
-    takes.retain(|tensor| !writes.contains(tensor));
-    takes.sort_unstable();
-    takes.dedup();
-    let others = || model.layers.iter().enumerate().filter(|(layer, _)| layers.binary_search(layer).is_err());
-    let leaves =
-        |tensor: &TensorId| outputs.contains(tensor) || others().any(|(_, other)| other.reads.contains(tensor));
-    let gives: Vec<TensorId> = writes.into_iter().filter(leaves).collect();
-    let engine = |cause: crate::error::StageError| GpuError::Engine(cause.to_string());
-    let partition = model.partition(layers, &takes, &gives).map_err(engine)?;
-    let specs = partition.gives.iter().map(|border| border.spec.clone()).collect();
-    let work = if on_device {
-        let lowered = lower(&partition.graph, Bounds::of(gpu))?;
-        if let Some(why) = lowered.left.values().next() {
-            return Err(GpuError::Engine(why.clone()));
-        }
-        Work::Device(Box::new(Recorded::new(gpu, &lowered.program)?))
-    } else {
-        Work::Host(partition.prepare().map_err(engine)?)
-    };
-    Ok(Piece { work, takes, gives, specs })
 }
 
 impl GpuStage {
@@ -169,6 +119,7 @@ impl GpuStage {
         if !fits {
             return Err(GpuError::Engine(format!("{}: other tensors than it takes", self.name)));
         }
+        let _alone = self.alone.as_ref().map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
         let mut tensors: Vec<Option<Tensor>> = vec![None; self.tensors];
         for (id, input) in self.inputs.iter().zip(inputs) {
             tensors[*id] = Some(input.clone());
@@ -192,7 +143,12 @@ impl GpuStage {
 
     /// The name of the adapter.
     pub fn adapter(&self) -> &str {
-        &self.adapter
+        &self.gpu.adapter().name
+    }
+
+    /// What it runs on.
+    pub(crate) fn gpu(&self) -> &Gpu {
+        &self.gpu
     }
 
     /// How much of it has kernels.
@@ -219,30 +175,6 @@ impl GpuStage {
     }
 
     fn on_device(&self) -> impl Iterator<Item = &Recorded> {
-        self.pieces.iter().filter_map(|piece| match &piece.work {
-            Work::Device(work) => Some(&**work),
-            Work::Host(_) => None,
-        })
-    }
-}
-
-impl Piece {
-    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, GpuError> {
-        match &self.work {
-            Work::Host(stage) => stage.run(inputs).map_err(|cause| GpuError::Engine(cause.to_string())),
-            Work::Device(work) => {
-                let mut wrong = None;
-                let fill = |place: usize, words: wgpu::WriteOnly<'_, [u8]>| {
-                    if let Err(cause) = words::write(&inputs[place], place, words) {
-                        wrong = Some(cause);
-                    }
-                };
-                let made = work.run(fill, |place, words| words::read(&self.specs[place], words))?;
-                match wrong {
-                    Some(cause) => Err(cause),
-                    None => made.into_iter().collect(),
-                }
-            }
-        }
+        self.pieces.iter().filter_map(Piece::on_device)
     }
 }

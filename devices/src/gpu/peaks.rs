@@ -8,7 +8,7 @@ use tract_onnx::tract_hir::tract_core::prelude::{Datum as _, TractResult};
 use super::context::Gpu;
 use super::error::GpuError;
 use super::ir::{Call, Kind, Operand, Origin, Program, Step, Store, Template, Value};
-use super::recorded::Recorded;
+use super::recorded::{Handover, Recorded};
 use super::view::{Index, View};
 use crate::cut::{Border, Partition};
 
@@ -36,7 +36,7 @@ impl Gpu {
         let peak = one_kernel(PEAK, THREADS, 1, vec![("TURNS", TURNS)]);
         let read = one_kernel(PEAK_READ, READERS, READ, Vec::new());
         let seconds = |program: &Program| -> Result<Option<f64>, GpuError> {
-            let times = Recorded::new(self, program)?.times(RUNS)?;
+            let times = Recorded::new(self, program, &Handover::default())?.times(RUNS)?;
             Ok(times.and_then(|times| times.first().map(|kernel| kernel.time.as_secs_f64())))
         };
         let (Some(peak), Some(read)) = (seconds(&peak)?, seconds(&read)?) else { return Ok(None) };

@@ -23,9 +23,20 @@ pub(super) struct Recorded {
     dispatches: Vec<Dispatch>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    /// Where each output lies.
+    made: Vec<wgpu::Buffer>,
     lane: Mutex<Lane>,
     /// Bytes of all its buffers.
     pub(super) memory: Footprint,
+}
+
+/// What of a program's inputs and outputs stays on the device, by their places; nothing where it says nothing.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    /// Where an input lies that another program has made; none for what the host gives.
+    pub(super) comes: Vec<Option<wgpu::Buffer>>,
+    /// Whether the host gets an output.
+    pub(super) leaves: Vec<bool>,
 }
 
 /// Bytes that a program takes on the device.
@@ -89,15 +100,20 @@ pub struct KernelTime {
 
 impl Recorded {
     /// Compiles and binds everything. What is the same for all runs goes to the device now.
-    pub(super) fn new(gpu: &Gpu, program: &Program) -> Result<Self, GpuError> {
+    pub(super) fn new(gpu: &Gpu, program: &Program, handover: &Handover) -> Result<Self, GpuError> {
         let shaders: Vec<_> = program.calls.iter().map(|call| shader(call, &program.values)).collect();
         let kernels = gpu.compiled(&shaders.iter().map(|(shader, _)| shader).collect::<Vec<_>>())?;
-        let made = gpu.scoped(|| Builder { gpu, program }.build(&shaders, kernels))?;
+        let made = gpu.scoped(|| Builder { gpu, program, handover }.build(&shaders, kernels))?;
         gpu.wait()?;
         Ok(made)
     }
 
-    /// Runs it. `fill` writes each input's words, `take` gets each output's.
+    /// Where its outputs lie on the device, as it was last run.
+    pub(super) fn made(&self) -> &[wgpu::Buffer] {
+        &self.made
+    }
+
+    /// Runs it. `fill` writes the words of each input that the host gives, `take` gets those of each output that the host gets.
     pub(super) fn run<T>(
         &self,
         mut fill: impl FnMut(usize, wgpu::WriteOnly<'_, [u8]>),
@@ -218,6 +234,7 @@ impl Recorded {
 struct Builder<'a> {
     gpu: &'a Gpu,
     program: &'a Program,
+    handover: &'a Handover,
 }
 
 impl Builder<'_> {
@@ -230,24 +247,31 @@ impl Builder<'_> {
             .zip(kernels)
             .map(|(place, kernel)| self.dispatch(place, kernel, (&numbers, each), &buffers))
             .collect();
-        let mut at = 0;
+        let (mut up, mut down) = (0, 0);
         let port = |value: usize, at: &mut usize| {
             let words = self.program.values[value].len;
             let from = *at;
             *at += words * 4;
             buffers[value].clone().map(|buffer| Port { buffer, at: from, words })
         };
-        let inputs: Vec<Port> = self.program.inputs.iter().filter_map(|value| port(*value, &mut at)).collect();
-        let up = at;
-        at = 0;
-        let outputs: Vec<Port> = self.program.outputs.iter().filter_map(|view| port(view.value, &mut at)).collect();
-        memory.ports += (up + at) as u64;
+        let from_host = (0..).zip(&self.program.inputs).filter(|(place, _)| self.comes(*place).is_none());
+        let inputs: Vec<Port> = from_host.filter_map(|(_, value)| port(*value, &mut up)).collect();
+        let leaves = |place: usize| self.handover.leaves.get(place).is_none_or(|leaves| *leaves);
+        let to_host = (0..).zip(&self.program.outputs).filter(|(place, _)| leaves(*place));
+        let outputs: Vec<Port> = to_host.filter_map(|(_, view)| port(view.value, &mut down)).collect();
+        let made = self.program.outputs.iter().filter_map(|view| buffers[view.value].clone()).collect();
+        memory.ports += (up + down) as u64;
         let lane = Lane {
             upload: self.buffer(up, wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC, true),
-            download: self.buffer(at, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false),
+            download: self.buffer(down, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false),
             next: None,
         };
-        Recorded { gpu: self.gpu.clone(), dispatches, inputs, outputs, lane: Mutex::new(lane), memory }
+        Recorded { gpu: self.gpu.clone(), dispatches, inputs, outputs, made, lane: Mutex::new(lane), memory }
+    }
+
+    /// Where an input lies that another program has made.
+    fn comes(&self, place: usize) -> Option<&wgpu::Buffer> {
+        self.handover.comes.get(place)?.as_ref()
     }
 
     fn buffer(&self, bytes: usize, usage: wgpu::BufferUsages, mapped: bool) -> wgpu::Buffer {
@@ -281,6 +305,7 @@ impl Builder<'_> {
         }
         let of = |(id, value): (usize, &Value)| match &value.origin {
             Origin::Made { .. } => planned.of[id].map(|buffer| pool[buffer].clone()),
+            Origin::Input(place) if self.comes(*place).is_some() => self.comes(*place).cloned(),
             Origin::Input(_) => {
                 memory.ports += value.len as u64 * 4;
                 Some(self.buffer(value.len * 4, usage | wgpu::BufferUsages::COPY_DST, false))

@@ -1,11 +1,12 @@
 //! Whole models and their parts on the first adapter there is, beside the CPU: software Vulkan in CI.
 
 mod kernels;
+mod turns;
 
 use super::{Gpu, GpuError, GpuStage, adapters};
 use crate::agreement::difference;
 use crate::cases::models::{inputs, model};
-use crate::stage::Compiled;
+use crate::stage::{Compiled, RunTime};
 use crate::{Backends, Precision};
 
 /// Models of the repository, with the shapes that they leave open and whether all of each has kernels.
@@ -104,7 +105,7 @@ fn what_was_lost_goes_on_on_the_cpu_and_no_request_is_lost() {
     let inputs = inputs(&model);
     let part = model.whole_part().expect("a part");
     let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
-    let stage = part.clone().with(Compiled::Gpu(part.prepare_on(&gpu).expect("kernels")));
+    let stage = part.clone().with(Compiled::Gpu(part.prepare_on(&gpu).expect("kernels")), RunTime::default());
     assert_eq!((stage.backend(), stage.why_cpu()), (gpu.adapter().name.as_str(), None));
     assert!(difference(&stage.run(&inputs).expect("a run"), &expected) <= Precision::F32.tolerance());
     gpu.lose();
@@ -114,6 +115,44 @@ fn what_was_lost_goes_on_on_the_cpu_and_no_request_is_lost() {
     assert!(why.contains("is lost") && why.contains(&gpu.adapter().name), "{why}");
     let again = model.whole_part().expect("a part").prepare_on(&gpu);
     assert!(matches!(again, Err(GpuError::Lost { .. })), "{again:?}");
+}
+
+#[test]
+fn a_device_that_is_lost_while_requests_run_loses_none_of_them() {
+    let Some(gpu) = gpu() else { return };
+    let model = model("silero_vad/silero_vad_openvino_16k", "");
+    let inputs = inputs(&model);
+    let part = model.whole_part().expect("a part");
+    let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
+    let stage = part.clone().with(Compiled::Gpu(part.prepare_on(&gpu).expect("kernels")), RunTime::default());
+    let (say, heard) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let (say, stage, inputs, expected) = (say.clone(), &stage, &inputs, &expected);
+            scope.spawn(move || {
+                for _ in 0..30 {
+                    let made = stage.run(inputs).expect("one of both computes it");
+                    assert!(difference(&made, expected) <= Precision::F32.tolerance());
+                    say.send(()).expect("it listens");
+                }
+            });
+        }
+        heard.iter().take(10).for_each(drop);
+        assert!(!stage.is_on_cpu());
+        gpu.lose();
+    });
+    assert!(stage.is_on_cpu());
+}
+
+#[test]
+fn a_lost_device_is_opened_again_for_what_is_prepared_next() {
+    let Some(gpu) = gpu() else { return };
+    let part = model("onnx_light/light_squeezenet", "").whole_part().expect("a part");
+    let backends = Backends::with(&gpu.adapter().name);
+    let opened = || backends.gpu().expect("one is wanted").expect("it is there");
+    opened().lose();
+    assert!(part.clone().prepare_on(&opened()).is_ok());
+    assert!(backends.compare(&part).expect("both run it")[1].run_us.is_some());
 }
 
 #[test]

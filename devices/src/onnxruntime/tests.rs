@@ -13,7 +13,7 @@ use super::{Onnxruntime, OnnxruntimeError};
 use crate::agreement::difference;
 use crate::cases::Graph;
 use crate::cases::models::{inputs, model};
-use crate::stage::Compiled;
+use crate::stage::{Compiled, RunTime};
 use crate::{Backends, Precision, Provider};
 
 /// How far an output may be from what the CPU makes, of its largest value: as far as a GPU in f32, for the same reason. Sums
@@ -197,7 +197,7 @@ fn requests_run_side_by_side_and_make_the_same() {
     let part = model.whole_part().expect("a part");
     let compiled = part.clone().prepare_by_onnxruntime(&library).expect("it is all there");
     let expected = compiled.run(&inputs).expect("a run");
-    let stage = part.with(Compiled::Onnxruntime(compiled));
+    let stage = part.with(Compiled::Onnxruntime(compiled), RunTime::default());
     assert!(stage.backend().starts_with("onnxruntime"), "{}", stage.backend());
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use thalweg_codec::Codec;
+use thalweg_devices::StageError;
 use thalweg_flow::{Contract, PlanId, Slot};
 use thalweg_planner::{Graph, Plan, Sent, Slowdown, TensorId, TensorSpec, Topology};
 
@@ -11,7 +12,7 @@ use super::costs::with_pixels;
 use super::levels::with_book;
 use super::load::Subject;
 use crate::share::Pick;
-use crate::stage::Emulation;
+use crate::stage::{Compute as _, Emulation};
 
 /// What a hop that goes on with a part of its tensors leaves for threads that wake late and for packets that are sent
 /// again, beside half of what the plan predicts for the rest of the way.
@@ -98,6 +99,17 @@ impl<'a> Drafts<'a> {
         let key = PartKey { layers: hop.layers.clone(), takes: hop.takes.clone(), gives };
         let part = (!hop.layers.is_empty()).then_some(key);
         Draft { contract, takes, part, answers, crossing, emulation: self.emulation(index) }
+    }
+
+    /// The backends of this machine that would compute the models of each hop. Prepares them to find out.
+    pub fn computed_on(&self) -> Result<Vec<BTreeSet<String>>, StageError> {
+        let part = |hop| match self.draft(hop).part {
+            Some(PartKey { layers, takes, gives }) => {
+                Ok(self.subject.steps.part(&layers, &takes, &gives)?.computed_on())
+            }
+            None => Ok(BTreeSet::new()),
+        };
+        (0..self.plan.hops.len()).map(part).collect()
     }
 
     /// How a tensor that a hop takes comes to it.

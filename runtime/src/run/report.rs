@@ -161,8 +161,8 @@ pub struct TierRow {
     pub predicted: TimesRow,
     /// What the median request took; none when nothing was run.
     pub measured: Option<TimesRow>,
-    /// What computed its models, for people: "cpu" or the name of an adapter, and how much the CPU had all the same; empty
-    /// when nothing was run, or there was no choice.
+    /// What computes its models on this machine, for people: "cpu" or the name of an adapter, and how much the CPU has all
+    /// the same; empty where there was no choice.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub computed_on: BTreeSet<String>,
 }
@@ -255,6 +255,15 @@ pub struct BaselineRow {
     pub sends_inputs_that_stay: bool,
     /// Why it cannot be.
     pub refused: Option<String>,
+}
+
+impl PlanRow {
+    /// What computes the models of each tier.
+    pub fn computed_on(&mut self, backends: Vec<BTreeSet<String>>) {
+        for (tier, backends) in self.tiers.iter_mut().zip(backends) {
+            tier.computed_on = backends;
+        }
+    }
 }
 
 impl Report {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Once};
 use thalweg_devices::{Backends, Partition, Stage, StageError};
 use thalweg_planner::{Tensor, TensorId};
 
+use super::seam::joined;
 use super::{Body, ModuleFault, PreparedModule, Step, Steps};
 use crate::stage::Compute;
 
@@ -58,15 +59,23 @@ pub struct Part {
 
 /// The layers of one step in a part.
 #[derive(Debug)]
-struct Piece {
-    step: String,
-    runs: Runs,
-    takes: Vec<Take>,
-    gives: Vec<TensorId>,
+pub(super) struct Piece {
+    pub(super) step: String,
+    pub(super) runs: Runs,
+    pub(super) takes: Vec<Take>,
+    pub(super) gives: Vec<TensorId>,
 }
 
+impl Piece {
+    /// The tensors of the graph that it takes.
+    pub(super) fn reads(&self) -> impl Iterator<Item = TensorId> {
+        self.takes.iter().filter_map(|take| if let Take::Made(tensor) = take { Some(*tensor) } else { None })
+    }
+}
+
+/// What a piece runs, ready.
 #[derive(Debug)]
-enum Runs {
+pub(super) enum Runs {
     Model(Stage),
     Module(Arc<PreparedModule>),
 }
@@ -170,6 +179,7 @@ impl Blueprint {
             Ok(Piece { step: piece.step, runs, takes: piece.takes, gives: piece.gives })
         };
         let pieces = self.pieces.into_iter().map(prepared).collect::<Result<_, StageError>>()?;
+        let pieces = joined(pieces, &self.gives);
         Ok(Part { pieces, takes: self.takes, gives: self.gives, said: Once::new() })
     }
 }

@@ -23,7 +23,7 @@ use tract_onnx::tract_hir::internal::OutletId;
 use super::super::ir::{Origin, Program, Value};
 use super::super::lower::{Bounds, lower};
 use super::super::memory::plan;
-use super::super::recorded::Recorded;
+use super::super::recorded::{Handover, Recorded};
 use super::super::words;
 use super::{Gpu, difference, gpu_with};
 use crate::Precision;
@@ -35,7 +35,7 @@ static GPU: LazyLock<Option<Gpu>> = LazyLock::new(|| gpu_with(Precision::F32));
 /// The same with weights in f16.
 static GPU_F16: LazyLock<Option<Gpu>> = LazyLock::new(|| gpu_with(Precision::F16));
 
-fn device(precision: Precision) -> Option<&'static Gpu> {
+pub(super) fn device(precision: Precision) -> Option<&'static Gpu> {
     match precision {
         Precision::F32 => GPU.as_ref(),
         Precision::F16 => GPU_F16.as_ref(),
@@ -66,7 +66,7 @@ impl Graph {
     fn agrees_within(self, outputs: &[OutletId], bounds: Bounds) {
         let Some(gpu) = device(bounds.precision) else { return };
         let case = Case::beside_cpu(self.part(outputs));
-        let recorded = Recorded::new(gpu, &check(&case.part, bounds)).expect("kernels");
+        let recorded = Recorded::new(gpu, &check(&case.part, bounds), &Handover::default()).expect("kernels");
         let fill = |place: usize, to: wgpu::WriteOnly<'_, [u8]>| {
             words::write(&case.inputs[place], place, to).expect("it fits");
         };

@@ -11,7 +11,7 @@ use thalweg_planner::SavedPlan;
 use super::given::Given;
 use super::prepare::{Prepared, prepare};
 use super::{Beside, Target, check_writable, write_file, write_json};
-use crate::run::{RunError, Speed, choose, planned_report};
+use crate::run::{Drafts, EPOCH, RunError, Speed, choose, planned_report};
 use crate::show::{table, timeline};
 use study::Study;
 
@@ -57,6 +57,10 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
     let choice = choose(graph, topology, objective, args.given.plan(&prepared)?)?;
     let mut report = planned_report(subject, graph, topology, objective, &choice, Vec::new());
     report.explanation = args.study.explanation(&prepared, &choice.plan)?;
+    if subject.steps.backends().beside_cpu().is_some() {
+        let computed_on = Drafts::new(subject, graph, topology, &choice.plan, EPOCH).computed_on()?;
+        report.plan.computed_on(computed_on);
+    }
     if let Some(file) = plot {
         write_file(file, timeline(&report))?;
     }

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
 use crate::registers::clear_upper_halves;
@@ -43,6 +45,7 @@ impl Cores {
         // first one's product on that thread then, and does not let another one have it: the process ends.
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         threads.install(|| {
+            let _awake = Awake::start();
             // This thread may have helped with an operator of the engine's last.
             clear_upper_halves();
             multithread_tract_scope(Executor::MultiThread(Arc::clone(threads)), work)
@@ -50,10 +53,37 @@ impl Cores {
     }
 }
 
+/// Keeps the other threads of a pool from sleeping for as long as it is there: most operators take less than it takes to wake them.
+/// Whoever else wants their processors gets them.
+struct Awake(Arc<AtomicBool>);
+
+impl Awake {
+    /// On the pool of this thread.
+    fn start() -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let (until, own) = (Arc::clone(&done), rayon::current_thread_index());
+        rayon::spawn_broadcast(move |context| {
+            while Some(context.index()) != own && !until.load(Ordering::Acquire) {
+                if rayon::yield_now() != Some(Yield::Executed) {
+                    thread::yield_now();
+                }
+            }
+        });
+        Self(done)
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -72,5 +102,16 @@ mod tests {
                 scope.spawn(|| (0..50).for_each(|_| cores.run(request)));
             }
         });
+    }
+
+    #[test]
+    fn threads_that_are_kept_awake_help_also_after_a_panic() {
+        let cores = Cores::start("two", NonZero::new(2).expect("two")).expect("threads");
+        let panics = catch_unwind(AssertUnwindSafe(|| cores.run(|| panic!("on purpose"))));
+        assert!(panics.is_err());
+        let both = Barrier::new(2);
+        for _ in 0..100 {
+            cores.run(|| rayon::join(|| both.wait(), || both.wait()));
+        }
     }
 }

@@ -7,9 +7,9 @@ use std::slice;
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _};
 use smallvec::SmallVec;
 
-/// Multiply-adds of a piece at least, some microseconds: with fewer, threads wait for each other longer than they compute. Tests
+/// Multiply-adds of a piece at least, some two microseconds: with fewer, threads wait for each other longer than they compute. Tests
 /// split whatever there is.
-const WORK_MIN: usize = if cfg!(test) { 1 } else { 1 << 18 };
+const WORK_MIN: usize = if cfg!(test) { 1 } else { 1 << 17 };
 
 /// Pieces that are listed without an allocation.
 const PIECES: usize = 16;

@@ -6,6 +6,7 @@ mod convolution;
 mod direct;
 mod pieces;
 mod pool;
+mod blocks;
 mod product;
 mod rewrite;
 mod steps;

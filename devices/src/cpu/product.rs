@@ -21,6 +21,7 @@ use std::sync::Arc;
 use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
+use super::blocks::{self, Blocks, WINDOWS};
 use super::convolution::{Convolution, filled, floats, room, with_scratch};
 use super::pieces::{self, Region};
 use super::steps::{Ready, Step, done, load, store};
@@ -29,8 +30,7 @@ use super::winograd::{self, Winograd};
 /// Output channels that are summed up in registers at a time.
 pub(super) const ROWS: usize = 6;
 /// Rows and columns of a block: with so many rows sums are seldom put aside, and it is in the second cache still.
-const PLACES: usize = 256;
-pub(super) const WINDOWS: usize = 96;
+pub(super) const PLACES: usize = 256;
 /// Rows with which a block is in the first cache, beside what it is multiplied by.
 const NEAR_MAX: usize = 48;
 /// Panels of weights, each of ROWS output channels, that are multiplied with some windows one after the other.
@@ -38,11 +38,11 @@ pub(super) const PANELS: usize = 16;
 /// A row has room for some more, which for themselves would cost as much as many.
 pub(super) const ROOM: usize = WINDOWS + LANES_MAX;
 /// Panels up to which the block of windows that see one element each is not copied: it would be read so few times.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 /// Panels that are multiplied with one window at a time: so many hide the latency of a multiply-add.
 const MANY: usize = 8;
 /// Floats of the longest vector.
-const LANES_MAX: usize = 16;
+pub(super) const LANES_MAX: usize = 16;
 /// Rows of zeros after all weights: so much a vector reaches beyond a row.
 const AFTER: usize = LANES_MAX.div_ceil(ROWS) - 1;
 
@@ -121,7 +121,7 @@ impl Product {
         op.check(image.len(), added)?;
         let (weights, steps) = (weights.as_chunks().0, &Step::ready(&op.steps, added)?);
         let is_winograd = winograd::is_worth(op);
-        let len = if is_winograd { winograd::room_len(op) } else { PLACES * ROOM };
+        let len = if is_winograd { winograd::room_len(op) } else { blocks::room_len(op) };
         let ([_, plane], [_, outputs]) = (op.window.planes(), op.channels);
         // Winograd's transforms are of all channels.
         let [channels, columns] = if is_winograd { [outputs, winograd::step(op)] } else { [ROWS, WINDOWS] };
@@ -173,28 +173,32 @@ impl WithSimd for Run<'_> {
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
             let panels = (weights.len() - AFTER) / op.groups;
             let weights = &weights[number % op.groups * panels..];
-            let Range { mut start, end } = output.columns();
-            while start < end {
-                let rest = end - start;
-                let windows = start..if rest <= ROOM { end } else { start + WINDOWS };
+            let blocks = Blocks::new::<S>(op, output.columns());
+            for together in blocks.groups() {
+                // One block at a time is read again and again, several are written in long rows.
+                let by = if together.len() == 1 { PANELS } else { 1 };
                 for first in (0..places).step_by(PLACES) {
                     let some = first..places.min(first + PLACES);
                     let last = if some.end == places { steps } else { &[] };
-                    let whole = windows.len().is_multiple_of(S::F32_LANES);
-                    let block = if op.window.sees_one_each() && whole && channels.len() <= FEW {
-                        Block { rows: &image[first * plane_in..], pitch: plane_in, first: windows.start }
-                    } else {
-                        let rows = &mut block[..some.len() * ROOM];
-                        op.window.gather(image, some.clone(), windows.clone(), rows);
-                        Block { rows, pitch: ROOM, first: 0 }
-                    };
-                    let sums = Sums { op, number, block, windows: windows.clone(), plane, before: first > 0, last };
-                    for first in channels.clone().step_by(PANELS) {
-                        let panels = first..channels.end.min(first + PANELS);
-                        sums.multiply(simd, panels, some.clone(), weights, &mut output);
+                    let in_place = op.window.sees_one_each() && channels.len() <= FEW;
+                    let in_place = in_place && output.columns().len().is_multiple_of(S::F32_LANES);
+                    if !in_place {
+                        blocks.gather(op, image, &some, &together, block);
+                    }
+                    for panel in channels.clone().step_by(by) {
+                        let panels = panel..channels.end.min(panel + by);
+                        for (at, rows) in together.clone().zip(block.chunks_exact(some.len() * ROOM)) {
+                            let windows = blocks.windows(at);
+                            let (rows, pitch, first_of_row) = match in_place {
+                                true => (&image[first * plane_in..], plane_in, windows.start),
+                                false => (rows, ROOM, 0),
+                            };
+                            let block = Block { rows, pitch, first: first_of_row };
+                            let sums = Sums { op, number, block, windows, plane, before: first > 0, last };
+                            sums.multiply(simd, panels.clone(), some.clone(), weights, &mut output);
+                        }
                     }
                 }
-                start = windows.end;
             }
         }
     }

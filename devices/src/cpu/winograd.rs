@@ -16,9 +16,10 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::blocks::Blocks;
 use super::convolution::Convolution;
 use super::pieces::Region;
-use super::product::{Block, ROOM, ROWS, Run, WINDOWS, multiplied, vectors};
+use super::product::{Block, ROOM, ROWS, Run, multiplied, vectors};
 use super::steps::{Ready, done, load, store};
 use super::window::{Window, rows};
 
@@ -85,8 +86,9 @@ impl WithSimd for Winograd<'_> {
         let panels = weights.len() / op.groups;
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
             let weights = &weights[number % op.groups * panels..][..panels];
-            for start in all.clone().step_by(WINDOWS) {
-                let some = start..all.end.min(start + WINDOWS);
+            let size = Blocks::size::<S>();
+            for start in all.clone().step_by(size) {
+                let some = start..all.end.min(start + size);
                 for (channel, image) in image.chunks_exact(plane_in).enumerate() {
                     see(simd, &tiles, image, some.clone(), &mut seen[channel..], inputs);
                 }

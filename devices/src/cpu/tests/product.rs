@@ -31,7 +31,7 @@ fn cut(rows: &[f32], [from, to]: [usize; 2]) -> Vec<f32> {
 #[test]
 fn windows_make_the_same_bits_alone_in_a_vector_and_where_they_lie() {
     for channels in [[3, 47], [40, 100], [300, 47], [300, 211]] {
-        for windows in [17, 25, 49, 95, 97, 111, 113] {
+        for windows in [17, 25, 49, 95, 97, 111, 113, 127, 129, 143, 145] {
             let more = windows + 1;
             let [image, added] = [channels[0], channels[1]].map(|rows| {
                 let all = numbers(rows, &[rows, more]);
@@ -44,5 +44,20 @@ fn windows_make_the_same_bits_alone_in_a_vector_and_where_they_lie() {
                 assert!(cut(&all, [more, windows]) == some, "{windows} windows, {channels:?}, {arch:?}");
             }
         }
+    }
+}
+
+/// AVX-512 gathers several blocks before it multiplies, AVX2 one.
+#[test]
+fn blocks_that_are_gathered_together_make_the_bits_of_one_at_a_time() {
+    for (channels, windows) in [([300, 211], 300), ([130, 100], 1100), ([20, 60], 1100), ([300, 47], 300)] {
+        let [image, added] = channels.map(|rows| {
+            let all = numbers(rows, &[rows, windows]);
+            floats(&all).expect("floats").to_vec()
+        });
+        let with_multiply_add = instructions().into_iter().filter(|arch| !matches!(arch, Arch::Scalar));
+        let all: Vec<_> =
+            with_multiply_add.map(|arch| made(arch, channels, windows, [image.clone(), added.clone()])).collect();
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{windows} windows, {channels:?}");
     }
 }

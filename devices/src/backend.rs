@@ -123,12 +123,18 @@ impl Backends {
     pub(crate) fn gpu(&self) -> Option<Result<Gpu, GpuError>> {
         let adapter = self.adapter.as_ref()?;
         let mut known = self.gpu.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Ok(gpu)) = &*known
-            && gpu.check().is_err()
-        {
-            *known = None;
+        match &*known {
+            Some(Ok(gpu)) if gpu.check().is_err() => {
+                // Where it cannot be opened yet, the next one to ask tries again.
+                let again = Gpu::open(adapter, self.precision);
+                if again.is_ok() {
+                    *known = Some(again.clone());
+                }
+                Some(again)
+            }
+            Some(known) => Some(known.clone()),
+            None => Some(known.insert(Gpu::open(adapter, self.precision)).clone()),
         }
-        Some(known.get_or_insert_with(|| Gpu::open(adapter, self.precision)).clone())
     }
 
     /// The same, with the library of onnxruntime at `path`, which computes on `provider`.

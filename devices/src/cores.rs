@@ -5,11 +5,15 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
 use crate::registers::clear_upper_halves;
+
+/// How long a thread looks for work that there is none of.
+const IDLE_MAX: Duration = Duration::from_millis(1);
 
 /// Threads that share the work of each operator on the CPU, where it is large enough for that. How many they are changes no bit of
 /// what is made. They end when this is dropped.
@@ -54,7 +58,10 @@ impl Cores {
 }
 
 /// Keeps the other threads of a pool from sleeping for as long as it is there: most operators take less than it takes to wake them.
-/// Whoever else wants their processors gets them.
+/// They yield to whoever else wants their processors.
+///
+/// One that finds nothing for `IDLE_MAX` goes to sleep all the same. What takes so long without them is no operator; and rayon may
+/// have begun this loop on a thread that waits for another one's share, which then goes on.
 struct Awake(Arc<AtomicBool>);
 
 impl Awake {
@@ -63,9 +70,12 @@ impl Awake {
         let done = Arc::new(AtomicBool::new(false));
         let (until, own) = (Arc::clone(&done), rayon::current_thread_index());
         rayon::spawn_broadcast(move |context| {
-            while Some(context.index()) != own && !until.load(Ordering::Acquire) {
-                if rayon::yield_now() != Some(Yield::Executed) {
-                    thread::yield_now();
+            let mut busy = Instant::now();
+            let is_own = Some(context.index()) == own;
+            while !is_own && !until.load(Ordering::Acquire) && busy.elapsed() < IDLE_MAX {
+                match rayon::yield_now() {
+                    Some(Yield::Executed) => busy = Instant::now(),
+                    _ => thread::yield_now(),
                 }
             }
         });

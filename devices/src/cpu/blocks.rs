@@ -15,8 +15,8 @@ use super::product::{FEW, LANES_MAX, PLACES, ROOM, ROWS};
 
 /// Windows of a block, in long vectors and in short ones: so many are taken in equal steps.
 pub(super) const WINDOWS: usize = 128;
-const WINDOWS_MIN: usize = 96;
-/// Bytes of blocks that are gathered together at most, and of which nothing is gained any more where there is more room.
+const WINDOWS_SHORT: usize = 96;
+/// Bytes of blocks that are gathered together at most: with more of them nothing is gained.
 const BYTES_MAX: usize = 1 << 19;
 /// What they may take of the second cache, which holds what is multiplied by and what is written too.
 const SHARE: usize = 4;
@@ -47,7 +47,7 @@ impl Blocks {
 
     /// Windows of each but the last.
     pub(super) const fn size<S: Simd>() -> usize {
-        if is_long::<S>() { WINDOWS } else { WINDOWS_MIN }
+        if is_long::<S>() { WINDOWS } else { WINDOWS_SHORT }
     }
 
     /// The numbers of those that are gathered together.
@@ -95,12 +95,13 @@ const fn is_long<S: Simd>() -> bool {
 /// Elements of the blocks that are gathered together.
 pub(super) fn room_len(op: &Convolution) -> usize {
     let [_, plane] = op.window.planes();
-    op.places().min(PLACES) * ROOM * together(op).min(plane.div_ceil(WINDOWS_MIN))
+    op.places().min(PLACES) * ROOM * together(op).min(plane.div_ceil(WINDOWS_SHORT))
 }
 
 /// How many blocks of a convolution are gathered together.
 fn together(op: &Convolution) -> usize {
     let ([_, plane], places) = (op.window.planes(), op.places().min(PLACES));
+    // Few channels read what is gathered too few times for its way through the second cache.
     let is_short = places < PLACES_MIN && plane < PLANE_MIN;
     if is_short || op.channels[1] <= FEW * ROWS {
         return 1;
@@ -119,10 +120,11 @@ fn told(folder: &Path) -> Option<usize> {
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
     let kib: usize = read("size")?.trim().strip_suffix('K')?.parse().ok()?;
     let cores = |some: &str| match some.split_once('-') {
-        Some((first, last)) => Some(last.parse::<usize>().ok()?.checked_sub(first.parse().ok()?)? + 1),
+        Some((first, last)) => last.parse::<usize>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1),
         None => some.parse::<usize>().ok().map(|_| 1),
     };
-    let sharing: usize = read("shared_cpu_list")?.trim().split(',').map(cores).sum::<Option<usize>>()?;
+    let list = read("shared_cpu_list")?;
+    let sharing = list.trim().split(',').try_fold(0_usize, |sum, some| sum.checked_add(cores(some)?))?;
     kib.checked_mul(1024)?.checked_div(sharing)
 }
 
@@ -145,7 +147,14 @@ mod tests {
         assert_eq!(says("2048K\n", "0\n"), Some(2 << 20));
         assert_eq!(says("1024K\n", "0-3\n"), Some(256 << 10));
         assert_eq!(says("512K\n", "0,4\n"), Some(256 << 10));
-        for (size, cores) in [("", "0"), ("512", "0"), ("512K", ""), ("512K", "3-0"), ("512K", "all")] {
+        for (size, cores) in [
+            ("", "0"),
+            ("512", "0"),
+            ("512K", ""),
+            ("512K", "3-0"),
+            ("512K", "all"),
+            ("512K", "0-18446744073709551615"),
+        ] {
             assert_eq!(says(size, cores), None, "{size} of {cores}");
         }
         fs::remove_dir_all(&folder).expect("it is there");

@@ -1,8 +1,8 @@
 //! Convolution of f32 as a product of matrices: of all weights, and of what each window sees.
 //!
 //! ```text
-//!                  windows                      PLACES x WINDOWS of them at a time are gathered
-//!            ┌──────┬───────────┐               from the image to a block in the second cache,
+//!                  windows                      PLACES by some of them at a time are gathered from
+//!            ┌──────┬───────────┐               the image to blocks in the second cache (`blocks.rs`),
 //!     places │ block│           │               and stay there for all output channels; ROWS of
 //!            ├──────┘           │               these by some vectors of windows are summed up
 //!            └──────────────────┘               in registers
@@ -29,7 +29,7 @@ use super::winograd::{self, Winograd};
 
 /// Output channels that are summed up in registers at a time.
 pub(super) const ROWS: usize = 6;
-/// Rows and columns of a block: with so many rows sums are seldom put aside, and it is in the second cache still.
+/// Rows of a block: with so many sums are seldom put aside, and it is in the second cache still.
 pub(super) const PLACES: usize = 256;
 /// Rows with which a block is in the first cache, beside what it is multiplied by.
 const NEAR_MAX: usize = 48;
@@ -187,7 +187,9 @@ impl WithSimd for Run<'_> {
                     }
                     for panel in channels.clone().step_by(by) {
                         let panels = panel..channels.end.min(panel + by);
-                        for (at, rows) in together.clone().zip(block.chunks_exact(some.len() * ROOM)) {
+                        for at in together.clone() {
+                            let len = some.len() * ROOM;
+                            let rows = &block[(at - together.start) * len..][..len];
                             let windows = blocks.windows(at);
                             let (rows, pitch, first_of_row) = match in_place {
                                 true => (&image[first * plane_in..], plane_in, windows.start),

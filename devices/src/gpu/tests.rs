@@ -130,10 +130,13 @@ fn a_device_that_is_lost_while_requests_run_loses_none_of_them() {
         for _ in 0..3 {
             let (say, stage, inputs, expected) = (say.clone(), &stage, &inputs, &expected);
             scope.spawn(move || {
-                for _ in 0..30 {
+                // Ten more after it is lost, if that is ever noticed.
+                let mut after = 0;
+                while after < 10 {
+                    after += usize::from(stage.is_on_cpu());
                     let made = stage.run(inputs).expect("one of both computes it");
                     assert!(difference(&made, expected) <= Precision::F32.tolerance());
-                    say.send(()).expect("it listens");
+                    let _ = say.send(());
                 }
             });
         }

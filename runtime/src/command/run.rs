@@ -94,7 +94,7 @@ async fn run_placements(
     let emulated = emulated(places, reference);
     let mut report = planned_report(subject, graph, topology, objective, choice, emulated);
     let answers = run_report(&mut report, subject, graph, choice, measured)?;
-    report.plan.computed_on(computed_on.unwrap_or_default());
+    report.plan.set_computed_on(computed_on.unwrap_or_default());
     report.replanned = replanned(graph, topology, objective, &choice.plan, &report.plan.tiers);
     Ok((report, answers))
 }

@@ -259,7 +259,7 @@ pub struct BaselineRow {
 
 impl PlanRow {
     /// What computes the models of each tier.
-    pub fn computed_on(&mut self, backends: Vec<BTreeSet<String>>) {
+    pub fn set_computed_on(&mut self, backends: Vec<BTreeSet<String>>) {
         for (tier, backends) in self.tiers.iter_mut().zip(backends) {
             tier.computed_on = backends;
         }

@@ -61,7 +61,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 
 /// What computes a part, in words.
 pub(super) fn backends(computed_on: &BTreeSet<String>) -> String {
-    short(&Vec::from_iter(computed_on.iter().map(String::as_str)).join(" and "), 80)
+    Vec::from_iter(computed_on.iter().map(|name| short(name, 100))).join(" and ")
 }
 
 /// `text` on one line of at most `width` characters, at least one: control characters become `�`, and what is too

@@ -57,10 +57,6 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
     let choice = choose(graph, topology, objective, args.given.plan(&prepared)?)?;
     let mut report = planned_report(subject, graph, topology, objective, &choice, Vec::new());
     report.explanation = args.study.explanation(&prepared, &choice.plan)?;
-    if subject.steps.backends().beside_cpu().is_some() {
-        let computed_on = Drafts::new(subject, graph, topology, &choice.plan, EPOCH).computed_on()?;
-        report.plan.computed_on(computed_on);
-    }
     if let Some(file) = plot {
         write_file(file, timeline(&report))?;
     }
@@ -69,6 +65,10 @@ pub(super) fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), RunError>
         let mut text = Vec::new();
         write_json(&mut text, &saved)?;
         write_file(file, &text)?;
+    }
+    if subject.steps.backends().beside_cpu().is_some() {
+        let computed_on = Drafts::new(subject, graph, topology, &choice.plan, EPOCH).computed_on()?;
+        report.plan.set_computed_on(computed_on);
     }
     if args.json { write_json(out, &report) } else { Ok(write!(out, "{}", table(&report))?) }
 }

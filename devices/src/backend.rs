@@ -367,7 +367,7 @@ fn on_gpu(gpu: &Gpu, part: &Partition, inputs: &[Tensor]) -> Compared {
     }
 }
 
-fn zeros(part: &Partition) -> Result<Vec<Tensor>, StageError> {
+pub(crate) fn zeros(part: &Partition) -> Result<Vec<Tensor>, StageError> {
     let zeros = |spec: &TensorSpec| Tensor::new(spec.clone(), vec![0; spec.bytes().0 as usize]);
     let made = part.takes.iter().map(|border| zeros(&border.spec));
     let failed =

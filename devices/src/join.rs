@@ -7,6 +7,7 @@ use tract_onnx::tract_hir::tract_core::internal::bail;
 use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
 use tract_onnx::tract_hir::tract_core::prelude::TractResult;
 
+use crate::backend::zeros;
 use crate::cut::{Partition, copy_node};
 use crate::guard::guard;
 use crate::stage::{Compiled, RunTime, Seam, Stage};
@@ -16,6 +17,8 @@ pub(crate) fn on_one_gpu(first: &Stage, next: &Stage, seam: &Seam) -> Option<Sta
     let ((first, stage, one), (second, _, other)) = (first.on_gpu()?, next.on_gpu()?);
     // What cannot be joined stays two parts, which run as well.
     let part = first.then(second, seam).ok()?;
+    // The CPU takes over where the device is lost. Some graphs tract optimises to what it does not run.
+    part.clone().prepare().and_then(|cpu| cpu.run(&zeros(&part)?)).ok()?;
     let compiled = part.clone().prepare_on(stage.gpu()).ok()?;
     let timed = RunTime { all: one.all + other.all, on_cpu: one.on_cpu + other.on_cpu };
     Some(part.with(Compiled::Gpu(compiled), timed))

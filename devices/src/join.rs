@@ -17,7 +17,8 @@ pub(crate) fn on_one_gpu(first: &Stage, next: &Stage, seam: &Seam) -> Option<Sta
     let ((first, stage, one), (second, _, other)) = (first.on_gpu()?, next.on_gpu()?);
     // What cannot be joined stays two parts, which run as well.
     let part = first.then(second, seam).ok()?;
-    // The CPU takes over where the device is lost. Some graphs tract optimises to what it does not run.
+    // The CPU takes over where the device is lost. Where nodes are equal, and some of them
+    // outputs, tract may run one that it has taken out.
     part.clone().prepare().and_then(|cpu| cpu.run(&zeros(&part)?)).ok()?;
     let compiled = part.clone().prepare_on(stage.gpu()).ok()?;
     let timed = RunTime { all: one.all + other.all, on_cpu: one.on_cpu + other.on_cpu };

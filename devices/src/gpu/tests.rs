@@ -6,7 +6,8 @@ mod turns;
 use super::{Gpu, GpuError, GpuStage, adapters};
 use crate::agreement::difference;
 use crate::cases::models::{inputs, model};
-use crate::stage::{Compiled, RunTime};
+use crate::cut::Partition;
+use crate::stage::{Compiled, RunTime, Stage};
 use crate::{Backends, Precision};
 
 /// Models of the repository, with the shapes that they leave open and whether all of each has kernels.
@@ -40,6 +41,11 @@ pub(super) fn gpu_with(precision: Precision) -> Option<Gpu> {
         }
         opened => Some(opened.expect("an adapter that is there")),
     }
+}
+
+/// A part that a GPU computes, whether that is faster or not.
+fn on_gpu(part: &Partition, gpu: &Gpu) -> Stage {
+    part.clone().with(Compiled::Gpu(part.clone().prepare_on(gpu).expect("kernels")), RunTime::default())
 }
 
 fn in_each_precision() -> Vec<Gpu> {
@@ -105,7 +111,7 @@ fn what_was_lost_goes_on_on_the_cpu_and_no_request_is_lost() {
     let inputs = inputs(&model);
     let part = model.whole_part().expect("a part");
     let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
-    let stage = part.clone().with(Compiled::Gpu(part.prepare_on(&gpu).expect("kernels")), RunTime::default());
+    let stage = on_gpu(&part, &gpu);
     assert_eq!((stage.backend(), stage.why_cpu()), (gpu.adapter().name.as_str(), None));
     assert!(difference(&stage.run(&inputs).expect("a run"), &expected) <= Precision::F32.tolerance());
     gpu.lose();
@@ -124,7 +130,7 @@ fn a_device_that_is_lost_while_requests_run_loses_none_of_them() {
     let inputs = inputs(&model);
     let part = model.whole_part().expect("a part");
     let expected = model.whole().expect("the CPU").run(&inputs).expect("the CPU");
-    let stage = part.clone().with(Compiled::Gpu(part.prepare_on(&gpu).expect("kernels")), RunTime::default());
+    let stage = on_gpu(&part, &gpu);
     let (say, heard) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..3 {

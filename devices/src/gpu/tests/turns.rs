@@ -8,11 +8,11 @@ use tract_onnx::tract_hir::tract_core::ops::array::Trilu;
 use tract_onnx::tract_hir::tract_core::ops::math;
 
 use super::kernels::device;
-use super::{Gpu, difference, gpu, model};
+use super::{difference, gpu, model, on_gpu};
 use crate::Precision;
 use crate::cases::{Graph, cases, inputs};
 use crate::cut::Partition;
-use crate::stage::{Compiled, RunTime, Seam, Stage};
+use crate::stage::{Seam, Stage};
 
 /// The last two nodes of a graph, each of which reads two that come before it: it adds, or zeroes below the diagonal, which
 /// has no kernel.
@@ -100,11 +100,6 @@ fn runs_at_the_same_time_do_not_mix() {
             });
         }
     });
-}
-
-/// On a device that is as fast as the CPU.
-fn on_gpu(part: &Partition, gpu: &Gpu) -> Stage {
-    part.clone().with(Compiled::Gpu(part.clone().prepare_on(gpu).expect("kernels")), RunTime::default())
 }
 
 /// What two parts give, one after the other.

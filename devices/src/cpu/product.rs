@@ -170,26 +170,25 @@ impl WithSimd for Run<'_> {
         let Self { op, image, weights, steps, mut output, block } = self;
         let ([plane_in, plane], [inputs, _], places) = (op.window.planes(), op.channels, op.places());
         let channels = output.channels().start / ROWS..output.channels().end.div_ceil(ROWS);
+        let in_place = op.window.sees_one_each() && channels.len() <= FEW;
+        let in_place = in_place && output.columns().len().is_multiple_of(S::F32_LANES);
+        let blocks = Blocks::new::<S>(op, output.columns());
         for (number, image) in image.chunks_exact(inputs * plane_in).enumerate() {
             let panels = (weights.len() - AFTER) / op.groups;
             let weights = &weights[number % op.groups * panels..];
-            let blocks = Blocks::new::<S>(op, output.columns());
-            for together in blocks.groups() {
+            for group in blocks.groups() {
                 // One block at a time is read again and again, several are written in long rows.
-                let by = if together.len() == 1 { PANELS } else { 1 };
+                let by = if group.len() == 1 { PANELS } else { 1 };
                 for first in (0..places).step_by(PLACES) {
                     let some = first..places.min(first + PLACES);
                     let last = if some.end == places { steps } else { &[] };
-                    let in_place = op.window.sees_one_each() && channels.len() <= FEW;
-                    let in_place = in_place && output.columns().len().is_multiple_of(S::F32_LANES);
                     if !in_place {
-                        blocks.gather(op, image, &some, &together, block);
+                        blocks.gather(op, image, &some, &group, block);
                     }
                     for panel in channels.clone().step_by(by) {
                         let panels = panel..channels.end.min(panel + by);
-                        for at in together.clone() {
-                            let len = some.len() * ROOM;
-                            let rows = &block[(at - together.start) * len..][..len];
+                        for at in group.clone() {
+                            let rows = &block[(at - group.start) * some.len() * ROOM..][..some.len() * ROOM];
                             let windows = blocks.windows(at);
                             let (rows, pitch, first_of_row) = match in_place {
                                 true => (&image[first * plane_in..], plane_in, windows.start),

@@ -5,7 +5,7 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{filled, floats};
 use super::pieces;
-use super::steps::{Ready, Step, done, load, store};
+use super::steps::{Ready, Step, done, load, of_channel, store};
 
 /// Vectors that a step is done to at a time.
 const VECTORS: usize = 8;
@@ -55,7 +55,7 @@ impl Chain {
         if from.len() != len || added.is_some_and(|added| added.len() != len) {
             bail!("a chain over other tensors than it was made for");
         }
-        let steps = Step::ready(&self.steps, added)?;
+        let steps = Step::ready(&self.steps, added.as_slice())?;
         let count = pieces::count(len * steps.len());
         filled(&self.shape, |into| {
             pieces::each(pieces::planes(into, self.plane, count, 1), |(first, into)| {
@@ -87,7 +87,7 @@ impl WithSimd for Run<'_> {
             for (at, (from, into)) in from.chunks(len).zip(into.chunks_mut(len)).enumerate() {
                 let begins = number * plane + at * len;
                 let added = |tensor: &[f32]| load(simd, &tensor[begins..begins + from.len()]);
-                let made = done(simd, self.steps, channel, load::<S, VECTORS>(simd, from), added);
+                let made = done(simd, self.steps, of_channel(simd, channel), load::<S, VECTORS>(simd, from), added);
                 store(simd, into, &made);
             }
         }

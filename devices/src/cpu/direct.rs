@@ -12,7 +12,7 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{Convolution, filled, floats, room, with_scratch};
 use super::pieces;
-use super::steps::{Kind, Ready, Step, Steps, done};
+use super::steps::{Kind, Ready, Step, Steps, done, of_channel};
 use super::window::{TAPS, keep};
 
 /// A convolution whose windows see few channels: depthwise, or the first one of a network.
@@ -60,7 +60,7 @@ impl Direct {
             bail!("a convolution by other weights than it was made for");
         }
         let bias = Ready::By(Kind::Add, floats(bias)?);
-        let steps: &Steps = &[bias].into_iter().chain(Step::ready(&op.steps, None)?).collect();
+        let steps: &Steps = &[bias].into_iter().chain(Step::ready(&op.steps, &[])?).collect();
         let ([_, plane], [_, outputs], count) = (op.window.planes(), op.channels, pieces::count(op.macs()));
         filled(&op.shape, |output| {
             let has_groups = output.len() / plane >= count * outputs;
@@ -206,7 +206,7 @@ impl Group<'_> {
         }
         for ((into, sums), channel) in into.into_iter().zip(sums).zip(self.first + channel..) {
             // Windows lie otherwise here than in a tensor that could be added.
-            let made = done(simd, self.steps, channel, sums, |_| [simd.splat_f32s(0.0); N]);
+            let made = done(simd, self.steps, of_channel(simd, channel), sums, |_| [simd.splat_f32s(0.0); N]);
             S::as_mut_simd_f32s(&mut into[..len]).0.copy_from_slice(&made);
         }
     }

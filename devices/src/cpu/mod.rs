@@ -4,6 +4,7 @@ mod chain;
 mod constants;
 mod convolution;
 mod direct;
+mod nchwc;
 mod pieces;
 mod pool;
 mod blocks;

@@ -122,7 +122,7 @@ impl Fold {
     }
 
     /// What changes no element that it is folded with.
-    fn start(&self) -> f32 {
+    pub(super) fn start(&self) -> f32 {
         match self {
             Self::Max => f32::MIN,
             Self::Sum(_) => -0.0,

@@ -24,7 +24,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::blocks::{self, Blocks, WINDOWS};
 use super::convolution::{Convolution, filled, floats, room, with_scratch};
 use super::pieces::{self, Region};
-use super::steps::{Ready, Step, done, load, store};
+use super::steps::{Ready, Step, done, load, of_channel, store};
 use super::winograd::{self, Winograd};
 
 /// Output channels that are summed up in registers at a time.
@@ -119,7 +119,7 @@ impl Product {
         let added = rest.first().map(|added| floats(added)).transpose()?;
         let (op, image, weights) = (&self.of, floats(image)?, floats(&self.weights)?);
         op.check(image.len(), added)?;
-        let (weights, steps) = (weights.as_chunks().0, &Step::ready(&op.steps, added)?);
+        let (weights, steps) = (weights.as_chunks().0, &Step::ready(&op.steps, added.as_slice())?);
         let is_winograd = winograd::is_worth(op);
         let len = if is_winograd { winograd::room_len(op) } else { blocks::room_len(op) };
         let ([_, plane], [_, outputs]) = (op.window.planes(), op.channels);
@@ -333,7 +333,7 @@ impl Sums<'_> {
         for (channel, made) in channels.zip(&made) {
             let added =
                 |tensor: &[f32]| load(simd, &tensor[(self.number * outputs + channel) * self.plane..][columns.clone()]);
-            let made = done(simd, self.last, of_group + channel, *made, added);
+            let made = done(simd, self.last, of_channel(simd, of_group + channel), *made, added);
             store(simd, output.row(self.number, channel, columns.clone()), &made);
         }
     }

@@ -8,9 +8,10 @@ use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
 use super::chain::Chain;
 use super::convolution::Convolution;
 use super::direct::Direct;
+use super::nchwc::{self, Channels};
 use super::pool::{Counted, Fold, Pool};
 use super::product::Product;
-use super::steps::{Kind, Next, Step, flat, next, step};
+use super::steps::{Kind, Next, Step, flat, gated, next, step};
 use super::window::Window;
 
 /// Input and output channels of a group with which a convolution is computed directly. With more of either, products of
@@ -20,7 +21,7 @@ const OUTPUTS_MAX: usize = 32;
 /// Output channels of a group from which on our product is used.
 const PRODUCT_OUTPUTS_MIN: usize = 8;
 /// And windows of a plane: fewer fill no vector.
-const ROW_MIN: usize = 16;
+pub(super) const ROW_MIN: usize = 16;
 /// Elements that all windows of a plane see, of maxima and of sums, from which on our pooling is used: planes are copied first.
 /// Measured: maxima of 64 took as long as tract's and of 100 two thirds, sums of 225 a fifth more and of 441 a sixth less.
 const POOLED_MIN: [usize; 2] = [100, 256];
@@ -37,7 +38,7 @@ fn is_measured() -> bool {
 }
 
 /// What takes the place of a node, if anything does.
-type Find = fn(&TypedModel, usize) -> TractResult<Option<TypedModelPatch>>;
+pub(super) type Find = fn(&TypedModel, usize) -> TractResult<Option<TypedModelPatch>>;
 
 /// Applies to all nodes what finds something for them, one after the other.
 pub(super) fn rewrite(graph: &mut TypedModel, finds: &[Find]) -> TractResult<()> {
@@ -57,7 +58,9 @@ pub(super) fn rewrite(graph: &mut TypedModel, finds: &[Find]) -> TractResult<()>
 /// Which kernel a convolution gets depends on its node and its constants alone, so that on one machine it is the same in every
 /// part of a model; and what is put into one kernel, or into a chain, gives the same numbers, bit for bit, as one after the other.
 pub(super) fn kernels(graph: &mut TypedModel) -> TractResult<()> {
-    rewrite(graph, &[windowed, pointwise, pooled, chain])
+    rewrite(graph, &[windowed, pointwise])?;
+    nchwc::settled(graph)?;
+    rewrite(graph, &[pooled, chain])
 }
 
 /// A kernel in the place of a node and those that follow it up to `last`.
@@ -74,21 +77,37 @@ fn fused(
     Ok(Some(patch))
 }
 
-/// Steps that follow a node, the last of their nodes, and what one of them adds.
-type Following = (Vec<Step>, usize, Option<OutletId>);
+/// Steps that follow a node, the last of their nodes, and the tensors that they take.
+pub(super) type Following = (Vec<Step>, usize, TVec<OutletId>);
 
-/// What follows `id`, with channels along `axis`. One of the steps may add a tensor if `adds`.
-fn following(graph: &TypedModel, id: usize, axis: &mut Option<usize>, adds: bool) -> TractResult<Following> {
-    let (mut steps, mut last, mut added) = (Vec::new(), id, None);
-    while let Some(next) = next(graph, last, axis)? {
-        if next.added.is_some() && (!adds || added.is_some()) {
+/// Of the first tensor that a step takes: kernels of convolutions add one.
+pub(super) fn adds_one(step: &Step, taken: usize) -> bool {
+    *step == Step::With(Kind::Add) && taken == 0
+}
+
+/// What follows `id`, with channels along `axis`. `takes` tells which steps may take a tensor, after how many others.
+pub(super) fn following(
+    graph: &TypedModel,
+    id: usize,
+    axis: &mut Option<usize>,
+    takes: impl Fn(&Step, usize) -> bool,
+) -> TractResult<Following> {
+    let (mut steps, mut last, mut taken) = (Vec::new(), id, TVec::new());
+    loop {
+        if let Some((gate, product)) = gated(graph, last.into(), axis)? {
+            steps.extend(gate);
+            last = product;
+            continue;
+        }
+        let Some(Next { node, step, with }) = next(graph, last, axis)? else { break };
+        if with.is_some() && !takes(&step, taken.len()) {
             break;
         }
-        added = added.or(next.added);
-        steps.push(next.step);
-        last = next.node;
+        taken.extend(with);
+        steps.push(step);
+        last = node;
     }
-    Ok((steps, last, added))
+    Ok((steps, last, taken))
 }
 
 /// At least two element-wise operators one after the other, the first of which is by a constant. Not those that follow a
@@ -102,7 +121,7 @@ fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> 
             continue;
         }
         let Some(Next { step: first @ Step::By(..), .. }) = step(graph, node, of, &mut axis)? else { continue };
-        let (mut steps, last, added) = following(graph, id, &mut axis, true)?;
+        let (mut steps, last, added) = following(graph, id, &mut axis, adds_one)?;
         steps.insert(0, first);
         let Some(shape) = node.outputs[0].fact.shape.as_concrete() else { return Ok(None) };
         let (channels, planes) = axis.map_or((1, shape), |axis| (shape[axis], &shape[axis + 1..]));
@@ -120,14 +139,22 @@ fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> 
 fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let Some((mut of, mut axis)) = convolution(graph, id)? else { return Ok(None) };
     let [image, weights, bias] = *graph.node(id).inputs else { return Ok(None) };
+    let constants = graph.outlet_fact(weights)?.konst.as_ref().zip(graph.outlet_fact(bias)?.konst.as_ref());
+    if let Some((constant, constant_bias)) = constants.filter(|_| nchwc::is_worth(&of)) {
+        let (steps, last, added) = following(graph, id, &mut axis, adds_one)?;
+        let channels = axis.map(|axis| Channels { read: axis, made: axis });
+        let Some(channels) = channels else { return Ok(None) };
+        of.steps = [Step::By(Kind::Add, flat(constant_bias)?)].into_iter().chain(steps).collect();
+        of.window = of.window.in_one_row();
+        return nchwc::fused(graph, of, &channels, constant, (image, &added), last);
+    }
     let few = of.channels[0] <= INPUTS_MAX && of.channels[1] <= OUTPUTS_MAX && of.window.places() > 1;
     let direct = few && of.window.is_padded_in_little();
-    let constants = graph.outlet_fact(weights)?.konst.as_ref().zip(graph.outlet_fact(bias)?.konst.as_ref());
     let constants = constants.filter(|_| !direct && is_measured() && is_worth_a_product(&of));
     if !direct && constants.is_none() {
         return Ok(None);
     }
-    let (steps, last, added) = following(graph, id, &mut axis, !direct)?;
+    let (steps, last, added) = following(graph, id, &mut axis, |step, taken| !direct && adds_one(step, taken))?;
     of.steps = steps;
     let Some((constant, constant_bias)) = constants else {
         return fused(graph, Direct(of), [image, weights, bias], last);
@@ -164,9 +191,12 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatc
     if !(is_measured() && is_worth_a_product(&of)) {
         return Ok(None);
     }
-    let (steps, last, added) = following(graph, id, &mut Some(to), true)?;
+    let (steps, last, added) = following(graph, id, &mut Some(to), adds_one)?;
     of.steps = steps;
     let weights = weights.clone().into_tensor().permute_axes(&[makes, read])?;
+    if nchwc::is_worth(&of) {
+        return nchwc::fused(graph, of, &Channels { read: from, made: to }, &weights, (node.inputs[0], &added), last);
+    }
     fused(graph, Product::new(of, &weights)?, [node.inputs[0]].into_iter().chain(added), last)
 }
 
@@ -238,6 +268,18 @@ fn sliding(spec: &PoolSpec, input: &[usize], output: &[usize]) -> Option<Window>
 /// in a part that comes from no files.
 fn pooled(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let node = graph.node(id);
+    if let Some((window, fold)) = pool(graph, id)?.filter(|(window, fold)| is_worth_pooling(window, fold)) {
+        let shape = node.outputs[0].fact.shape.as_concrete().unwrap_or_default();
+        return fused(graph, Pool { window, shape: shape.into(), fold }, [node.inputs[0]], id);
+    }
+    let indexed = node.op_as::<MaxPool>().filter(|op| op.with_index_outputs.is_some() && !has_second(graph, node));
+    let Some(op) = indexed else { return Ok(None) };
+    fused(graph, MaxPool { with_index_outputs: None, ..op.clone() }, [node.inputs[0]], id)
+}
+
+/// The window of a node that pools, and what it makes of one, if our kernels make the same.
+pub(super) fn pool(graph: &TypedModel, id: usize) -> TractResult<Option<(Window, Fold)>> {
+    let node = graph.node(id);
     let max = node.op_as::<MaxPool>().filter(|op| op.with_index_outputs.is_none() || !has_second(graph, node));
     let sum = node.op_as::<SumPool>();
     let specs = (max.map(|op| &op.pool_spec), sum.map(|op| &op.pool_spec));
@@ -248,20 +290,19 @@ fn pooled(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>>
     let plain =
         planes && from.datum_type == f32::datum_type() && [input, output].iter().all(|shape| !shape.contains(&0));
     let window = if plain { sliding(spec, input, output) } else { None };
-    let Some(window) = window.filter(|window| window.is_small() && is_worth_pooling(window, spec, max.is_some()))
-    else {
-        let Some(op) = max.filter(|op| op.with_index_outputs.is_some()) else { return Ok(None) };
-        return fused(graph, MaxPool { with_index_outputs: None, ..op.clone() }, [node.inputs[0]], id);
+    let has_vectors = |window: &Window| max.is_some() && has_vectors(window, spec);
+    let window = window.filter(|window| window.is_small() && window.is_padded_in_little() && !has_vectors(window));
+    let fold = |window: &Window| {
+        sum.map_or(Fold::Max, |op| {
+            let counted = match (op.normalize, op.count_include_pad) {
+                (false, _) => Counted::None,
+                (true, false) => Counted::Image,
+                (true, true) => Counted::Padded(&spec.padding),
+            };
+            Fold::sum(window, counted)
+        })
     };
-    let fold = sum.map_or(Fold::Max, |op| {
-        let counted = match (op.normalize, op.count_include_pad) {
-            (false, _) => Counted::None,
-            (true, false) => Counted::Image,
-            (true, true) => Counted::Padded(&spec.padding),
-        };
-        Fold::sum(&window, counted)
-    });
-    fused(graph, Pool { window, shape: output.into(), fold }, [node.inputs[0]], id)
+    Ok(window.map(|window| (window.clone(), fold(&window))))
 }
 
 /// Whether anybody reads the second output of a node: of a pool from a file it is where the largest elements were.
@@ -270,13 +311,16 @@ fn has_second(graph: &TypedModel, node: &TypedNode) -> bool {
     graph.outputs.contains(&second) || node.outputs.get(1).is_some_and(|output| !output.successors.is_empty())
 }
 
-/// Not where tract takes vectors itself, nor on Arm where it bounds by an instruction that tells zeros apart.
-fn is_worth_pooling(window: &Window, spec: &PoolSpec, is_max: bool) -> bool {
+/// Whether tract takes vectors itself to find the largest, on Arm by an instruction that tells zeros apart.
+fn has_vectors(window: &Window, spec: &PoolSpec) -> bool {
     let is_two_by_two = *spec.kernel_shape == [2, 2] && window.dilations == [1, 1];
-    let has_kernel = is_max && is_two_by_two && spec.data_format == DataFormat::NCHW;
-    let has_vectors = has_kernel && (window.strides == [1, 1] || !cfg!(target_arch = "x86_64"));
+    let has_kernel = is_two_by_two && spec.data_format == DataFormat::NCHW;
+    has_kernel && (window.strides == [1, 1] || !cfg!(target_arch = "x86_64"))
+}
+
+/// Whether planes are so large that it pays to copy them.
+fn is_worth_pooling(window: &Window, fold: &Fold) -> bool {
     let [_, windows] = window.planes();
     let seen = windows.saturating_mul(window.places());
-    let is_large = seen >= POOLED_MIN[usize::from(!is_max)] && window.strides[1] <= POOLED_STEP_MAX;
-    is_large && !has_vectors && window.is_padded_in_little()
+    seen >= POOLED_MIN[usize::from(*fold != Fold::Max)] && window.strides[1] <= POOLED_STEP_MAX
 }

@@ -31,8 +31,14 @@ pub(super) enum Kind {
 pub(super) enum Step {
     /// With a constant for each channel, or one for all.
     By(Kind, Arc<Tensor>),
-    /// Adds a tensor of the same shape, the last input of the kernel. There is one at most.
-    Added,
+    /// With a tensor of the same shape. Of those that a kernel takes for its steps, each takes the next one.
+    With(Kind),
+    /// With a tensor that has a number for each channel of each image.
+    WithChannels(Kind),
+    /// Keeps what there is now.
+    Keep,
+    /// Multiplies with what was kept.
+    ByKept,
 }
 
 /// One operator, with its numbers.
@@ -42,17 +48,31 @@ pub(super) enum Ready<'a> {
     /// A bound that is zero somewhere: of two zeros tract keeps the first, as no one instruction does that all processors have.
     AtLeast(&'a [f32]),
     AtMost(&'a [f32]),
-    Added(&'a [f32]),
+    With(Kind, &'a [f32]),
+    Keep,
+    ByKept,
 }
 
 /// Some operators, seldom more than are kept without an allocation.
 pub(super) type Steps<'a> = SmallVec<[Ready<'a>; 8]>;
 
 impl Step {
-    /// All of them, with the tensor that is added.
-    pub(super) fn ready<'a>(steps: &'a [Self], added: Option<&'a [f32]>) -> TractResult<Steps<'a>> {
-        let ready = |step: &'a Self| match (step, added) {
-            (Self::By(kind, values), _) => {
+    /// The same for so many channels, those beyond its own by the last one's constant.
+    pub(super) fn for_channels(self, count: usize) -> TractResult<Self> {
+        let Self::By(kind, values) = &self else { return Ok(self) };
+        let mut numbers = floats(values)?.to_vec();
+        if let [_, .., last] = *numbers {
+            numbers.resize(count, last);
+        }
+        Ok(Self::By(*kind, Arc::new(tensor1(&numbers))))
+    }
+
+    /// All of them, with the tensors that they take.
+    pub(super) fn ready<'a>(steps: &'a [Self], taken: &[&'a [f32]]) -> TractResult<Steps<'a>> {
+        let mut taken = taken.iter();
+        let mut take = || taken.next().context("a step takes a tensor, and none is there");
+        let ready = |step: &'a Self| match step {
+            Self::By(kind, values) => {
                 let values = floats(values)?;
                 // Arm's instructions are what tract has in its kernels there: zeros have an order, and what is no number stays it.
                 let is_plain = cfg!(target_arch = "aarch64") || values.iter().all(|value| *value != 0.0);
@@ -62,8 +82,10 @@ impl Step {
                     kind => Ready::By(*kind, values),
                 })
             }
-            (Self::Added, Some(added)) => Ok(Ready::Added(added)),
-            (Self::Added, None) => bail!("nothing is there to be added"),
+            Self::With(kind) => Ok(Ready::With(*kind, take()?)),
+            Self::WithChannels(kind) => Ok(Ready::By(*kind, take()?)),
+            Self::Keep => Ok(Ready::Keep),
+            Self::ByKept => Ok(Ready::ByKept),
         };
         steps.iter().map(ready).collect()
     }
@@ -87,21 +109,26 @@ macro_rules! each {
     };
 }
 
-/// All steps done to `N` vectors of a channel. Of what is added `added` tells those that lie with them.
+/// The number of a channel, or the one of all.
+#[inline(always)]
+pub(super) fn of_channel<S: Simd>(simd: S, channel: usize) -> impl Fn(&[f32]) -> S::f32s {
+    move |numbers| simd.splat_f32s(numbers[channel.min(numbers.len() - 1)])
+}
+
+/// All steps done to `N` vectors. Of constants `constant` tells those of their channels, of tensors `with` those that lie with them.
 #[inline(always)]
 pub(super) fn done<S: Simd, const N: usize>(
     simd: S,
     steps: &[Ready],
-    channel: usize,
+    constant: impl Fn(&[f32]) -> S::f32s,
     mut row: [S::f32s; N],
-    added: impl Fn(&[f32]) -> [S::f32s; N],
+    with: impl Fn(&[f32]) -> [S::f32s; N],
 ) -> [S::f32s; N] {
-    // One for all channels, or one for each.
-    let of_channel = |numbers: &[f32]| simd.splat_f32s(numbers[channel.min(numbers.len() - 1)]);
+    let mut kept = row;
     for step in steps {
         let by = match step {
-            Ready::By(_, by) | Ready::AtLeast(by) | Ready::AtMost(by) => of_channel(by),
-            Ready::Added(_) => simd.splat_f32s(0.0),
+            Ready::By(_, by) | Ready::AtLeast(by) | Ready::AtMost(by) => constant(by),
+            Ready::With(..) | Ready::Keep | Ready::ByKept => simd.splat_f32s(0.0),
         };
         match step {
             Ready::By(Kind::Add, _) => each!(row, |one| simd.add_f32s(one, by)),
@@ -115,9 +142,15 @@ pub(super) fn done<S: Simd, const N: usize>(
             // What is no number compares with none, and becomes the bound.
             Ready::AtLeast(_) => each!(row, |one| simd.select_f32s(simd.less_than_or_equal_f32s(by, one), one, by)),
             Ready::AtMost(_) => each!(row, |one| simd.select_f32s(simd.less_than_or_equal_f32s(one, by), one, by)),
-            Ready::Added(tensor) => {
-                for (one, other) in row.iter_mut().zip(added(tensor)) {
-                    *one = simd.add_f32s(*one, other);
+            Ready::With(kind, tensor) => {
+                for (one, other) in row.iter_mut().zip(&with(tensor)) {
+                    *one = if *kind == Kind::Mul { simd.mul_f32s(*one, *other) } else { simd.add_f32s(*one, *other) };
+                }
+            }
+            Ready::Keep => kept = row,
+            Ready::ByKept => {
+                for (one, kept) in row.iter_mut().zip(&kept) {
+                    *one = simd.mul_f32s(*one, *kept);
                 }
             }
         }
@@ -152,8 +185,8 @@ pub(super) fn store<S: Simd, const N: usize>(simd: S, into: &mut [f32], vectors:
 pub(super) struct Next {
     pub(super) node: usize,
     pub(super) step: Step,
-    /// The tensor that it adds.
-    pub(super) added: Option<OutletId>,
+    /// The tensor that it takes.
+    pub(super) with: Option<OutletId>,
 }
 
 /// The one node that reads what `id` makes, if it is such an operator. Channels lie along `axis`, or along that of the first
@@ -173,7 +206,7 @@ pub(super) fn step(
 ) -> TractResult<Option<Next>> {
     if let Some(alpha) = leaky(node).filter(|_| node.outputs[0].fact.datum_type == f32::datum_type()) {
         let by = Arc::new(tensor1(&[alpha]));
-        return Ok(Some(Next { node: node.id, step: Step::By(Kind::Leaky, by), added: None }));
+        return Ok(Some(Next { node: node.id, step: Step::By(Kind::Leaky, by), with: None }));
     }
     let Some(kind) = node.op_as::<TypedBinOp>().and_then(Kind::of) else { return Ok(None) };
     let Some(other) = node.inputs.iter().copied().find(|input| *input != of) else { return Ok(None) };
@@ -183,10 +216,45 @@ pub(super) fn step(
     let constant = by.konst.as_ref().and_then(|constant| by_channel(constant, shape, axis));
     // A bound that is no number is left to tract: what it makes of it differs from processor to processor.
     if let Some(constant) = constant.filter(|by| !matches!(kind, Kind::Max | Kind::Min) || is_numbers(by)) {
-        return Ok(Some(Next { node: node.id, step: Step::By(kind, constant), added: None }));
+        return Ok(Some(Next { node: node.id, step: Step::By(kind, constant), with: None }));
     }
-    let adds = kind == Kind::Add && by.shape == fact.shape;
-    Ok(adds.then_some(Next { node: node.id, step: Step::Added, added: Some(other) }))
+    let takes = matches!(kind, Kind::Add | Kind::Mul) && by.konst.is_none();
+    let step = if by.shape == fact.shape { Step::With(kind) } else { Step::WithChannels(kind) };
+    let is_known = by.shape == fact.shape || by.shape.as_concrete().is_some_and(|by| is_by_channel(by, shape, *axis));
+    Ok((takes && is_known).then_some(Next { node: node.id, step, with: Some(other) }))
+}
+
+/// Whether a tensor has a number for each channel of each image, with which planes are scaled.
+fn is_by_channel(by: &[usize], shape: &[usize], axis: Option<usize>) -> bool {
+    let Some(axis) = axis else { return false };
+    by.len() == shape.len() && by[..=axis] == shape[..=axis] && by[axis + 1..].iter().all(|size| *size == 1)
+}
+
+/// What is done to `of` by steps that are multiplied with it again, as hard-swish is, and the last of their nodes.
+pub(super) fn gated(
+    graph: &TypedModel,
+    of: OutletId,
+    axis: &mut Option<usize>,
+) -> TractResult<Option<(Vec<Step>, usize)>> {
+    let [one, other] = *graph.node(of.node).outputs[of.slot].successors else { return Ok(None) };
+    if graph.outputs.contains(&of) {
+        return Ok(None);
+    }
+    for (first, last) in [(one.node, other.node), (other.node, one.node)] {
+        let (mut steps, mut found) = (vec![Step::Keep], step(graph, graph.node(first), of, axis)?);
+        while let Some(Next { node, step: by @ Step::By(..), .. }) = found {
+            steps.push(by);
+            let product = graph.node(last);
+            let is_product = product.op_as::<TypedBinOp>().and_then(Kind::of) == Some(Kind::Mul);
+            if is_product && product.inputs.contains(&of) && product.inputs.contains(&node.into()) {
+                let is_alone = graph.single_succ(node)?.is_some() && !graph.outputs.contains(&node.into());
+                steps.push(Step::ByKept);
+                return Ok(is_alone.then_some((steps, last)));
+            }
+            found = next(graph, node, axis)?;
+        }
+    }
+    Ok(None)
 }
 
 /// What numbers below zero are multiplied with, if a node does only that.

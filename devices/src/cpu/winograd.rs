@@ -20,7 +20,7 @@ use super::blocks::Blocks;
 use super::convolution::Convolution;
 use super::pieces::Region;
 use super::product::{Block, ROOM, ROWS, Run, multiplied, vectors};
-use super::steps::{Ready, done, load, store};
+use super::steps::{Ready, done, load, of_channel, store};
 use super::window::{Window, rows};
 
 /// Elements of a tile, and so matrices.
@@ -142,19 +142,19 @@ fn see<S: Simd>(simd: S, tiles: &Window, image: &[f32], some: Range<usize>, into
 
 /// `Bᵀd` of one column.
 #[inline(always)]
-fn seen<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
+pub(super) fn seen<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
     [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
 }
 
 /// `Aᵀm` of one column.
 #[inline(always)]
-fn summed<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
+pub(super) fn summed<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
     [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
 }
 
 /// What is done to each column of a tile, and then to each row of what that makes.
 #[inline(always)]
-fn twice<S: Simd, const N: usize>(
+pub(super) fn twice<S: Simd, const N: usize>(
     simd: S,
     [a, b, c, d]: &[[S::f32s; 4]; 4],
     along: impl Fn(S, [S::f32s; 4]) -> [S::f32s; N],
@@ -273,7 +273,7 @@ impl Made<'_> {
             let begins = (self.number * outputs + self.channel) * plane + begins + at * len;
             let added = |tensor: &[f32]| load(simd, &tensor[begins..begins + from.len()]);
             let channel = self.number % self.op.groups * outputs + self.channel;
-            let made = done(simd, self.steps, channel, load::<S, FINISHED>(simd, from), added);
+            let made = done(simd, self.steps, of_channel(simd, channel), load::<S, FINISHED>(simd, from), added);
             store(simd, into, &made);
         }
     }

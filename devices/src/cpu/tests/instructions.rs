@@ -48,7 +48,7 @@ fn every_instruction_set_makes_the_same() {
                     shape: shape.clone().into(),
                     steps,
                 };
-                let product = Product::new(of(vec![add, Step::Added]), &weights).expect("its weights");
+                let product = Product::new(of(vec![add, Step::With(Kind::Add)]), &weights).expect("its weights");
                 let direct = (Direct(of(vec![])), [image.clone(), weights, bias]);
                 let made = |arch: Arch| {
                     [direct.0.run_on(arch, &direct.1), product.run_on(arch, &[image.clone(), added.clone()])]

@@ -14,7 +14,7 @@ fn made(arch: Arch, channels: [usize; 2], windows: usize, [image, added]: [Vec<f
     let window = Window { input: row, output: row, kernel: one, strides: one, dilations: one, before: none };
     let bias = Step::By(Kind::Add, numbers(1, &[outputs]).into_arc_tensor());
     let shape = [1, outputs, 1, windows].into_iter().collect();
-    let of = Convolution { window, groups: 1, channels, shape, steps: vec![bias, Step::Added] };
+    let of = Convolution { window, groups: 1, channels, shape, steps: vec![bias, Step::With(Kind::Add)] };
     let product = Product::new(of, &numbers(2, &[outputs, inputs])).expect("its weights");
     let tensor = |rows: usize, data: &[f32]| -> TValue {
         Tensor::from_shape(&[1, rows, 1, windows], data).expect("as many as the shape has").into_tvalue()

@@ -184,6 +184,13 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatc
     if input.contains(&0) || weights.shape()[read] != input[from] {
         return Ok(None);
     }
+    let by = || weights.clone().into_tensor().permute_axes(&[makes, read]);
+    let is_last = from + 1 == input.len() && to + 1 == output.len();
+    if is_last && nchwc::is_worth_rows(input[..from].iter().product(), output[to]) {
+        let (steps, last, added) = following(graph, id, &mut Some(to), adds_one)?;
+        let op = nchwc::Rows::new(&by()?, output, steps)?;
+        return fused(graph, op, [node.inputs[0]].into_iter().chain(added), last);
+    }
     let [ones, row] = [[1, 1], [1, row]];
     let window = Window { input: row, output: row, kernel: ones, strides: ones, dilations: ones, before: [0, 0] };
     let channels = [input[from], output[to]];
@@ -193,7 +200,7 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatc
     }
     let (steps, last, added) = following(graph, id, &mut Some(to), adds_one)?;
     of.steps = steps;
-    let weights = weights.clone().into_tensor().permute_axes(&[makes, read])?;
+    let weights = by()?;
     if nchwc::is_worth(&of) {
         return nchwc::fused(graph, of, &Channels { read: from, made: to }, &weights, (node.inputs[0], &added), last);
     }

@@ -19,7 +19,7 @@ use crate::cpu::winograd;
 /// Blocks of output channels that share what is read.
 pub(super) const GROUP: usize = 4;
 /// Elements of a window that are taken at a time: weights for a group stay in the first cache.
-const DEPTH_MAX: usize = 128;
+pub(super) const DEPTH_MAX: usize = 128;
 
 /// A convolution in one group.
 ///
@@ -72,7 +72,7 @@ pub(super) fn planes(of: &Convolution) -> Planes {
 
 /// Weights as tiles read them: of each matrix `[output channels, input channels, window]`, and each GROUP of output blocks, `[input
 /// blocks, window, input channels of the block, output channels]`.
-fn packed_weights(matrices: &[f32], [inputs, outputs]: [usize; 2], places: usize, unit: usize) -> Vec<f32> {
+pub(super) fn packed_weights(matrices: &[f32], [inputs, outputs]: [usize; 2], places: usize, unit: usize) -> Vec<f32> {
     let row = inputs * places;
     let mut data = Vec::with_capacity(matrices.len() / outputs * outputs.next_multiple_of(BLOCK));
     for matrix in matrices.chunks_exact(outputs * row) {
@@ -247,15 +247,6 @@ impl Group<'_> {
         }
     }
 
-    /// Each tile asks for its share of the weights that are read next, which come from the third cache in large models.
-    #[inline(always)]
-    fn ask<const P: usize>(&self, part: &Part, window: usize) {
-        let windows = &self.band.windows;
-        let lines = part.next.as_chunks().0;
-        let each = lines.len().div_ceil((windows.len() / P).max(1));
-        lines.iter().skip((window - windows.start) / P * each).take(each).for_each(ask);
-    }
-
     /// P windows by V vectors of output channels.
     #[inline(always)]
     fn tile<S: Simd, const V: usize, const P: usize>(
@@ -278,7 +269,7 @@ impl Group<'_> {
             let made = load::<S, P>(made, channel);
             sums.iter_mut().zip(&made).for_each(|(sums, made)| sums[at] = *made);
         }
-        self.ask::<P>(part, window);
+        ask::<P>(part.next, &self.band.windows, window);
         let seen = Seen::new(self.image, self.band.at::<P>(window), &part.taps);
         let sums = seen.multiplied(simd, sums, (part.weights, self.blocks.len() * BLOCK, vector * S::F32_LANES));
         let [_, plane] = self.op.window.planes();

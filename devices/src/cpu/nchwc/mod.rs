@@ -10,6 +10,7 @@ mod depthwise;
 mod pool;
 mod read;
 mod reorder;
+mod rows;
 mod settle;
 mod tile;
 mod upsample;
@@ -22,7 +23,8 @@ pub(super) use convolution::Blocked;
 pub(super) use depthwise::Depthwise;
 pub(super) use pool::Pool;
 pub(super) use reorder::{Pack, Unpack};
-pub(super) use settle::{Channels, fused, is_worth, settled};
+pub(super) use rows::Rows;
+pub(super) use settle::{Channels, fused, is_worth, is_worth_rows, settled};
 pub(super) use upsample::Upsample;
 
 /// Channels of a block: those of the longest vector, and of a cache line.

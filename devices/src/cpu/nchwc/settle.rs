@@ -30,6 +30,11 @@ pub(in crate::cpu) fn is_worth(of: &Convolution) -> bool {
     is_measured() && is_large && (is_depthwise(of) || of.groups == 1 && of.channels[1] >= BLOCK)
 }
 
+/// Whether so many rows are multiplied by weights for so many outputs here.
+pub(in crate::cpu) fn is_worth_rows(rows: usize, outputs: usize) -> bool {
+    is_measured() && rows >= ROW_MIN && outputs > 0 && outputs.is_multiple_of(BLOCK)
+}
+
 fn is_depthwise(of: &Convolution) -> bool {
     of.channels == [1, 1] && of.groups >= BLOCK
 }

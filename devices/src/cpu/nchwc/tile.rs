@@ -1,6 +1,7 @@
 //! Tiles: some windows by some vectors of output channels, whose sums stay in registers.
 
 use std::array;
+use std::ops::Range;
 
 use pulp::Simd;
 use smallvec::SmallVec;
@@ -109,18 +110,23 @@ impl<'a, const P: usize> Seen<'a, P> {
     }
 }
 
-/// Asks for a line of the cache that is read soon, where a processor can be asked.
+/// Each tile of P windows asks for its share of the weights that are read after those of all windows, which come from the third cache
+/// in large models.
 #[inline(always)]
-pub(super) fn ask(line: &[f32; BLOCK]) {
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "there is no safe way to ask")]
-    // SAFETY: nothing is read, and every x86-64 has the instruction.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+pub(super) fn ask<const P: usize>(next: &[f32], windows: &Range<usize>, window: usize) {
+    let lines = next.as_chunks::<BLOCK>().0;
+    let each = lines.len().div_ceil((windows.len() / P).max(1));
+    for line in lines.iter().skip((window - windows.start) / P * each).take(each) {
+        #[cfg(target_arch = "x86_64")]
+        #[expect(unsafe_code, reason = "there is no safe way to ask")]
+        // SAFETY: nothing is read, and every x86-64 has the instruction.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
 }
 
 /// The numbers of the channels from this one on, or the one of all.

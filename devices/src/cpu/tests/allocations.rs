@@ -8,6 +8,7 @@ use tract_onnx::tract_hir::internal::{IntoArcTensor as _, IntoTValue as _, TValu
 
 use super::{Chain, Convolution, Direct, Kind, Pool, Product, Step, numbers, square};
 use crate::cpu::convolution::filled;
+use crate::cpu::nchwc::{Blocked, Depthwise};
 use crate::cpu::pool::{Counted, Fold};
 
 /// The system's allocator, which counts what each thread asks for.
@@ -71,9 +72,10 @@ fn kernels_allocate_nothing_but_what_they_make() {
     let shape: TVec<usize> = tvec![1, CHANNELS, SIZE, SIZE];
     let made = count(|| filled(&shape, |all| all.fill(0.0)).expect("a tensor"));
     let image = || numbers(2, &shape).into_tvalue();
-    let run = |name: &str, inputs: &[TValue], run: &dyn Fn(&[TValue]) -> TVec<TValue>| {
+    let is_made = |made: usize, name: &str, inputs: &[TValue], run: &dyn Fn(&[TValue]) -> TVec<TValue>| {
         assert_eq!(count(|| run(inputs)), made, "{name}");
     };
+    let run = |name: &str, inputs: &[TValue], run: &dyn Fn(&[TValue]) -> TVec<TValue>| is_made(made, name, inputs, run);
     for kernel in [1, 3, 5] {
         let product = Product::new(convolution(1, kernel), &numbers(3, &[CHANNELS, CHANNELS, kernel, kernel]));
         let product = product.expect("its weights");
@@ -90,4 +92,17 @@ fn kernels_allocate_nothing_but_what_they_make() {
     let steps = convolution(1, 1).steps;
     let chain = Chain { steps, shape: shape.clone(), channels: CHANNELS, plane: SIZE * SIZE };
     run("a chain", &[image()], &|inputs| chain.run_on(Arch::new(), inputs).expect("a run"));
+    // A shape of five sizes is allocated too.
+    let shape: TVec<usize> = tvec![1, CHANNELS / 16, SIZE, SIZE, 16];
+    let blocks = count(|| filled(&shape, |all| all.fill(0.0)).expect("a tensor"));
+    for kernel in [1, 3, 5] {
+        let weights = numbers(3, &[CHANNELS, CHANNELS, kernel, kernel]);
+        let blocked = Blocked::new(convolution(1, kernel), 1, &weights).expect("its weights");
+        is_made(blocks, "over blocks", &[image()], &|inputs| blocked.run_on(Arch::new(), inputs).expect("a run"));
+        let weights = numbers(4, &[CHANNELS, kernel, kernel]);
+        let depthwise = Depthwise::new(convolution(CHANNELS, kernel), 1, &weights).expect("its weights");
+        is_made(blocks, "depthwise over blocks", &[image()], &|inputs| {
+            depthwise.run_on(Arch::new(), inputs).expect("a run")
+        });
+    }
 }

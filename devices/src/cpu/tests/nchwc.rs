@@ -12,12 +12,12 @@ use tract_onnx::tract_hir::tract_core::ops::Downsample;
 use tract_onnx::tract_hir::tract_core::ops::array::{Slice, TypedConcat};
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_onnx::tract_hir::tract_core::ops::math;
-use tract_onnx::tract_hir::tract_core::ops::nn::{DataFormat, NearestUpsample, leaky_relu, sigmoid};
+use tract_onnx::tract_hir::tract_core::ops::nn::{DataFormat, NearestUpsample, leaky_relu};
 
 use super::instructions::instructions;
 use super::{agrees, kernels, numbers, own, square};
 use crate::cases::{Graph, Lies, cases, inputs};
-use crate::cpu::nchwc::{Blocked, Depthwise, Pack, Unpack};
+use crate::cpu::nchwc::{Blocked, Depthwise, Pack, Rows, Unpack};
 use crate::cpu::steps::{Kind, Step};
 use crate::cut::Partition;
 
@@ -34,7 +34,8 @@ enum Layer {
     /// By a constant for all, or one for each channel.
     By(bool),
     Leaky,
-    Sigmoid,
+    /// What is not in a list of steps.
+    Absolute,
     /// x · min(max(x + 3, 0), 6).
     HardSwish,
     /// With what went in two layers before, where that has the same shape: a sum, or a product.
@@ -57,7 +58,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         2 => (any::<bool>(), 2_usize..4).prop_map(|(is_max, size)| Layer::Pool { is_max, size }),
         1 => any::<bool>().prop_map(Layer::By),
         1 => any::<bool>().prop_map(Layer::With),
-        7 => select(&[Layer::Leaky, Layer::Sigmoid, Layer::HardSwish, Layer::Scaled, Layer::Concat, Layer::Slice, Layer::Upsample, Layer::Downsample][..]),
+        7 => select(&[Layer::Leaky, Layer::Absolute, Layer::HardSwish, Layer::Scaled, Layer::Concat, Layer::Slice, Layer::Upsample, Layer::Downsample][..]),
     ]
 }
 
@@ -116,7 +117,7 @@ fn layered(graph: &mut Graph, all: &[OutletId], layer: Layer) -> OutletId {
             graph.add(math::mul(), &[image, by])
         }
         Layer::Leaky => graph.add(leaky_relu(0.1), &[image]),
-        Layer::Sigmoid => graph.add(sigmoid(), &[image]),
+        Layer::Absolute => graph.add(math::abs(), &[image]),
         Layer::HardSwish => {
             let [three, zero, six] = [3.0, 0.0, 6.0].map(|value| one(graph, value));
             let gate = graph.add(math::add(), &[image, three]);
@@ -200,7 +201,7 @@ fn blocks_stay_blocks_from_layer_to_layer() {
         Convolution(32, 1, 1),
         With(true),
         Scaled,
-        Sigmoid,
+        Absolute,
         Concat,
         Convolution(48, 3, 1),
         By(false),
@@ -263,9 +264,14 @@ fn every_instruction_set_makes_the_same() {
         let blocked_inputs = [image, packed(&tensor(2, channels[1]))];
         let depthwise = Depthwise::new(of(40), 1, &numbers(6, &[40, kernel, kernel])).expect("its weights");
         let depthwise_inputs = [1, 2].map(|at| packed(&tensor(at, 40)));
+        let [inputs, outputs] = channels.map(|channels| channels.next_multiple_of(16));
+        let rows = Rows::new(&numbers(7, &[outputs, inputs]), &[size, outputs], vec![Step::With(Kind::Add)]);
+        let rows = rows.expect("its weights");
+        let rows_inputs = [inputs, outputs].map(|row| -> TValue { numbers(8, &[size, row]).into_tvalue() });
         let made = |arch: Arch| {
-            [blocked.run_on(arch, &blocked_inputs), depthwise.run_on(arch, &depthwise_inputs)]
-                .map(|made| made.expect("a run"))
+            let made = [blocked.run_on(arch, &blocked_inputs), depthwise.run_on(arch, &depthwise_inputs)];
+            let made = made.into_iter().chain([rows.run_on(arch, &rows_inputs)]);
+            made.map(|made| made.expect("a run")).collect::<Vec<_>>()
         };
         let best = made(Arch::new());
         for arch in instructions() {

@@ -31,7 +31,8 @@ use crate::tensor;
 
 pub use times::OperatorTime;
 
-/// Bytes of a node's weights where it is ready to run, of so many in the graph: at most, since not all processors have all kernels.
+/// Bytes of a node's weights where it is ready to run, of so many in the graph: of most
+/// processors fewer, since not all have all kernels. What fills up blocks of channels is not counted.
 pub(crate) fn ready_bytes(graph: &TypedModel, node: usize, bytes: u64) -> u64 {
     match guard(|| rewrite::convolution(graph, node)) {
         Ok(Ok(Some((of, _)))) if rewrite::is_worth_a_product(&of) && winograd::is_worth(&of) => {

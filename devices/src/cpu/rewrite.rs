@@ -275,7 +275,7 @@ fn sliding(spec: &PoolSpec, input: &[usize], output: &[usize]) -> Option<Window>
 /// in a part that comes from no files.
 fn pooled(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let node = graph.node(id);
-    if let Some((window, fold)) = pool(graph, id)?.filter(|(window, fold)| is_worth_pooling(window, fold)) {
+    if let Some((window, fold, _)) = pool(graph, id)?.filter(|(window, fold, _)| is_worth_pooling(window, fold)) {
         let shape = node.outputs[0].fact.shape.as_concrete().unwrap_or_default();
         return fused(graph, Pool { window, shape: shape.into(), fold }, [node.inputs[0]], id);
     }
@@ -284,8 +284,8 @@ fn pooled(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>>
     fused(graph, MaxPool { with_index_outputs: None, ..op.clone() }, [node.inputs[0]], id)
 }
 
-/// The window of a node that pools, and what it makes of one, if our kernels make the same.
-pub(super) fn pool(graph: &TypedModel, id: usize) -> TractResult<Option<(Window, Fold)>> {
+/// The window of a node that pools, what it makes of one, and the axis of channels, if our kernels make the same.
+pub(super) fn pool(graph: &TypedModel, id: usize) -> TractResult<Option<(Window, Fold, usize)>> {
     let node = graph.node(id);
     let max = node.op_as::<MaxPool>().filter(|op| op.with_index_outputs.is_none() || !has_second(graph, node));
     let sum = node.op_as::<SumPool>();
@@ -309,7 +309,8 @@ pub(super) fn pool(graph: &TypedModel, id: usize) -> TractResult<Option<(Window,
             Fold::sum(window, counted)
         })
     };
-    Ok(window.map(|window| (window.clone(), fold(&window))))
+    let axis = spec.data_format.h_axis() - 1;
+    Ok(window.map(|window| (window.clone(), fold(&window), axis)))
 }
 
 /// Whether anybody reads the second output of a node: of a pool from a file it is where the largest elements were.

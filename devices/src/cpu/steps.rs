@@ -67,6 +67,13 @@ impl Step {
         Ok(Self::By(*kind, Arc::new(tensor1(&numbers))))
     }
 
+    /// Those of a convolution, or of a product, to so many channels: none of them takes a tensor by channel, of which there is one for
+    /// each image.
+    pub(super) fn for_convolution(steps: Vec<Self>, channels: usize) -> TractResult<Vec<Self>> {
+        ensure!(!steps.iter().any(|step| matches!(step, Self::WithChannels(_))), "a convolution scales no channels");
+        steps.into_iter().map(|step| step.for_channels(channels)).collect()
+    }
+
     /// All of them, with the tensors that they take.
     pub(super) fn ready<'a>(steps: &'a [Self], taken: &[&'a [f32]]) -> TractResult<Steps<'a>> {
         let mut taken = taken.iter();
@@ -82,7 +89,8 @@ impl Step {
                     kind => Ready::By(*kind, values),
                 })
             }
-            Self::With(kind) => Ok(Ready::With(*kind, take()?)),
+            Self::With(kind @ (Kind::Add | Kind::Mul)) => Ok(Ready::With(*kind, take()?)),
+            Self::With(kind) => bail!("{kind:?} of two tensors is no step"),
             Self::WithChannels(kind) => Ok(Ready::By(*kind, take()?)),
             Self::Keep => Ok(Ready::Keep),
             Self::ByKept => Ok(Ready::ByKept),
@@ -241,7 +249,8 @@ pub(super) fn gated(
         return Ok(None);
     }
     for (first, last) in [(one.node, other.node), (other.node, one.node)] {
-        let (mut steps, mut found) = (vec![Step::Keep], step(graph, graph.node(first), of, axis)?);
+        let mut tried = *axis;
+        let (mut steps, mut found) = (vec![Step::Keep], step(graph, graph.node(first), of, &mut tried)?);
         while let Some(Next { node, step: by @ Step::By(..), .. }) = found {
             steps.push(by);
             let product = graph.node(last);
@@ -249,9 +258,10 @@ pub(super) fn gated(
             if is_product && product.inputs.contains(&of) && product.inputs.contains(&node.into()) {
                 let is_alone = graph.single_succ(node)?.is_some() && !graph.outputs.contains(&node.into());
                 steps.push(Step::ByKept);
+                *axis = if is_alone { tried } else { *axis };
                 return Ok(is_alone.then_some((steps, last)));
             }
-            found = next(graph, node, axis)?;
+            found = next(graph, node, &mut tried)?;
         }
     }
     Ok(None)

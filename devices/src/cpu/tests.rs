@@ -28,7 +28,7 @@ use super::chain::Chain;
 use super::constants::once;
 use super::convolution::{Convolution, floats};
 use super::direct::Direct;
-use super::nchwc::{Blocked, Depthwise, Rows};
+use super::nchwc::{Blocked, Depthwise, IS_OVER_BLOCKS, Rows};
 use super::pool::Pool;
 use super::product::Product;
 use super::rewrite::kernels;
@@ -50,6 +50,17 @@ fn agrees(part: Partition) {
     let off = difference(&own, &plain);
     assert!(off <= TOLERANCE, "off by {off:e}: {own:?} for {plain:?} of\n{}", part.graph);
     assert!(on_three_cores(&part, &inputs) == own, "three cores make other bits of\n{}", part.graph);
+    let planes = over_planes(|| part.clone().prepare().expect("kernels")).run(&inputs).expect("a run");
+    let off = difference(&planes, &plain);
+    assert!(off <= TOLERANCE, "over planes off by {off:e}: {planes:?} for {plain:?} of\n{}", part.graph);
+}
+
+/// As on a processor without AVX-512.
+fn over_planes<T>(prepare: impl FnOnce() -> T) -> T {
+    IS_OVER_BLOCKS.set(false);
+    let prepared = prepare();
+    IS_OVER_BLOCKS.set(true);
+    prepared
 }
 
 fn on_three_cores(part: &Partition, inputs: &[Tensor]) -> Vec<Tensor> {
@@ -102,12 +113,17 @@ fn three_by_three() -> impl Strategy<Value = (Case, (usize, usize, usize))> {
     (case.prop_filter("a window fits", Case::fits), groups)
 }
 
+/// Of which blocks are filled: depthwise, or in one group.
+fn many_channels() -> impl Strategy<Value = (usize, usize, usize)> {
+    prop_oneof![(16_usize..40, Just(1), Just(1)), (Just(1), select(&[33_usize, 40][..]), select(&[80_usize, 130][..]))]
+}
+
 proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
     fn convolutions_are_what_tract_makes_of_them(
-        (window, channels) in prop_oneof![2 => (window(5), channels()), 1 => three_by_three()],
+        (window, channels) in prop_oneof![2 => (window(5), channels()), 1 => three_by_three(), 1 => (window(5), many_channels())],
         bias in bias(),
         lies in lies(),
         adds in any::<bool>(),
@@ -257,6 +273,15 @@ fn a_chain_makes_the_bits_that_its_operators_make_apart() {
 #[test]
 fn efficientnet_makes_what_it_makes_with_tracts_kernels() {
     model_agrees("efficientnet_lite0/efficientnet_lite0_op13", "", 49);
+}
+
+#[test]
+fn efficientnet_over_planes_makes_what_it_makes_with_tracts_kernels() {
+    let model = models::model("efficientnet_lite0/efficientnet_lite0_op13", "");
+    let (inputs, part) = (models::inputs(&model), model.whole_part().expect("a part"));
+    let plain = part.clone().prepare_plain().expect("tract").run(&inputs).expect("tract");
+    let made = over_planes(|| part.prepare().expect("kernels")).run(&inputs).expect("a run");
+    assert!(difference(&made, &plain) <= TOLERANCE);
 }
 
 /// These take minutes on a processor that is emulated.

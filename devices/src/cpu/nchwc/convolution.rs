@@ -10,7 +10,7 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::read::{Band, Planes};
 use super::tile::{Seen, Taps, ask, constant, load, store, tiles, vectors_max};
-use super::{BLOCK, packed, winograd as tiles};
+use super::{BLOCK, packed, winograd as by_tiles};
 use crate::cpu::convolution::{Convolution, filled, floats, room, with_scratch};
 use crate::cpu::pieces::{self, Region};
 use crate::cpu::steps::{Ready, Step, done};
@@ -98,13 +98,12 @@ impl Blocked {
         let weights = floats(weights)?;
         let is_whole = of.groups == 1 && weights.len() == outputs * of.places();
         ensure!(is_whole, "a convolution by other weights than it was made for");
-        let data = if winograd::is_worth(&of) {
+        let data = if by_tiles::is_worth(&of) {
             packed_weights(&winograd::weights(weights), of.channels, 1, unit)
         } else {
             packed_weights(weights, of.channels, places, unit)
         };
-        let steps = mem::take(&mut of.steps).into_iter().map(|step| step.for_channels(outputs.next_multiple_of(BLOCK)));
-        of.steps = steps.collect::<TractResult<_>>()?;
+        of.steps = Step::for_convolution(mem::take(&mut of.steps), outputs.next_multiple_of(BLOCK))?;
         // Begins at a cache line, which most vectors of weights are then.
         let weights = Arc::new(Tensor::from_shape(&[data.len()], &data)?);
         Ok(Self { shape: packed(&of.shape, axis), of, weights })
@@ -126,21 +125,21 @@ impl Blocked {
         );
         let steps = &Step::ready(&op.steps, added.as_slice())?;
         let count = pieces::count(op.macs());
-        let is_winograd = winograd::is_worth(op);
+        let is_winograd = by_tiles::is_worth(op);
         // Weights that are more than the image are read by one thread each.
         let columns = match op.window.output {
-            _ if is_winograd => tiles::columns(op),
+            _ if is_winograd => by_tiles::columns(op),
             _ if weights.len() > image.len() => plane,
             [1, _] => GROUP * BLOCK,
             [_, row] => row,
         };
-        let len = if is_winograd { tiles::room_len(op, planes) } else { planes.room_len(&op.window) };
+        let len = if is_winograd { by_tiles::room_len(op, planes) } else { planes.room_len(&op.window) };
         filled(&self.shape, |output| {
             let regions = Region::whole(output, plane * BLOCK, blocks).split(count, GROUP, columns * BLOCK);
             pieces::each(regions, |output| {
                 with_scratch(|scratch| {
                     let run = Run { op, planes, image, weights, steps, output, room: room(scratch, len) };
-                    if is_winograd { arch.dispatch(tiles::Winograd(run)) } else { arch.dispatch(run) }
+                    if is_winograd { arch.dispatch(by_tiles::Winograd(run)) } else { arch.dispatch(run) }
                 });
             });
         })

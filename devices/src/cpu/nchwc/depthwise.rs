@@ -77,9 +77,7 @@ impl Depthwise {
                 .zip(window)
                 .for_each(|(into, weight)| *into = *weight);
         }
-        let steps =
-            mem::take(&mut of.steps).into_iter().map(|step| step.for_channels(channels.next_multiple_of(BLOCK)));
-        of.steps = steps.collect::<TractResult<_>>()?;
+        of.steps = Step::for_convolution(mem::take(&mut of.steps), channels.next_multiple_of(BLOCK))?;
         let weights = Arc::new(Tensor::from_shape(&[data.len()], &data)?);
         Ok(Self { shape: packed(&of.shape, axis), of, weights })
     }

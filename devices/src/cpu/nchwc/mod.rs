@@ -24,6 +24,8 @@ pub(super) use depthwise::Depthwise;
 pub(super) use pool::Pool;
 pub(super) use reorder::{Pack, Unpack};
 pub(super) use rows::Rows;
+#[cfg(test)]
+pub(super) use settle::IS_OVER_BLOCKS;
 pub(super) use settle::{Channels, fused, is_worth, is_worth_rows, settled};
 pub(super) use upsample::Upsample;
 

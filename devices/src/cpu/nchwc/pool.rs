@@ -56,7 +56,8 @@ impl Pool {
         let [image] = inputs else { bail!("pooling takes one tensor") };
         let (image, [plane_in, plane]) = (floats(image)?, self.window.planes());
         let len: usize = self.shape.iter().product();
-        ensure!(image.len() * plane == len * plane_in, "pooling of another tensor than it was made for");
+        let is_whole = image.len() * plane == len * plane_in && len.is_multiple_of(plane * BLOCK);
+        ensure!(is_whole, "pooling of another tensor than it was made for");
         let scale = match &self.fold {
             Fold::Max => &[][..],
             Fold::Sum(scale) => floats(scale)?,

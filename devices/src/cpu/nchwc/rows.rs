@@ -64,6 +64,7 @@ impl Rows {
         let [outputs, inputs] = *weights.shape() else { bail!("weights that are no matrix") };
         let is_whole = outputs.is_multiple_of(BLOCK) && shape.last() == Some(&outputs);
         ensure!(is_whole, "a product by other weights than it was made for");
+        let steps = Step::for_convolution(steps, outputs)?;
         let packed = packed_weights(floats(weights)?, [inputs, outputs], 1, BLOCK);
         let weights = Arc::new(Tensor::from_shape(&[packed.len()], &packed)?);
         Ok(Self { channels: [inputs, outputs], shape: shape.into(), steps, weights })

@@ -15,12 +15,20 @@ use crate::cpu::convolution::Convolution;
 use crate::cpu::rewrite::{Find, ROW_MIN, following, pool, rewrite};
 use crate::cpu::steps::{Next, gated, step};
 
-/// Whether convolutions over blocks were measured to be faster here. Tests try all kernels on whatever there is.
+#[cfg(test)]
+thread_local! {
+    /// Tests try kernels over blocks, and those over planes, on whatever there is.
+    pub(in crate::cpu) static IS_OVER_BLOCKS: std::cell::Cell<bool> = const { std::cell::Cell::new(true) };
+}
+
+/// Whether convolutions over blocks were measured to be faster here.
 fn is_measured() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return cfg!(test) || pulp::x86::V4::try_new().is_some();
-    #[cfg(not(target_arch = "x86_64"))]
-    cfg!(test)
+    #[cfg(test)]
+    return IS_OVER_BLOCKS.get();
+    #[cfg(all(target_arch = "x86_64", not(test)))]
+    return pulp::x86::V4::try_new().is_some();
+    #[cfg(not(any(target_arch = "x86_64", test)))]
+    false
 }
 
 /// Whether a convolution is computed over blocks.
@@ -106,6 +114,9 @@ fn sunk(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     };
     let ([made], Some((first, _))) = (&*node.outputs, all.first()) else { return Ok(None) };
     let (axis, Some(shape)) = (first.axis, made.fact.shape.as_concrete()) else { return Ok(None) };
+    if made.fact.datum_type != f32::datum_type() {
+        return Ok(None);
+    }
     let channels: TVec<usize> = all.iter().map(|(pack, _)| pack.shape[pack.axis]).collect();
     let is_alike = all.iter().all(|(pack, _)| pack.axis == axis);
     let Some(op) = over(&*node.op, axis, &channels, shape).filter(|_| is_alike) else { return Ok(None) };
@@ -142,9 +153,13 @@ fn over(op: &dyn TypedOp, axis: usize, channels: &[usize], made: &[usize]) -> Op
 fn pooled(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let node = graph.node(id);
     let Some((pack, blocks)) = node.inputs.first().and_then(|planes| unpacked(graph, *planes)) else { return Ok(None) };
-    let (Some((window, fold)), Some(shape)) = (pool(graph, id)?, node.outputs[0].fact.shape.as_concrete()) else {
+    let (Some((window, fold, axis)), Some(shape)) = (pool(graph, id)?, node.outputs[0].fact.shape.as_concrete()) else {
         return Ok(None);
     };
+    // Blocks may be of another axis, which is one that is pooled.
+    if axis != pack.axis {
+        return Ok(None);
+    }
     let op = Pool::new(window, fold, shape, pack.axis);
     over_blocks(graph, op, &[(blocks, None)], (shape, pack.axis), id)
 }

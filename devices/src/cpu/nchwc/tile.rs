@@ -26,7 +26,7 @@ pub(super) struct Taps {
 impl Taps {
     pub(super) fn new(places: impl Iterator<Item = usize>, depth: usize) -> Self {
         let places: SmallVec<[usize; TAPS]> = places.collect();
-        let reach = places.iter().max().map_or(0, |last| last + depth);
+        let reach = places.iter().max().map_or(0, |last| last.saturating_add(depth));
         Self { places, depth, reach }
     }
 }
@@ -42,7 +42,7 @@ impl<'a, const P: usize> Seen<'a, P> {
     /// Of an image that has all of what these windows see.
     #[inline(always)]
     pub(super) fn new(image: &'a [f32], at: [usize; P], taps: &'a Taps) -> Self {
-        assert!(at.iter().all(|at| at + taps.reach <= image.len()), "a window reaches beyond the image");
+        assert!(at.iter().all(|at| at.saturating_add(taps.reach) <= image.len()), "a window reaches beyond the image");
         Self { image, at, taps }
     }
 
@@ -86,6 +86,7 @@ impl<'a, const P: usize> Seen<'a, P> {
     /// What becomes of the elements of each window that are a vector of channels, one after the other.
     #[inline(always)]
     pub(super) fn folded<S: Simd>(&self, start: S::f32s, fold: impl Fn(S::f32s, S::f32s) -> S::f32s) -> [S::f32s; P] {
+        assert!(S::F32_LANES <= self.taps.depth, "a vector reaches beyond a tap");
         let mut made = [start; P];
         for tap in &self.taps.places {
             for (window, made) in made.iter_mut().enumerate() {
@@ -98,6 +99,7 @@ impl<'a, const P: usize> Seen<'a, P> {
     /// The elements of each window that are a vector of channels, by weights of theirs, which are so far apart.
     #[inline(always)]
     pub(super) fn by_channel<S: Simd>(&self, simd: S, weights: &[f32]) -> [S::f32s; P] {
+        assert!(S::F32_LANES <= self.taps.depth, "a vector reaches beyond a tap");
         let mut sums = [simd.splat_f32s(0.0); P];
         for (tap, weights) in self.taps.places.iter().zip(weights.chunks(BLOCK)) {
             let by = S::as_simd_f32s(weights).0[0];

@@ -15,12 +15,17 @@ use crate::cpu::convolution::Convolution;
 use crate::cpu::pieces::Region;
 use crate::cpu::steps::{Ready, done};
 use crate::cpu::window::Window;
-use crate::cpu::winograd::{TILE, seen, summed, twice};
+use crate::cpu::winograd::{self, TILE, seen, summed, twice};
 
 /// Elements of a matrix of tiles and of what becomes of it, about: with weights for a group they stay in the second cache.
 const MATRIX_MAX: usize = 1 << 17;
 /// Tiles at a time.
 const TILES_MAX: usize = 240;
+
+/// Whether a convolution over blocks is computed this way: where whole rows of tiles are not too many at a time.
+pub(super) fn is_worth(of: &Convolution) -> bool {
+    winograd::is_worth(of) && of.window.output[1].div_ceil(2) <= TILES_MAX
+}
 
 /// Columns of the output that a row of tiles makes: a piece has no part of such a row.
 pub(super) fn columns(of: &Convolution) -> usize {

@@ -12,6 +12,7 @@ use super::super::convolution::floats;
 use super::super::pool::Pool;
 use super::super::rewrite::kernels;
 use super::instructions::instructions;
+use super::nchwc::over_blocks;
 use super::{on_three_cores, own};
 use crate::cases::convolution::{Window, paddings, pooled, window};
 use crate::cases::{Graph, Lies, cases};
@@ -106,6 +107,9 @@ proptest! {
         let made = run(part.clone().prepare().expect("kernels").run(std::slice::from_ref(&input)).expect("a run"));
         prop_assert!(made == plain, "{values:?} of\n{}", part.graph);
         prop_assert!(run(on_three_cores(&part, std::slice::from_ref(&input))) == plain, "three cores of\n{}", part.graph);
+        let blocks = over_blocks(&part, usize::from(window.format == DataFormat::NCHW));
+        let made = run(blocks.prepare().expect("kernels").run(std::slice::from_ref(&input)).expect("a run"));
+        prop_assert!(made == plain, "over blocks {values:?} of\n{}", part.graph);
         let mut graph = part.graph;
         kernels(&mut graph).expect("a graph");
         for pool in graph.nodes.iter().filter_map(|node| node.op_as::<Pool>()) {

@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{filled, floats};
+use super::operator::operator;
 use super::pieces;
 use super::steps::{Ready, Step, done, load, of_channel, store};
 
@@ -22,29 +23,7 @@ pub(super) struct Chain {
     pub(super) plane: usize,
 }
 
-impl Op for Chain {
-    fn name(&self) -> StaticName {
-        "Chain".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Chain {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Chain {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    as_op!();
-}
+operator!(Chain, "Chain", |op| op.shape);
 
 impl Chain {
     /// With the instructions of `arch`.

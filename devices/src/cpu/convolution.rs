@@ -38,10 +38,6 @@ impl Convolution {
         Ok(())
     }
 
-    pub(super) fn facts(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact(&self.shape))
-    }
-
     /// Multiply-adds.
     pub(super) fn macs(&self) -> usize {
         self.shape.iter().product::<usize>() * self.places()
@@ -49,6 +45,11 @@ impl Convolution {
 
     pub(super) fn cost(&self) -> TVec<(Cost, TDim)> {
         tvec!((Cost::FMA(f32::datum_type()), self.macs().into()))
+    }
+
+    /// The same with weights that the kernel holds.
+    pub(super) fn cost_with(&self, weights: &Tensor) -> TVec<(Cost, TDim)> {
+        self.cost().into_iter().chain([(Cost::Params(f32::datum_type()), weights.len().into())]).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use tract_onnx::tract_hir::internal::*;
 
 use super::convolution::{Convolution, filled, floats, room, with_scratch};
+use super::operator::operator;
 use super::pieces;
 use super::steps::{Kind, Ready, Step, Steps, done, of_channel};
 use super::window::{TAPS, keep};
@@ -22,33 +23,7 @@ use super::window::{TAPS, keep};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Direct(pub(super) Convolution);
 
-impl Op for Direct {
-    fn name(&self) -> StaticName {
-        "Direct".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Direct {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Direct {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(self.0.facts())
-    }
-
-    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        Ok(self.0.cost())
-    }
-
-    as_op!();
-}
+operator!(Direct, "Direct", |op| op.0.shape, op.0.cost());
 
 impl Direct {
     /// With the instructions of `arch`.

@@ -5,6 +5,7 @@ mod constants;
 mod convolution;
 mod direct;
 mod nchwc;
+mod operator;
 mod pieces;
 mod pool;
 mod blocks;

@@ -10,6 +10,7 @@ use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::tract_core::ops::cnn::PaddingSpec;
 
 use super::convolution::{filled, floats, room, with_scratch};
+use super::operator::operator;
 use super::pieces;
 use super::steps::{load, store};
 use super::window::{Padded, Window, keep};
@@ -46,29 +47,7 @@ pub(super) enum Counted<'a> {
     Padded(&'a PaddingSpec),
 }
 
-impl Op for Pool {
-    fn name(&self) -> StaticName {
-        "Pool".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Pool {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Pool {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    as_op!();
-}
+operator!(Pool, "Pool", |op| op.shape);
 
 impl Pool {
     /// With the instructions of `arch`.

@@ -23,6 +23,7 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::blocks::{self, Blocks, WINDOWS};
 use super::convolution::{Convolution, filled, floats, room, with_scratch};
+use super::operator::operator;
 use super::pieces::{self, Region};
 use super::steps::{Ready, Step, done, load, of_channel, store};
 use super::winograd::{self, Winograd};
@@ -67,34 +68,7 @@ pub(super) struct Product {
     weights: Arc<Tensor>,
 }
 
-impl Op for Product {
-    fn name(&self) -> StaticName {
-        "Product".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Product {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Product {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(self.of.facts())
-    }
-
-    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        let weights = (Cost::Params(f32::datum_type()), self.weights.len().into());
-        Ok(self.of.cost().into_iter().chain([weights]).collect())
-    }
-
-    as_op!();
-}
+operator!(Product, "Product", |op| op.of.shape, op.of.cost_with(&op.weights));
 
 impl Product {
     /// By weights `[output channels, channels of a group, window]`.

@@ -81,7 +81,7 @@ fn fused(
 pub(super) type Following = (Vec<Step>, usize, TVec<OutletId>);
 
 /// Of the first tensor that a step takes: kernels of convolutions add one.
-pub(super) fn adds_one(step: &Step, taken: usize) -> bool {
+fn adds_one(step: &Step, taken: usize) -> bool {
     *step == Step::With(Kind::Add) && taken == 0
 }
 
@@ -137,13 +137,13 @@ fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> 
 
 /// The kernel for a convolution. None where tract's are faster.
 fn windowed(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
-    let Some((mut of, mut axis)) = convolution(graph, id)? else { return Ok(None) };
+    let Some((mut of, channels)) = convolution(graph, id)? else { return Ok(None) };
+    let mut axis = Some(channels);
     let [image, weights, bias] = *graph.node(id).inputs else { return Ok(None) };
     let constants = graph.outlet_fact(weights)?.konst.as_ref().zip(graph.outlet_fact(bias)?.konst.as_ref());
     if let Some((constant, constant_bias)) = constants.filter(|_| nchwc::is_worth(&of)) {
         let (steps, last, added) = following(graph, id, &mut axis, adds_one)?;
-        let channels = axis.map(|axis| Channels { read: axis, made: axis });
-        let Some(channels) = channels else { return Ok(None) };
+        let channels = Channels { read: channels, made: channels };
         of.steps = [Step::By(Kind::Add, flat(constant_bias)?)].into_iter().chain(steps).collect();
         of.window = of.window.in_one_row();
         return nchwc::fused(graph, of, &channels, constant, (image, &added), last);
@@ -228,7 +228,7 @@ fn mapped(axes: &AxesMapping, input: &[usize], output: &[usize]) -> Option<([usi
 }
 
 /// What a node computes, if it is a convolution of f32 over planes of known size: and the axis of channels.
-pub(super) fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<(Convolution, Option<usize>)>> {
+pub(super) fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<(Convolution, usize)>> {
     let node = graph.node(id);
     let Some(conv) = node.op_as::<Conv>() else { return Ok(None) };
     let spec = &conv.pool_spec;
@@ -248,7 +248,7 @@ pub(super) fn convolution(graph: &TypedModel, id: usize) -> TractResult<Option<(
     }
     let (window, groups, shape) = (sliding(spec, input, output), conv.group, output.into());
     let of = |window| Convolution { window, groups, channels, shape, steps: Vec::new() };
-    Ok(window.map(|window| (of(window), Some(spec.data_format.h_axis() - 1))))
+    Ok(window.map(|window| (of(window), spec.data_format.h_axis() - 1)))
 }
 
 /// The window of an operator over planes, between tensors of these shapes, if planes have two axes at most.

@@ -6,6 +6,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::tile::{constant, load, store, tiles};
 use super::{BLOCK, packed};
 use crate::cpu::convolution::{filled, floats};
+use crate::cpu::operator::operator;
 use crate::cpu::pieces;
 use crate::cpu::steps::{Ready, Step, done};
 
@@ -20,29 +21,7 @@ pub(in crate::cpu) struct Chain {
     plane: usize,
 }
 
-impl Op for Chain {
-    fn name(&self) -> StaticName {
-        "Chain".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Chain {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Chain {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    as_op!();
-}
+operator!(Chain, "Chain", |op| op.shape);
 
 impl Chain {
     /// Over a tensor that has this shape without blocks, and its channels along an axis.

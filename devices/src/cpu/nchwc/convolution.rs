@@ -12,6 +12,7 @@ use super::read::{Band, Planes};
 use super::tile::{Seen, Taps, ask, constant, load, store, tiles, vectors_max};
 use super::{BLOCK, packed, winograd as by_tiles};
 use crate::cpu::convolution::{Convolution, filled, floats, room, with_scratch};
+use crate::cpu::operator::operator;
 use crate::cpu::pieces::{self, Region};
 use crate::cpu::steps::{Ready, Step, done};
 use crate::cpu::winograd;
@@ -34,34 +35,7 @@ pub(in crate::cpu) struct Blocked {
     weights: Arc<Tensor>,
 }
 
-impl Op for Blocked {
-    fn name(&self) -> StaticName {
-        "Blocked".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Blocked {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Blocked {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        let weights = (Cost::Params(f32::datum_type()), self.weights.len().into());
-        Ok(self.of.cost().into_iter().chain([weights]).collect())
-    }
-
-    as_op!();
-}
+operator!(Blocked, "Blocked", |op| op.shape, op.of.cost_with(&op.weights));
 
 /// The planes of the image: in blocks, or as they are where these are few.
 pub(super) fn planes(of: &Convolution) -> Planes {

@@ -10,6 +10,7 @@ use super::read::{Band, Planes};
 use super::tile::{Seen, Taps, constant, load, store, tiles};
 use super::{BLOCK, packed};
 use crate::cpu::convolution::{Convolution, filled, floats, room, with_scratch};
+use crate::cpu::operator::operator;
 use crate::cpu::pieces::{self, Region};
 use crate::cpu::steps::{Ready, Step, done};
 
@@ -29,34 +30,7 @@ pub(in crate::cpu) struct Depthwise {
     weights: Arc<Tensor>,
 }
 
-impl Op for Depthwise {
-    fn name(&self) -> StaticName {
-        "Depthwise".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Depthwise {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Depthwise {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        let weights = (Cost::Params(f32::datum_type()), self.weights.len().into());
-        Ok(self.of.cost().into_iter().chain([weights]).collect())
-    }
-
-    as_op!();
-}
+operator!(Depthwise, "Depthwise", |op| op.shape, op.of.cost_with(&op.weights));
 
 impl Depthwise {
     /// By weights `[channels, window]`. What it makes has channels along an axis.

@@ -7,6 +7,7 @@ use super::read::{Band, Planes};
 use super::tile::{Seen, Taps, store, tiles};
 use super::{BLOCK, packed};
 use crate::cpu::convolution::{filled, floats, room, with_scratch};
+use crate::cpu::operator::operator;
 use crate::cpu::pieces::{self, Region};
 use crate::cpu::pool::Fold;
 use crate::cpu::window::Window;
@@ -21,29 +22,7 @@ pub(in crate::cpu) struct Pool {
     fold: Fold,
 }
 
-impl Op for Pool {
-    fn name(&self) -> StaticName {
-        "Pool".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Pool {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Pool {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    as_op!();
-}
+operator!(Pool, "Pool", |op| op.shape);
 
 impl Pool {
     /// To a tensor that has this shape without blocks, and its channels along an axis.

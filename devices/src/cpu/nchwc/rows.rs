@@ -10,6 +10,7 @@ use super::BLOCK;
 use super::convolution::{DEPTH_MAX, GROUP, packed_weights};
 use super::tile::{Seen, Taps, ask, constant, tiles, vectors_max};
 use crate::cpu::convolution::{filled, floats};
+use crate::cpu::operator::operator;
 use crate::cpu::pieces;
 use crate::cpu::steps::{Ready, Step, done};
 
@@ -29,34 +30,7 @@ pub(in crate::cpu) struct Rows {
     weights: Arc<Tensor>,
 }
 
-impl Op for Rows {
-    fn name(&self) -> StaticName {
-        "Rows".into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Rows {
-    op_out_of_plan!();
-
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.run_on(Arch::new(), &inputs)
-    }
-}
-
-impl TypedOp for Rows {
-    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(&self.shape)))
-    }
-
-    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        let weights = (Cost::Params(f32::datum_type()), self.weights.len().into());
-        Ok(tvec!((Cost::FMA(f32::datum_type()), self.macs().into()), weights))
-    }
-
-    as_op!();
-}
+operator!(Rows, "Rows", |op| op.shape, op.cost());
 
 impl Rows {
     /// By weights `[outputs, inputs]`, to a tensor of this shape.
@@ -68,6 +42,11 @@ impl Rows {
         let packed = packed_weights(floats(weights)?, [inputs, outputs], 1, BLOCK);
         let weights = Arc::new(Tensor::from_shape(&[packed.len()], &packed)?);
         Ok(Self { channels: [inputs, outputs], shape: shape.into(), steps, weights })
+    }
+
+    fn cost(&self) -> TVec<(Cost, TDim)> {
+        let weights = (Cost::Params(f32::datum_type()), self.weights.len().into());
+        tvec!((Cost::FMA(f32::datum_type()), self.macs().into()), weights)
     }
 
     fn macs(&self) -> usize {

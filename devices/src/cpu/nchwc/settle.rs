@@ -143,8 +143,7 @@ fn over(op: &dyn TypedOp, axis: usize, channels: &[usize], made: &[usize]) -> Op
     if let Some(NearestUpsample { scales }) = op.downcast_ref::<NearestUpsample>() {
         let (ones, [down, across]) = scales.split_last_chunk()?;
         let is_over_planes = axis + 3 == made.len() && ones.iter().all(|scale| *scale == 1) && *across > 0;
-        let width = made.last()?.checked_div(*across)?;
-        return is_over_planes.then(|| Upsample { scales: [*down, *across], width, shape: made.into(), axis }.into());
+        return is_over_planes.then(|| Upsample { scales: [*down, *across], shape: made.into(), axis }.into());
     }
     op.is::<ElementWiseOp>().then(|| dyn_clone::clone_box(op))
 }

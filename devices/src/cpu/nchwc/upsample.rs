@@ -10,8 +10,6 @@ use crate::cpu::pieces;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::cpu) struct Upsample {
     pub(super) scales: [usize; 2],
-    /// Of a plane of the input.
-    pub(super) width: usize,
     /// Of what it makes, without blocks, and where its channels are.
     pub(super) shape: TVec<usize>,
     pub(super) axis: usize,
@@ -29,8 +27,8 @@ impl EvalOp for Upsample {
     op_out_of_plan!();
 
     fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let (Self { scales: [down, across], width, shape, axis }, from) = (self, floats(&inputs[0])?);
-        let shape = packed(shape, *axis);
+        let (Self { scales: [down, across], shape, axis }, from) = (self, floats(&inputs[0])?);
+        let (width, shape) = (shape.last().map_or(0, |made| made / across), packed(shape, *axis));
         let (len, row) = (shape.iter().product::<usize>(), width * across * BLOCK);
         ensure!(from.len() * down * across == len && len.is_multiple_of(row * down), "an upsampling of another tensor");
         let count = pieces::count(len);

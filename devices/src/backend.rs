@@ -30,7 +30,7 @@ use crate::stage::Stage;
 use crate::stage::{Compiled, RunTime};
 
 /// How long backends are compared; the fastest run of each counts.
-const EFFORT: Effort = Effort::QUICK;
+pub(crate) const EFFORT: Effort = Effort::QUICK;
 
 /// The backends of this machine: its CPU, one GPU where there is one, and a library of onnxruntime where one is named. Cheap
 /// to clone.
@@ -299,11 +299,9 @@ fn faster(
             Err(_) => return Ok(None),
         },
     };
-    let mut on_cpu = Duration::MAX;
-    let times = time(EFFORT, || compiled.run(&inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu)));
-    let all = times.map_err(|failure| failure.cause)?.least;
-    *least = Some(all.min(before));
-    Ok((all < before).then_some(RunTime { all, on_cpu }))
+    let timed = compiled.time(&inputs).map_err(|failure| failure.cause)?;
+    *least = Some(timed.all.min(before));
+    Ok((timed.all < before).then_some(timed))
 }
 
 /// The part by a library.

@@ -9,20 +9,28 @@ use tract_onnx::tract_hir::tract_core::prelude::TractResult;
 
 use crate::backend::zeros;
 use crate::cut::{Partition, copy_node};
+use crate::gpu::Gpu;
 use crate::guard::guard;
-use crate::stage::{Compiled, RunTime, Seam, Stage};
+use crate::stage::{Compiled, Seam, Stage};
 
-/// Both parts where a GPU computes them, as [`Stage::then`] says.
+/// Both parts where a GPU computes them, as [`Stage::then`] says. What cannot be joined stays two parts, which run as well; why is
+/// told for those who look.
 pub(crate) fn on_one_gpu(first: &Stage, next: &Stage, seam: &Seam) -> Option<Stage> {
-    let ((first, stage, one), (second, _, other)) = (first.on_gpu()?, next.on_gpu()?);
-    // What cannot be joined stays two parts, which run as well.
-    let part = first.then(second, seam).ok()?;
-    // The CPU takes over where the device is lost. Where nodes are equal, and some of them
-    // outputs, tract may run one that it has taken out.
-    part.clone().prepare().and_then(|cpu| cpu.run(&zeros(&part)?)).ok()?;
-    let compiled = part.clone().prepare_on(stage.gpu()).ok()?;
-    let timed = RunTime { all: one.all + other.all, on_cpu: one.on_cpu + other.on_cpu };
-    Some(part.with(Compiled::Gpu(compiled), timed))
+    let ((first, stage), (second, _)) = (first.on_gpu()?, next.on_gpu()?);
+    let joined = first.then(second, seam).and_then(|part| compiled(part, stage.gpu()));
+    joined
+        .inspect_err(|cause| tracing::debug!(first = first.name, next = second.name, %cause, "they stay two parts"))
+        .ok()
+}
+
+/// The part on the GPU, after its first runs there and on the CPU, which takes over where the device is lost.
+fn compiled(part: Partition, gpu: &Gpu) -> Result<Stage, String> {
+    let inputs = zeros(&part).map_err(|cause| cause.to_string())?;
+    // Where nodes are equal, and some of them outputs, tract may run one that it has taken out.
+    part.clone().prepare().and_then(|cpu| cpu.run(&inputs)).map_err(|cause| cause.to_string())?;
+    let compiled = Compiled::Gpu(part.clone().prepare_on(gpu).map_err(|cause| cause.to_string())?);
+    let timed = compiled.time(&inputs).map_err(|failure| failure.cause)?;
+    Ok(part.with(compiled, timed))
 }
 
 impl Partition {

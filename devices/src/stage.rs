@@ -9,6 +9,8 @@ use std::time::Duration;
 use thalweg_planner::{Tensor, TensorSpec};
 use tract_onnx::tract_hir::internal::TypedModel;
 
+#[cfg(any(feature = "gpu", feature = "ort"))]
+use crate::backend::EFFORT;
 use crate::cpu::{Cpu, OperatorTime};
 use crate::cut::{Border, Partition};
 use crate::error::StageError;
@@ -19,6 +21,8 @@ use crate::guard::guard;
 use crate::model::Model;
 #[cfg(feature = "ort")]
 use crate::onnxruntime::{OnnxruntimeError, OnnxruntimeStage};
+#[cfg(any(feature = "gpu", feature = "ort"))]
+use crate::profile::time;
 
 /// A part that is optimised for this machine and ready to run, from any thread. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -217,10 +221,10 @@ impl Stage {
 
     /// The part, and what a GPU has compiled of it, where that computes it.
     #[cfg(feature = "gpu")]
-    pub(crate) fn on_gpu(&self) -> Option<(&Partition, &GpuStage, RunTime)> {
+    pub(crate) fn on_gpu(&self) -> Option<(&Partition, &GpuStage)> {
         match &self.on {
             On::Other(elsewhere) if elsewhere.left.get().is_none() => match &elsewhere.compiled {
-                Compiled::Gpu(stage) => Some((&elsewhere.part, stage, elsewhere.timed)),
+                Compiled::Gpu(stage) => Some((&elsewhere.part, stage)),
                 #[cfg(feature = "ort")]
                 Compiled::Onnxruntime(_) => None,
             },
@@ -274,6 +278,13 @@ impl Compiled {
                 Failure { cause: cause.to_string(), for_good }
             }),
         }
+    }
+
+    /// How long its fastest run takes.
+    pub(crate) fn time(&self, inputs: &[Tensor]) -> Result<RunTime, Failure> {
+        let mut on_cpu = Duration::MAX;
+        let times = time(EFFORT, || self.run(inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu)))?;
+        Ok(RunTime { all: times.least, on_cpu })
     }
 
     fn name(&self) -> &str {

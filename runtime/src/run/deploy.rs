@@ -113,8 +113,8 @@ impl<'a> Deployment<'a> {
     /// The backends that compute the models of each hop of a plan that is installed.
     pub fn computed_on(&self, plan: &Plan) -> Vec<BTreeSet<String>> {
         let drafts = Drafts::new(self.subject, self.graph, self.topology, plan, EPOCH);
-        let part = |hop| self.prepared.get(&drafts.draft(hop).part?);
-        (0..plan.hops.len()).map(|hop| part(hop).map_or_else(BTreeSet::new, |part| part.computed_on())).collect()
+        let prepared = |key: Option<PartKey>| self.prepared.get(&key?);
+        drafts.parts().map(|key| prepared(key).map_or_else(BTreeSet::new, |part| part.computed_on())).collect()
     }
 
     /// Connects the nodes that ask each other, so that no request waits for a handshake.

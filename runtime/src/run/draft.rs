@@ -101,15 +101,16 @@ impl<'a> Drafts<'a> {
         Draft { contract, takes, part, answers, crossing, emulation: self.emulation(index) }
     }
 
+    /// What each hop runs; none where it passes on what it takes.
+    pub fn parts(&self) -> impl Iterator<Item = Option<PartKey>> {
+        (0..self.plan.hops.len()).map(|hop| self.draft(hop).part)
+    }
+
     /// The backends of this machine that would compute the models of each hop. Prepares them to find out.
     pub fn computed_on(&self) -> Result<Vec<BTreeSet<String>>, StageError> {
-        let part = |hop| match self.draft(hop).part {
-            Some(PartKey { layers, takes, gives }) => {
-                Ok(self.subject.steps.part(&layers, &takes, &gives)?.computed_on())
-            }
-            None => Ok(BTreeSet::new()),
-        };
-        (0..self.plan.hops.len()).map(part).collect()
+        let prepared = |PartKey { layers, takes, gives }: PartKey| self.subject.steps.part(&layers, &takes, &gives);
+        let backends = |key: Option<PartKey>| key.map_or(Ok(BTreeSet::new()), |key| Ok(prepared(key)?.computed_on()));
+        self.parts().map(backends).collect()
     }
 
     /// How a tensor that a hop takes comes to it.

@@ -81,12 +81,12 @@ fn tiers(tiers: &[TierRow]) -> String {
     fitted(40, 6, |width| grid(&header, &[0, 1, 5, 6], rows(width)))
 }
 
-/// Which backend was the faster one on each tier, where there was a choice.
+/// Which of this machine's backends was the fastest for each tier, where there was a choice.
 fn computed_on(tiers: &[TierRow]) -> String {
     let tier = |tier: &TierRow| format!("{} on {}", short(&tier.tier, 16), backends(&tier.computed_on));
     let mut told: Vec<String> = tiers.iter().filter(|tier| !tier.computed_on.is_empty()).map(tier).collect();
     if let Some(first) = told.first_mut() {
-        first.insert_str(0, "computed ");
+        first.insert_str(0, "computed here: ");
     }
     indented(lines(told, ", ", WIDTH - INDENT.len()))
 }
@@ -323,7 +323,7 @@ mod tests {
         report.plan.tiers[0].computed_on = ["cpu".into(), "V3D 7.1".into()].into();
         report.plan.tiers[2].computed_on = ["cpu".into()].into();
         let (device, cloud) = (&report.plan.tiers[0].tier, &report.plan.tiers[2].tier);
-        let told = format!("\n  computed {device} on V3D 7.1 and cpu, {cloud} on cpu\n");
+        let told = format!("\n  computed here: {device} on V3D 7.1 and cpu, {cloud} on cpu\n");
         assert!(table(&report).contains(&told), "{}", table(&report));
     }
 

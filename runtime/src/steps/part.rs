@@ -179,7 +179,7 @@ impl Blueprint {
             Ok(Piece { step: piece.step, runs, takes: piece.takes, gives: piece.gives })
         };
         let pieces = self.pieces.into_iter().map(prepared).collect::<Result<_, StageError>>()?;
-        let pieces = joined(pieces, &self.gives);
+        let pieces = joined(pieces, &self.gives, &Stage::then);
         Ok(Part { pieces, takes: self.takes, gives: self.gives, said: Once::new() })
     }
 }

@@ -1,19 +1,23 @@
 //! Models that follow each other in a part on one GPU become one, so that what passes between them stays there.
 
-use thalweg_devices::Seam;
+use thalweg_devices::{Seam, Stage};
 use thalweg_planner::TensorId;
 
 use super::part::{Piece, Runs, Take};
 
-/// The pieces, neighbours on one GPU joined. `gives` is what leaves the part.
-pub(super) fn joined(pieces: Vec<Piece>, gives: &[TensorId]) -> Vec<Piece> {
+/// Makes one model of two.
+type Then<'a> = &'a dyn Fn(&Stage, &Stage, &Seam) -> Option<Stage>;
+
+/// The pieces, neighbours as one where `then` joins their models, as [`Stage::then`] does those on one GPU. `gives` is what
+/// leaves the part.
+pub(super) fn joined(pieces: Vec<Piece>, gives: &[TensorId], then: Then) -> Vec<Piece> {
     let mut all: Vec<Piece> = Vec::with_capacity(pieces.len());
     let mut rest = pieces.into_iter();
     while let Some(piece) = rest.next() {
         let needed = |tensor: &TensorId| {
             gives.contains(tensor) || rest.as_slice().iter().any(|later| later.reads().any(|read| read == *tensor))
         };
-        let both = all.last().and_then(|last| join(last, &piece, needed));
+        let both = all.last().and_then(|last| join(last, &piece, needed, then));
         if both.is_some() {
             all.pop();
         }
@@ -22,11 +26,11 @@ pub(super) fn joined(pieces: Vec<Piece>, gives: &[TensorId]) -> Vec<Piece> {
     all
 }
 
-/// Two pieces as one, where a GPU computes both and the second reads what the first gives.
-fn join(first: &Piece, next: &Piece, needed: impl Fn(&TensorId) -> bool) -> Option<Piece> {
+/// Two pieces as one, where their models can be joined and the second reads what the first gives.
+fn join(first: &Piece, next: &Piece, needed: impl Fn(&TensorId) -> bool, then: Then) -> Option<Piece> {
     let (Runs::Model(one), Runs::Model(other)) = (&first.runs, &next.runs) else { return None };
     let seam = seam(&first.gives, &next.takes, needed)?;
-    let both = one.then(other, &seam)?;
+    let both = then(one, other, &seam)?;
     let elsewhere = next.takes.iter().zip(&seam.takes).filter(|(_, made)| made.is_none()).map(|(take, _)| take);
     let kept = seam.keeps.iter().map(|place| &first.gives[*place]);
     Some(Piece {
@@ -51,6 +55,11 @@ fn seam(gives: &[TensorId], takes: &[Take], needed: impl Fn(&TensorId) -> bool) 
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::path::Path;
+
+    use thalweg_devices::{Model, Shapes};
+
     use super::*;
 
     #[test]
@@ -59,5 +68,40 @@ mod tests {
         let expected = Seam { takes: vec![None, Some(1), None], keeps: vec![0] };
         assert_eq!(seam(&[4, 5], &takes, |tensor| *tensor == 4), Some(expected));
         assert_eq!(seam(&[4, 5], &takes[..1], |_| true), None, "nothing is handed over");
+    }
+
+    #[test]
+    fn pieces_in_a_row_become_one_and_those_that_hand_nothing_over_stay() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/models/onnx_light/light_squeezenet.onnx");
+        let model = Model::load(&file, &Shapes::new()).expect("a model of the repository").whole().expect("the CPU");
+        let piece = |step: &str, takes: &[TensorId], gives: &[TensorId]| Piece {
+            step: step.to_owned(),
+            runs: Runs::Model(model.clone()),
+            takes: takes.iter().copied().map(Take::Made).collect(),
+            gives: gives.to_vec(),
+        };
+        // The last one reads what the first gives, and 3 leaves the part.
+        let pieces = || {
+            vec![
+                piece("a", &[0], &[1, 2, 3]),
+                piece("b", &[9], &[4]),
+                piece("c", &[4], &[5]),
+                piece("d", &[5, 2, 8], &[6]),
+            ]
+        };
+        let seams = RefCell::new(Vec::new());
+        let all = joined(pieces(), &[3, 6], &|_, next, seam| {
+            seams.borrow_mut().push(seam.clone());
+            Some(next.clone())
+        });
+        let told: Vec<_> = all
+            .iter()
+            .map(|piece| (piece.step.as_str(), piece.reads().collect::<Vec<_>>(), &piece.gives[..]))
+            .collect();
+        assert_eq!(told, [("a", vec![0], &[1, 2, 3][..]), ("b and c and d", vec![9, 2, 8], &[6])]);
+        let expected =
+            [Seam { takes: vec![Some(0)], keeps: vec![] }, Seam { takes: vec![Some(0), None, None], keeps: vec![] }];
+        assert_eq!(*seams.borrow(), expected);
+        assert_eq!(joined(pieces(), &[3, 6], &|_, _, _| None).len(), 4, "no GPU computes them");
     }
 }

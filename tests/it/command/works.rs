@@ -60,6 +60,29 @@ fn a_plan_is_printed_and_nothing_runs() {
 }
 
 #[test]
+fn a_plan_and_a_run_tell_what_computes_each_tier_where_there_is_a_choice() {
+    let loopback = root().join("examples/loopback/topology.toml");
+    let ask = |command, more: &[&str]| on(command, &model(SILERO), &loopback, &[&["--json"], more].concat());
+    for (command, more) in [("plan", &[][..]), ("run", &["--rounds", "3"])] {
+        let ran = ask(command, &[more, &["--adapter", "llvmpipe"]].concat());
+        if ran.errors.contains("leave --adapter out") {
+            eprintln!("skipped: no Vulkan in software here: {}", ran.errors);
+            return;
+        }
+        let report = ran.json();
+        checked_report(&report, command == "run");
+        for tier in report["plan"]["tiers"].as_array().expect("tiers") {
+            let told: Vec<&str> =
+                tier["computed_on"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            assert_eq!(told.is_empty(), tier["part"].is_null(), "{tier:#}");
+            assert!(told.iter().all(|name| *name == "cpu" || name.starts_with("llvmpipe")), "{told:?}");
+        }
+        let without = ask(command, more).json();
+        assert!(without["plan"]["tiers"][0]["computed_on"].is_null(), "there is no choice: {without:#}");
+    }
+}
+
+#[test]
 fn a_profile_is_a_reference_and_a_tier() {
     let folder = Folder::new();
     let profile = folder.path("machine.toml");

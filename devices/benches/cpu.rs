@@ -53,9 +53,6 @@ fn main() -> Result<(), Failed> {
     }
     let cores = Cores::start("core", threads)?;
     if operators {
-        if threads > NonZero::<u32>::MIN {
-            return Err("--operators is of one thread".into());
-        }
         let peaks = this_machine()?;
         if !json {
             println!("one core: products of {}, copies of {}", peaks.matrix_product, peaks.memory_copy);

@@ -19,6 +19,8 @@ use crate::cpu::winograd;
 
 /// Blocks of output channels that share what is read.
 pub(super) const GROUP: usize = 4;
+/// Windows of whole tiles, of whatever size.
+const WINDOWS: usize = 24;
 /// Elements of a window that are taken at a time: weights for a group stay in the first cache.
 pub(super) const DEPTH_MAX: usize = 128;
 
@@ -100,16 +102,17 @@ impl Blocked {
         let steps = &Step::ready(&op.steps, added.as_slice())?;
         let count = pieces::count(op.macs());
         let is_winograd = by_tiles::is_worth(op);
-        // Weights that are more than the image are read by one thread each.
+        // Weights that are more than the image are read by one thread each, unless there is more to do for each to see the image.
+        let is_by_channels = weights.len() > image.len() && !(is_winograd && blocks < count * GROUP);
         let columns = match op.window.output {
+            _ if is_by_channels => plane,
             _ if is_winograd => by_tiles::columns(op),
-            _ if weights.len() > image.len() => plane,
-            [1, _] => GROUP * BLOCK,
+            [1, _] => WINDOWS,
             [_, row] => row,
         };
         let len = if is_winograd { by_tiles::room_len(op, planes) } else { planes.room_len(&op.window) };
         filled(&self.shape, |output| {
-            let regions = Region::whole(output, plane * BLOCK, blocks).split(count, GROUP, columns * BLOCK);
+            let regions = Region::whole(output, plane * BLOCK, blocks).split(count, 1, columns * BLOCK);
             pieces::each(regions, |output| {
                 with_scratch(|scratch| {
                     let run = Run { op, planes, image, weights, steps, output, room: room(scratch, len) };
@@ -145,15 +148,24 @@ impl WithSimd for Run<'_> {
             for band in planes.bands(&op.window, windows.clone()) {
                 let band = planes.band(&op.window, band);
                 let image = band.read(image, room);
-                for first in blocks.clone().step_by(GROUP) {
-                    let blocks = first..all.min(first + GROUP);
-                    let weights = &weights[first * BLOCK * places..][..blocks.len() * BLOCK * places];
-                    let group = Group { op, planes, band: &band, image, weights, steps, number, blocks, all };
+                for (stored, blocks) in groups(&blocks, all) {
+                    let weights = &weights[stored.start * BLOCK * places..stored.end * BLOCK * places];
+                    let (band, before) = (&band, 0);
+                    let group = Group { op, planes, band, image, weights, steps, number, stored, blocks, before, all };
                     group.fill(simd, &mut output);
                 }
             }
         }
     }
+}
+
+/// Blocks whose weights lie together, of so many, and which of them are among these.
+pub(super) fn groups(some: &Range<usize>, all: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let (start, end) = (some.start, some.end);
+    (start / GROUP * GROUP..end).step_by(GROUP).map(move |first| {
+        let stored = first..all.min(first + GROUP);
+        (stored.clone(), start.max(first)..end.min(stored.end))
+    })
 }
 
 /// Some blocks of output channels.
@@ -166,8 +178,12 @@ pub(super) struct Group<'a> {
     pub(super) steps: &'a [Ready<'a>],
     /// Of the image.
     pub(super) number: usize,
+    /// Blocks whose weights these are, and those that are made.
+    pub(super) stored: Range<usize>,
     pub(super) blocks: Range<usize>,
-    /// Blocks of the output.
+    /// Blocks that come before those which the output has.
+    pub(super) before: usize,
+    /// Blocks of an image that is made.
     pub(super) all: usize,
 }
 
@@ -192,7 +208,7 @@ impl Group<'_> {
             let (end, depth) = if begins < whole { (whole, unit) } else { (taps, depth) };
             let some = begins..end.min(begins + DEPTH_MAX / depth);
             let taps_of = some.clone().map(|tap| self.band.tap(tap / places, tap % places));
-            let (of_part, rest) = weights.split_at(some.len() * depth * self.blocks.len() * BLOCK);
+            let (of_part, rest) = weights.split_at(some.len() * depth * self.stored.len() * BLOCK);
             let (is_first, is_last) = (begins == 0, some.end == taps);
             let next = &rest[..rest.len().min(of_part.len())];
             let part = Part { taps: Taps::new(taps_of, depth), weights: of_part, next, is_first, is_last };
@@ -205,10 +221,11 @@ impl Group<'_> {
     #[inline(always)]
     fn add<S: Simd>(&self, simd: S, part: &Part, output: &mut Region) {
         let windows = &self.band.windows;
-        let all = self.blocks.len() * BLOCK / S::F32_LANES;
-        for vector in (0..all).step_by(vectors_max::<S>()) {
+        let [first, end] =
+            [self.blocks.start, self.blocks.end].map(|block| (block - self.stored.start) * BLOCK / S::F32_LANES);
+        for vector in (first..end).step_by(vectors_max::<S>()) {
             // As many sums as leave registers for weights and an element.
-            match (all - vector).min(vectors_max::<S>()) {
+            match (end - vector).min(vectors_max::<S>()) {
                 4.. => tiles!(windows.clone(), 6, |at, P| self.tile::<S, 4, P>(simd, part, (vector, at), output)),
                 3 => tiles!(windows.clone(), 8, |at, P| self.tile::<S, 3, P>(simd, part, (vector, at), output)),
                 2 if vectors_max::<S>() == 2 => {
@@ -233,18 +250,18 @@ impl Group<'_> {
         // The block of a vector, and the first of its channels there.
         let place = |at: usize| {
             let channel = (vector + at) * S::F32_LANES;
-            (self.blocks.start + channel / BLOCK, channel % BLOCK)
+            (self.stored.start + channel / BLOCK, channel % BLOCK)
         };
         let mut sums = [[simd.splat_f32s(0.0); V]; P];
         for at in (0..V).filter(|_| !part.is_first) {
             let (block, channel) = place(at);
-            let made = output.row(self.number, block, elements.clone());
+            let made = output.row(self.number, block - self.before, elements.clone());
             let made = load::<S, P>(made, channel);
             sums.iter_mut().zip(&made).for_each(|(sums, made)| sums[at] = *made);
         }
         ask::<P>(part.next, &self.band.windows, window);
         let seen = Seen::new(self.image, self.band.at::<P>(window), &part.taps);
-        let sums = seen.multiplied(simd, sums, (part.weights, self.blocks.len() * BLOCK, vector * S::F32_LANES));
+        let sums = seen.multiplied(simd, sums, (part.weights, self.stored.len() * BLOCK, vector * S::F32_LANES));
         let [_, plane] = self.op.window.planes();
         for at in 0..V {
             let (block, channel) = place(at);
@@ -257,7 +274,7 @@ impl Group<'_> {
                     load::<S, P>(added, channel)
                 });
             }
-            let into = output.row(self.number, block, elements.clone());
+            let into = output.row(self.number, block - self.before, elements.clone());
             store::<S, P>(into, channel, &made);
         }
     }

@@ -70,7 +70,8 @@ impl Depthwise {
         );
         let steps = &Step::ready(&op.steps, added.as_slice())?;
         let count = pieces::count(op.macs());
-        let columns = if blocks >= count { plane } else { op.window.output[1] };
+        // Shared as convolutions before and after are: else what these make is read from another core's cache.
+        let columns = if blocks >= count && op.groups > plane { plane } else { op.window.output[1] };
         filled(&self.shape, |output| {
             let regions = Region::whole(output, plane * BLOCK, blocks).split(count, 1, columns * BLOCK);
             pieces::each(regions, |output| {

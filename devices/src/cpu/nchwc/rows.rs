@@ -11,7 +11,7 @@ use super::convolution::{DEPTH_MAX, GROUP, packed_weights};
 use super::tile::{Seen, Taps, ask, constant, tiles, vectors_max};
 use crate::cpu::convolution::{filled, floats};
 use crate::cpu::operator::operator;
-use crate::cpu::pieces;
+use crate::cpu::pieces::{self, Region};
 use crate::cpu::steps::{Ready, Step, done};
 
 /// Rows that are computed at a time: what they see of a part of the weights stays in the second cache.
@@ -62,10 +62,13 @@ impl Rows {
         let is_whole = image.len() * outputs == made * inputs && added.is_none_or(|added| added.len() == made);
         ensure!(is_whole, "a product of other rows than it was made for");
         let steps = &Step::ready(&self.steps, added.as_slice())?;
-        let count = pieces::count(self.macs());
+        let (count, rows) = (pieces::count(self.macs()), made / outputs);
+        // Weights that are more than the rows are read by one thread each.
+        let columns = if weights.len() > image.len() { GROUP * BLOCK } else { outputs };
         filled(&self.shape, |output| {
-            pieces::each(pieces::planes(output, outputs, count, 1), |(first, output)| {
-                arch.dispatch(Run { channels: self.channels, image, weights, steps, first, output });
+            let regions = Region::whole(output, outputs, rows).split(count, 1, columns);
+            pieces::each(regions, |output| {
+                arch.dispatch(Run { channels: self.channels, image, weights, steps, output })
             });
         })
     }
@@ -77,9 +80,8 @@ struct Run<'a> {
     image: &'a [f32],
     weights: &'a [f32],
     steps: &'a [Ready<'a>],
-    /// Of the rows that are made.
-    first: usize,
-    output: &'a mut [f32],
+    /// Its channels are rows, and its columns are outputs.
+    output: Region<'a>,
 }
 
 /// Some blocks of outputs, of some of the inputs.
@@ -102,10 +104,10 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let ([inputs, outputs], weights) = (self.channels, self.weights);
-        let all = self.output.len() / outputs;
-        for begins in (0..all).step_by(ROWS_MAX) {
-            let rows = begins..all.min(begins + ROWS_MAX);
-            for first in (0..outputs).step_by(GROUP * BLOCK) {
+        let (all, some) = (self.output.channels(), self.output.columns());
+        for begins in all.clone().step_by(ROWS_MAX) {
+            let rows = begins..all.end.min(begins + ROWS_MAX);
+            for first in some.clone().step_by(GROUP * BLOCK) {
                 let width = (outputs - first).min(GROUP * BLOCK);
                 let after = &weights[first * inputs..];
                 for input in (0..inputs).step_by(DEPTH_MAX) {
@@ -139,12 +141,12 @@ impl Run<'_> {
         let mut sums = [[simd.splat_f32s(0.0); V]; P];
         if !part.is_first {
             for (at, sums) in sums.iter_mut().enumerate() {
-                *sums = vectors::<S, V>(&self.output[(row + at) * outputs + first..][..len]);
+                *sums = vectors::<S, V>(self.output.row(0, row + at, first..first + len));
             }
         }
         let mut at = [0; P];
         for (number, at) in at.iter_mut().enumerate() {
-            *at = (self.first + row + number) * inputs;
+            *at = (row + number) * inputs;
         }
         ask::<P>(part.next, &part.rows, row);
         let seen = Seen::new(self.image, at, &part.taps);
@@ -156,7 +158,7 @@ impl Run<'_> {
                 let mut column = [simd.splat_f32s(0.0); P];
                 column.iter_mut().zip(&sums).for_each(|(column, sums)| *column = sums[vector]);
                 let by = |numbers: &[f32]| constant(simd, numbers, channel);
-                let begins = (self.first + row) * outputs + channel;
+                let begins = row * outputs + channel;
                 let column = done(simd, self.steps, by, column, |tensor| {
                     let mut others = [simd.splat_f32s(0.0); P];
                     for (at, other) in others.iter_mut().enumerate() {
@@ -168,7 +170,7 @@ impl Run<'_> {
             }
         }
         for (at, made) in made.iter().enumerate() {
-            let into = &mut self.output[(row + at) * outputs + first..][..len];
+            let into = self.output.row(0, row + at, first..first + len);
             S::as_mut_simd_f32s(into).0.copy_from_slice(made);
         }
     }

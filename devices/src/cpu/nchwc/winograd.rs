@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use tract_onnx::tract_hir::internal::TVec;
 
 use super::BLOCK;
-use super::convolution::{GROUP, Group, Run};
+use super::convolution::{Group, Run, groups};
 use super::read::Planes;
 use super::tile::{constant, load, store, tiles};
 use crate::cpu::convolution::Convolution;
@@ -148,11 +148,11 @@ impl Matrices<'_> {
         let mut output = Region::whole(sums, self.tiles * BLOCK, all);
         let matrices = self.all.chunks_exact(self.all.len() / TILE);
         for (number, (image, weights)) in zip(matrices, weights.chunks_exact(weights.len() / TILE)).enumerate() {
-            for first in blocks.clone().step_by(GROUP) {
-                let some = first..blocks.end.min(first + GROUP);
-                let weights = &weights[some.start * row..some.end * row];
-                let blocks = some.start - blocks.start..some.end - blocks.start;
-                let group = Group { op, planes: self.planes, band, image, weights, steps: &[], number, blocks, all };
+            for (stored, some) in groups(blocks, channels[1].div_ceil(BLOCK)) {
+                let weights = &weights[stored.start * row..stored.end * row];
+                let (planes, before, steps) = (self.planes, blocks.start, &[][..]);
+                let group =
+                    Group { op, planes, band, image, weights, steps, number, stored, blocks: some, before, all };
                 group.fill(simd, &mut output);
             }
         }

@@ -1,6 +1,7 @@
 //! Puts kernels of our own into a graph, in the place of nodes for which they are faster.
 
 use tract_onnx::tract_hir::internal::*;
+use tract_onnx::tract_hir::tract_core::ops::Downsample;
 use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PoolSpec, SumPool};
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::nn::DataFormat;
@@ -202,9 +203,31 @@ fn pointwise(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatc
     of.steps = steps;
     let weights = by()?;
     if nchwc::is_worth(&of) {
-        return nchwc::fused(graph, of, &Channels { read: from, made: to }, &weights, (node.inputs[0], &added), last);
+        let (image, window) = in_steps(graph, node.inputs[0], from)?.unwrap_or((node.inputs[0], of.window));
+        of.window = window;
+        return nchwc::fused(graph, of, &Channels { read: from, made: to }, &weights, (image, &added), last);
     }
     fused(graph, Product::new(of, &weights)?, [node.inputs[0]].into_iter().chain(added), last)
+}
+
+/// What windows of one element each see of a tensor with channels along an axis, of which only some rows and columns are taken before:
+/// the tensor, and these windows, which go over it in steps.
+fn in_steps(graph: &TypedModel, mut image: OutletId, channels: usize) -> TractResult<Option<(OutletId, Window)>> {
+    let planes = |image: OutletId| -> TractResult<Option<[usize; 2]>> {
+        let shape = graph.outlet_fact(image)?.shape.as_concrete();
+        Ok(shape.and_then(|shape| shape[channels + 1..].try_into().ok()))
+    };
+    let (Some(output), mut strides) = (planes(image)?, [1_usize; 2]) else { return Ok(None) };
+    while let Some(Downsample { axis, stride, modulo: 0 }) = graph.node(image.node).op_as() {
+        let step = axis.checked_sub(channels + 1).and_then(|axis| strides.get_mut(axis));
+        let (Some(step), Ok(stride)) = (step, usize::try_from(*stride)) else { return Ok(None) };
+        *step = step.saturating_mul(stride);
+        image = graph.node(image.node).inputs[0];
+    }
+    let (Some(input), ones) = (planes(image)?, [1, 1]) else { return Ok(None) };
+    let window = Window { input, output, kernel: ones, strides, dilations: ones, before: [0, 0] };
+    let is_in_steps = strides != ones && window.is_small() && window.is_padded_in_little();
+    Ok(is_in_steps.then_some((image, window)))
 }
 
 /// If a product maps one axis of its first operand, of shape `input`, to one of its output by a matrix, and keeps all others

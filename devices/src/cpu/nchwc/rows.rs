@@ -68,7 +68,7 @@ impl Rows {
         filled(&self.shape, |output| {
             let regions = Region::whole(output, outputs, rows).split(count, 1, columns);
             pieces::each(regions, |output| {
-                arch.dispatch(Run { channels: self.channels, image, weights, steps, output })
+                arch.dispatch(Run { channels: self.channels, image, weights, steps, output });
             });
         })
     }

@@ -227,6 +227,28 @@ fn blocks_stay_blocks_from_layer_to_layer() {
     }
 }
 
+#[test]
+fn rows_and_columns_that_are_taken_before_a_product_are_steps_of_its_windows() {
+    let left = |last: Downsample| {
+        let mut graph = Graph::default();
+        let image = graph.operand(&[1, 32, 12, 15], Lies::Whole);
+        let image = graph.add(Downsample { axis: 2, stride: 2, modulo: 0 }, &[image]);
+        let image = graph.add(last, &[image]);
+        let weights = graph.weights(&[graph.shape(image)[1], 48]);
+        let product = EinSum::new("nihw,io->nohw".parse().expect("axes"), f32::datum_type());
+        let made = graph.add(product, &[image, weights]);
+        let part = graph.part(&[made]);
+        let left = count::<Downsample>(&rewritten(&part));
+        agrees(part);
+        left
+    };
+    assert_eq!(left(Downsample { axis: 3, stride: 3, modulo: 0 }), 0);
+    assert_eq!(left(Downsample { axis: 2, stride: 2, modulo: 0 }), 0);
+    assert_eq!(left(Downsample { axis: 3, stride: 3, modulo: 1 }), 2, "it begins elsewhere");
+    assert_eq!(left(Downsample { axis: 2, stride: 3, modulo: 0 }), 2, "no kernel goes so far");
+    assert_eq!(left(Downsample { axis: 1, stride: 2, modulo: 0 }), 2, "it takes channels");
+}
+
 /// The same, but what each input holds came in blocks.
 pub(super) fn over_blocks(part: &Partition, axis: usize) -> Partition {
     let mut part = part.clone();

@@ -13,6 +13,7 @@ mod product;
 mod rewrite;
 mod steps;
 mod times;
+mod weights;
 mod window;
 mod winograd;
 #[cfg(test)]

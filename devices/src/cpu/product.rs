@@ -26,6 +26,7 @@ use super::convolution::{Convolution, filled, floats, room, with_scratch};
 use super::operator::operator;
 use super::pieces::{self, Region};
 use super::steps::{Ready, Step, done, load, of_channel, store};
+use super::weights::kept;
 use super::winograd::{self, Winograd};
 
 /// Output channels that are summed up in registers at a time.
@@ -84,7 +85,7 @@ impl Product {
         } else {
             groups.flat_map(|group| panels(group, [places, outputs])).chain([[0.0; ROWS]; AFTER]).collect()
         };
-        Ok(Self { of, weights: Arc::new(tensor1(packed.as_flattened())) })
+        Ok(Self { of, weights: kept(packed.as_flattened())? })
     }
 
     /// With the instructions of `arch`.

@@ -15,6 +15,7 @@ use crate::cpu::convolution::{Convolution, filled, floats, room, with_scratch};
 use crate::cpu::operator::operator;
 use crate::cpu::pieces::{self, Region};
 use crate::cpu::steps::{Ready, Step, done};
+use crate::cpu::weights::kept;
 use crate::cpu::winograd;
 
 /// Blocks of output channels that share what is read.
@@ -80,9 +81,7 @@ impl Blocked {
             packed_weights(weights, of.channels, places, unit)
         };
         of.steps = Step::for_convolution(mem::take(&mut of.steps), outputs.next_multiple_of(BLOCK))?;
-        // Begins at a cache line, which most vectors of weights are then.
-        let weights = Arc::new(Tensor::from_shape(&[data.len()], &data)?);
-        Ok(Self { shape: packed(&of.shape, axis), of, weights })
+        Ok(Self { shape: packed(&of.shape, axis), of, weights: kept(&data)? })
     }
 
     /// With the instructions of `arch`.

@@ -13,6 +13,7 @@ use crate::cpu::convolution::{Convolution, filled, floats, room, with_scratch};
 use crate::cpu::operator::operator;
 use crate::cpu::pieces::{self, Region};
 use crate::cpu::steps::{Ready, Step, done};
+use crate::cpu::weights::kept;
 
 /// The planes that are read for a block.
 pub(super) const PLANES: Planes = Planes { count: 1, unit: BLOCK, beyond: 0.0 };
@@ -52,8 +53,7 @@ impl Depthwise {
                 .for_each(|(into, weight)| *into = *weight);
         }
         of.steps = Step::for_convolution(mem::take(&mut of.steps), channels.next_multiple_of(BLOCK))?;
-        let weights = Arc::new(Tensor::from_shape(&[data.len()], &data)?);
-        Ok(Self { shape: packed(&of.shape, axis), of, weights })
+        Ok(Self { shape: packed(&of.shape, axis), of, weights: kept(&data)? })
     }
 
     /// With the instructions of `arch`.

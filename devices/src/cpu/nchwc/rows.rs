@@ -13,6 +13,7 @@ use crate::cpu::convolution::{filled, floats};
 use crate::cpu::operator::operator;
 use crate::cpu::pieces::{self, Region};
 use crate::cpu::steps::{Ready, Step, done};
+use crate::cpu::weights::kept;
 
 /// Rows that are computed at a time: what they see of a part of the weights stays in the second cache.
 const ROWS_MAX: usize = 504;
@@ -40,8 +41,7 @@ impl Rows {
         ensure!(is_whole, "a product by other weights than it was made for");
         let steps = Step::for_convolution(steps, outputs)?;
         let packed = packed_weights(floats(weights)?, [inputs, outputs], 1, BLOCK);
-        let weights = Arc::new(Tensor::from_shape(&[packed.len()], &packed)?);
-        Ok(Self { channels: [inputs, outputs], shape: shape.into(), steps, weights })
+        Ok(Self { channels: [inputs, outputs], shape: shape.into(), steps, weights: kept(&packed)? })
     }
 
     fn cost(&self) -> TVec<(Cost, TDim)> {

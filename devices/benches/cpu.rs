@@ -59,7 +59,7 @@ fn main() -> Result<(), Failed> {
         }
         let mut rows = Vec::new();
         for model in &models {
-            rows.extend(print_operators(model, &cores, &peaks, json)?);
+            rows.extend(print_operators(model, (threads, &cores), &peaks, json)?);
         }
         if json {
             println!("{:#}", serde_json::to_value(rows)?);
@@ -84,14 +84,20 @@ fn main() -> Result<(), Failed> {
 }
 
 /// Where the time of a model goes: its operators, the longest first. They are printed, unless all are wanted as JSON.
-fn print_operators(text: &str, cores: &Cores, peaks: &DeviceProfile, json: bool) -> Result<Vec<OperatorRow>, Failed> {
+fn print_operators(
+    text: &str,
+    (threads, cores): (NonZero<u32>, &Cores),
+    peaks: &DeviceProfile,
+    json: bool,
+) -> Result<Vec<OperatorRow>, Failed> {
     let subject = Subject::load(text)?;
     let part = subject.model.whole_part()?;
     let mut all = Vec::new();
     for (kernels, stage) in [("own", part.clone().prepare()?), ("tract", part.prepare_plain()?)] {
         let times = cores.run(|| stage.operator_times(&subject.inputs, 31))?;
         let model = &subject.name;
-        let mut rows: Vec<_> = times.into_iter().map(|time| OperatorRow::new(model, kernels, time, peaks)).collect();
+        let mut rows: Vec<_> =
+            times.into_iter().map(|time| OperatorRow::new(model, (threads, kernels), time, peaks)).collect();
         rows.sort_by(|one, other| other.us.total_cmp(&one.us));
         if !json {
             let ms = rows.iter().map(|row| row.us).sum::<f64>() / 1e3;
@@ -105,10 +111,11 @@ fn print_operators(text: &str, cores: &Cores, peaks: &DeviceProfile, json: bool)
 
 /// An operator beside what one core of this machine reaches in a product of large matrices, and in copying more than its
 /// caches hold: the larger share says which of the two bounds it. Beyond 1 it multiplies less than its scheme says, or what it
-/// reads and makes is in a cache.
+/// reads and makes is in a cache, or several threads share it.
 #[derive(Serialize)]
 struct OperatorRow {
     model: String,
+    threads: u32,
     kernels: &'static str,
     node: String,
     op: String,
@@ -119,13 +126,18 @@ struct OperatorRow {
 }
 
 impl OperatorRow {
-    fn new(model: &str, kernels: &'static str, operator: OperatorTime, peaks: &DeviceProfile) -> Self {
+    fn new(
+        model: &str,
+        (threads, kernels): (NonZero<u32>, &'static str),
+        operator: OperatorTime,
+        peaks: &DeviceProfile,
+    ) -> Self {
         let OperatorTime { node, op, time, macs, bytes } = operator;
         let [macs_per_s, bytes_per_s] = [macs, bytes].map(|count| count as f64 / time.as_secs_f64());
         let of_product = macs_per_s / peaks.matrix_product.0 as f64;
         let of_copy = bytes_per_s / peaks.memory_copy.0 as f64;
         let (model, us, gmacs_per_s) = (model.to_owned(), time.as_secs_f64() * 1e6, macs_per_s / 1e9);
-        Self { model, kernels, node, op, us, gmacs_per_s, of_product, of_copy }
+        Self { model, threads: threads.get(), kernels, node, op, us, gmacs_per_s, of_product, of_copy }
     }
 
     fn print(&self) {

@@ -299,7 +299,7 @@ fn faster(
             Err(_) => return Ok(None),
         },
     };
-    let timed = compiled.time(&inputs).map_err(|failure| failure.cause)?;
+    let timed = compiled.time(&inputs)?;
     *least = Some(timed.all.min(before));
     Ok((timed.all < before).then_some(timed))
 }

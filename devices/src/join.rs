@@ -29,7 +29,7 @@ fn compiled(part: Partition, gpu: &Gpu) -> Result<Stage, String> {
     // Where nodes are equal, and some of them outputs, tract may run one that it has taken out.
     part.clone().prepare().and_then(|cpu| cpu.run(&inputs)).map_err(|cause| cause.to_string())?;
     let compiled = Compiled::Gpu(part.clone().prepare_on(gpu).map_err(|cause| cause.to_string())?);
-    let timed = compiled.time(&inputs).map_err(|failure| failure.cause)?;
+    let timed = compiled.time(&inputs)?;
     Ok(part.with(compiled, timed))
 }
 

@@ -280,11 +280,11 @@ impl Compiled {
         }
     }
 
-    /// How long its fastest run takes.
-    pub(crate) fn time(&self, inputs: &[Tensor]) -> Result<RunTime, Failure> {
+    /// Runs it some times: how long the fastest took, or why it did not run. Never panics.
+    pub(crate) fn time(&self, inputs: &[Tensor]) -> Result<RunTime, String> {
         let mut on_cpu = Duration::MAX;
-        let times = time(EFFORT, || self.run(inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu)))?;
-        Ok(RunTime { all: times.least, on_cpu })
+        let times = guard(|| time(EFFORT, || self.run(inputs).map(|(_, cpu)| on_cpu = on_cpu.min(cpu))))?;
+        times.map(|times| RunTime { all: times.least, on_cpu }).map_err(|failure| failure.cause)
     }
 
     fn name(&self) -> &str {

@@ -68,7 +68,7 @@ pub(super) fn filled(shape: &[usize], fill: impl FnOnce(&mut [f32])) -> TractRes
 }
 
 /// Bytes of a cache line.
-const ALIGNED: usize = 64;
+pub(super) const ALIGNED: usize = 64;
 
 thread_local! {
     /// What was allocated for one run serves the next one on the same thread.

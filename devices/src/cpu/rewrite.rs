@@ -217,14 +217,15 @@ fn in_steps(graph: &TypedModel, mut image: OutletId, channels: usize) -> TractRe
         let shape = graph.outlet_fact(image)?.shape.as_concrete();
         Ok(shape.and_then(|shape| shape[channels + 1..].try_into().ok()))
     };
-    let (Some(output), mut strides) = (planes(image)?, [1_usize; 2]) else { return Ok(None) };
+    let Some(output) = planes(image)? else { return Ok(None) };
+    let (ones, mut strides) = ([1, 1], [1_usize; 2]);
     while let Some(Downsample { axis, stride, modulo: 0 }) = graph.node(image.node).op_as() {
         let step = axis.checked_sub(channels + 1).and_then(|axis| strides.get_mut(axis));
         let (Some(step), Ok(stride)) = (step, usize::try_from(*stride)) else { return Ok(None) };
         *step = step.saturating_mul(stride);
         image = graph.node(image.node).inputs[0];
     }
-    let (Some(input), ones) = (planes(image)?, [1, 1]) else { return Ok(None) };
+    let Some(input) = planes(image)? else { return Ok(None) };
     let window = Window { input, output, kernel: ones, strides, dilations: ones, before: [0, 0] };
     let is_in_steps = strides != ones && window.is_small() && window.is_padded_in_little();
     Ok(is_in_steps.then_some((image, window)))

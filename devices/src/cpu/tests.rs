@@ -155,7 +155,7 @@ proptest! {
     fn products_by_channel_are_what_tract_makes_of_them(
         (image, to) in select(&[("NIHW", "NOHW"), ("IHW", "OHW"), ("IHW", "NOHW"), ("NIHW", "OHW"), ("NHIW", "NHOW"), ("NHI", "NHO"), ("NIHW", "NHOW")][..]),
         weights in select(&["OI", "IO"][..]),
-        sizes in prop::collection::vec(select(&[1_usize, 2, 7, 8, 13, 17, 40, 80][..]), 4),
+        sizes in prop::collection::vec(select(&[1_usize, 2, 7, 8, 13, 17, 40, 80, 208][..]), 4),
         [batched, biased, adds, bounded] in any::<[bool; 4]>(),
         lies in lies(),
     ) {

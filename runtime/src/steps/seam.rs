@@ -80,28 +80,28 @@ mod tests {
             takes: takes.iter().copied().map(Take::Made).collect(),
             gives: gives.to_vec(),
         };
-        // The last one reads what the first gives, and 3 leaves the part.
+        // Of what leaves the part b makes 7 and d makes 6, and after d e reads 8.
+        let gives = [3, 6, 7, 11];
         let pieces = || {
             vec![
                 piece("a", &[0], &[1, 2, 3]),
-                piece("b", &[9], &[4]),
-                piece("c", &[4], &[5]),
-                piece("d", &[5, 2, 8], &[6]),
+                piece("b", &[9], &[4, 7]),
+                piece("c", &[4], &[5, 8]),
+                piece("d", &[5, 2], &[6]),
+                piece("e", &[8, 10], &[11]),
             ]
         };
         let seams = RefCell::new(Vec::new());
-        let all = joined(pieces(), &[3, 6], &|_, next, seam| {
-            seams.borrow_mut().push(seam.clone());
+        let all = joined(pieces(), &gives, &|_, next, seam| {
+            seams.borrow_mut().push((seam.takes.clone(), seam.keeps.clone()));
             Some(next.clone())
         });
-        let told: Vec<_> = all
-            .iter()
-            .map(|piece| (piece.step.as_str(), piece.reads().collect::<Vec<_>>(), &piece.gives[..]))
-            .collect();
-        assert_eq!(told, [("a", vec![0], &[1, 2, 3][..]), ("b and c and d", vec![9, 2, 8], &[6])]);
-        let expected =
-            [Seam { takes: vec![Some(0)], keeps: vec![] }, Seam { takes: vec![Some(0), None, None], keeps: vec![] }];
+        let told = |piece: &Piece| (piece.step.clone(), piece.reads().collect::<Vec<_>>(), piece.gives.clone());
+        let apart = ("a".to_owned(), vec![0], vec![1, 2, 3]);
+        let together = ("b and c and d and e".to_owned(), vec![9, 2, 10], vec![7, 6, 11]);
+        assert_eq!(all.iter().map(told).collect::<Vec<_>>(), [apart, together]);
+        let expected = [(vec![Some(0)], vec![1]), (vec![Some(1), None], vec![0, 2]), (vec![Some(1), None], vec![0, 2])];
         assert_eq!(*seams.borrow(), expected);
-        assert_eq!(joined(pieces(), &[3, 6], &|_, _, _| None).len(), 4, "no GPU computes them");
+        assert_eq!(joined(pieces(), &gives, &|_, _, _| None).len(), 5, "no GPU computes them");
     }
 }

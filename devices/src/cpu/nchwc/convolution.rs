@@ -20,7 +20,7 @@ use crate::cpu::winograd;
 
 /// Blocks of output channels that share what is read.
 pub(super) const GROUP: usize = 4;
-/// Windows of whole tiles, of whatever size.
+/// A multiple of the windows of a tile, of whatever vectors.
 const WINDOWS: usize = 24;
 /// Elements of a window that are taken at a time: weights for a group stay in the first cache.
 pub(super) const DEPTH_MAX: usize = 128;
@@ -101,7 +101,8 @@ impl Blocked {
         let steps = &Step::ready(&op.steps, added.as_slice())?;
         let count = pieces::count(op.macs());
         let is_winograd = by_tiles::is_worth(op);
-        // Weights that are more than the image are read by one thread each, unless there is more to do for each to see the image.
+        // Of weights that are more than the image each thread reads its own, unless by Winograd's scheme it would see all of the image for
+        // less than a group.
         let is_by_channels = weights.len() > image.len() && !(is_winograd && blocks < count * GROUP);
         let columns = match op.window.output {
             _ if is_by_channels => plane,
@@ -175,14 +176,14 @@ pub(super) struct Group<'a> {
     pub(super) image: &'a [f32],
     pub(super) weights: &'a [f32],
     pub(super) steps: &'a [Ready<'a>],
-    /// Of the image.
+    /// Of the image, or of its matrix.
     pub(super) number: usize,
     /// Blocks whose weights these are, and those that are made.
     pub(super) stored: Range<usize>,
     pub(super) blocks: Range<usize>,
     /// Blocks that come before those which the output has.
     pub(super) before: usize,
-    /// Blocks of an image that is made.
+    /// Blocks of what is made of one.
     pub(super) all: usize,
 }
 

@@ -7,7 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
 use super::BLOCK;
-use super::convolution::{DEPTH_MAX, GROUP, packed_weights};
+use super::convolution::{DEPTH_MAX, groups, packed_weights};
 use super::tile::{Seen, Taps, ask, constant, tiles, vectors_max};
 use crate::cpu::convolution::{filled, floats};
 use crate::cpu::operator::operator;
@@ -63,8 +63,8 @@ impl Rows {
         ensure!(is_whole, "a product of other rows than it was made for");
         let steps = &Step::ready(&self.steps, added.as_slice())?;
         let (count, rows) = (pieces::count(self.macs()), made / outputs);
-        // Weights that are more than the rows are read by one thread each.
-        let columns = if weights.len() > image.len() { GROUP * BLOCK } else { outputs };
+        // Of weights that are more than the rows each thread reads its own.
+        let columns = if weights.len() > image.len() { BLOCK } else { outputs };
         filled(&self.shape, |output| {
             let regions = Region::whole(output, outputs, rows).split(count, 1, columns);
             pieces::each(regions, |output| {
@@ -107,9 +107,11 @@ impl WithSimd for Run<'_> {
         let (all, some) = (self.output.channels(), self.output.columns());
         for begins in all.clone().step_by(ROWS_MAX) {
             let rows = begins..all.end.min(begins + ROWS_MAX);
-            for first in some.clone().step_by(GROUP * BLOCK) {
-                let width = (outputs - first).min(GROUP * BLOCK);
+            for (stored, blocks) in groups(&(some.start / BLOCK..some.end / BLOCK), outputs / BLOCK) {
+                let (first, width) = (stored.start * BLOCK, stored.len() * BLOCK);
                 let after = &weights[first * inputs..];
+                let [begins, ends] =
+                    [blocks.start, blocks.end].map(|block| (block - stored.start) * BLOCK / S::F32_LANES);
                 for input in (0..inputs).step_by(DEPTH_MAX) {
                     let end = inputs.min(input + DEPTH_MAX);
                     let taps = Taps::new([input].into_iter(), end - input);
@@ -117,8 +119,8 @@ impl WithSimd for Run<'_> {
                     let next = &next[..next.len().min(weights.len())];
                     let (is_first, is_last) = (input == 0, end == inputs);
                     let part = Part { taps, weights, next, rows: rows.clone(), first, width, is_first, is_last };
-                    for vector in (0..width / S::F32_LANES).step_by(vectors_max::<S>()) {
-                        let (left, rows) = ((width / S::F32_LANES - vector).min(vectors_max::<S>()), rows.clone());
+                    for vector in (begins..ends).step_by(vectors_max::<S>()) {
+                        let (left, rows) = ((ends - vector).min(vectors_max::<S>()), rows.clone());
                         match left {
                             4.. => tiles!(rows, 6, |row, P| self.tile::<S, 4, P>(simd, &part, (vector, row))),
                             3 => tiles!(rows, 8, |row, P| self.tile::<S, 3, P>(simd, &part, (vector, row))),

@@ -60,7 +60,7 @@ impl Partition {
         let lowered = lower(&model.typed, bounds)?;
         let ids = |ports: &[crate::model::Port]| ports.iter().map(|port| port.tensor).collect::<Vec<_>>();
         let (inputs, outputs) = (ids(model.inputs()), ids(model.outputs()));
-        let left = lowered.left;
+        let mut left = lowered.left;
         let (pieces, kept) = if left.is_empty() {
             let specs = self.gives.iter().map(|border| border.spec.clone()).collect();
             let work = Recorded::new(gpu, &lowered.program, &Handover::default())?;
@@ -75,7 +75,7 @@ impl Partition {
             )
         } else {
             drop(lowered.program);
-            Turns::new(&model, &left).pieces(gpu)?
+            Turns::new(&model, &mut left).pieces(gpu)?
         };
         let device = pieces.iter().filter_map(Piece::on_device);
         let coverage = Coverage {

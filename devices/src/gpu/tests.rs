@@ -68,7 +68,7 @@ fn every_model_agrees_with_the_cpu_and_takes_at_most_three_submissions() {
             eprintln!("{name} in {:?}: off by {off:e}, constants of {constants:?} bytes", gpu.precision());
             assert!(off <= gpu.precision().tolerance(), "{name} in {:?} is off by {off:e}", gpu.precision());
             assert_eq!(coverage.left.is_empty(), whole, "{name} leaves {:?}", coverage.left);
-            assert!(!whole || coverage.submits == 1, "{name}: {} submissions", coverage.submits);
+            assert!(coverage.submits <= if whole { 1 } else { 3 }, "{name}: {} submissions", coverage.submits);
             // In f16 it is the same kernels: one run will do.
             if gpu.precision() == Precision::F32 {
                 assert_eq!(stage.run(&inputs).expect("another run"), made, "{name} differs from run to run");

@@ -14,6 +14,9 @@ use crate::error::StageError;
 use crate::model::Model;
 use crate::stage::Stage;
 
+/// The device's turns of a run at most: each is a submission, for which the host waits.
+const TURNS_MAX: usize = 3;
+
 /// A turn that is ready to run.
 #[derive(Debug)]
 pub(super) struct Piece {
@@ -41,8 +44,26 @@ pub(super) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    /// `left` are the nodes that have no kernel.
-    pub(super) fn new(model: &'a Model, left: &HashMap<usize, Why>) -> Self {
+    /// `left` are the nodes that have no kernel. Where the device would have too many turns, the least of them, by multiply-adds
+    /// and then by operators, are left to the processor too.
+    pub(super) fn new(model: &'a Model, left: &mut HashMap<usize, Why>) -> Self {
+        let graph = model.describe();
+        let work = |layers: &[usize]| {
+            let macs: u64 = layers.iter().map(|layer| graph.layers[*layer].macs.0).sum();
+            (macs, layers.len())
+        };
+        loop {
+            let all = Self::around(model, left);
+            let of_device = all.turns.iter().filter(|(on_device, _)| *on_device).map(|(_, layers)| layers);
+            let least = of_device.clone().min_by_key(|layers| work(layers));
+            let Some(least) = least.filter(|_| of_device.count() > TURNS_MAX) else { return all };
+            let why = || format!("it would take a submission of its own, beside {TURNS_MAX} others");
+            left.extend(least.iter().map(|layer| (model.layers[*layer].node, why())));
+        }
+    }
+
+    /// Around these nodes.
+    fn around(model: &'a Model, left: &HashMap<usize, Why>) -> Self {
         let mut made_in: HashMap<TensorId, usize> = HashMap::new();
         let mut turns: Vec<Vec<usize>> = Vec::new();
         for (layer, node) in model.layers.iter().enumerate() {

@@ -66,7 +66,33 @@ proptest! {
             let (made, expected) = (stage.run(&inputs).expect("a run"), cpu.run(&inputs).expect("the CPU"));
             prop_assert!(difference(&made, &expected) <= Precision::F32.tolerance());
         }
+        prop_assert!(stage.coverage().submits <= 3, "{} submissions", stage.coverage().submits);
     }
+}
+
+#[test]
+fn of_many_turns_the_device_keeps_three() {
+    let Some(gpu) = gpu() else { return };
+    // Four turns of the device, the second of which has two sums and the others one.
+    let nodes = [
+        (true, 0, 1),
+        (false, 2, 2),
+        (true, 3, 3),
+        (true, 4, 4),
+        (false, 5, 5),
+        (true, 6, 6),
+        (false, 7, 7),
+        (true, 8, 8),
+    ];
+    let part = graph(&nodes);
+    let stage = part.clone().prepare_on(&gpu).expect("kernels");
+    let coverage = stage.coverage();
+    assert_eq!(coverage.submits, 3);
+    let apart = coverage.left.iter().filter(|(_, _, why)| why.contains("submission of its own")).count();
+    assert!(coverage.left.len() > 3 && apart == coverage.left.len() - 3, "{:?}", coverage.left);
+    let inputs = inputs(&part);
+    let expected = part.prepare_plain().expect("the CPU").run(&inputs).expect("the CPU");
+    assert!(difference(&stage.run(&inputs).expect("a run"), &expected) <= Precision::F32.tolerance());
 }
 
 /// A sum, the upper half of it, and the sum of both: the device has two turns.

@@ -1,6 +1,6 @@
 //! What a GPU makes of whole models and of their kernels, beside the CPU: `cargo bench -p thalweg-devices --bench gpu`.
 //!
-//! After `--`: `--adapter NAME` for another than the first of hardware, `--f16` for weights in f16, `--kernels` for a
+//! After `--`: `--adapter NAME` for another than the fastest of hardware, `--f16` for weights in f16, `--kernels` for a
 //! table of all kernels with rooflines, `--json`, and models as `FILE.onnx`, or `FILE.onnx@INPUT=SIZES;INPUT=SIZES`, in
 //! place of those of the repository.
 #![allow(clippy::print_stdout)]

@@ -82,7 +82,7 @@ pub struct Compared {
 }
 
 impl Backends {
-    /// The CPU, and the adapter whose name has `adapter` in it; the first of hardware where that is empty, none where it is
+    /// The CPU, and the adapter whose name has `adapter` in it; the fastest of hardware where that is empty, none where it is
     /// "none".
     pub fn with(adapter: &str) -> Self {
         #[cfg(feature = "gpu")]

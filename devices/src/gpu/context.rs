@@ -9,6 +9,7 @@ use std::time::Duration;
 use pollster::block_on;
 
 use super::error::GpuError;
+use super::pick::{fastest, product_time};
 use super::shader::Shader;
 use crate::Precision;
 
@@ -94,8 +95,8 @@ fn has_device_file() -> bool {
 }
 
 impl Gpu {
-    /// The first adapter whose name has `name` in it, in any case; the first of hardware when it is empty. It keeps
-    /// weights in this precision, or it is an error.
+    /// The adapter whose name has `name` in it, in any case; one of hardware when it is empty. Of several the one that computes a
+    /// product fastest. It keeps weights in this precision, or it is an error.
     pub fn open(name: &str, precision: Precision) -> Result<Self, GpuError> {
         let all = if name.is_empty() && !has_device_file() { Vec::new() } else { found() };
         let names: Vec<String> = all.iter().map(|(adapter, _)| adapter.name.clone()).collect();
@@ -103,10 +104,10 @@ impl Gpu {
             "" => !adapter.software,
             _ => adapter.name.to_lowercase().contains(&name.to_lowercase()),
         };
-        match all.into_iter().find(|(adapter, _)| is_meant(adapter)) {
-            Some((adapter, device)) => Self::on(adapter, &device, precision),
-            None => Err(GpuError::NoAdapter { name: name.to_owned(), found: names.join(", ") }),
-        }
+        let meant = all.into_iter().filter(|(adapter, _)| is_meant(adapter));
+        let opened = meant.map(|(adapter, device)| Self::on(adapter, &device, precision)).collect();
+        let none = || Err(GpuError::NoAdapter { name: name.to_owned(), found: names.join(", ") });
+        fastest(opened, product_time).unwrap_or_else(none)
     }
 
     fn on(adapter: Adapter, device: &wgpu::Adapter, precision: Precision) -> Result<Self, GpuError> {

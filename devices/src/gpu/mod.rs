@@ -18,6 +18,7 @@ mod words;
 mod turns;
 mod part;
 mod peaks;
+mod pick;
 #[cfg(test)]
 mod tests;
 

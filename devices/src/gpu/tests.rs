@@ -24,7 +24,7 @@ const MODELS: [(&str, &str, bool); 10] = [
     ("silero_vad/silero_vad_openvino_16k", "", false),
 ];
 
-fn gpu() -> Option<Gpu> {
+pub(super) fn gpu() -> Option<Gpu> {
     gpu_with(Precision::F32)
 }
 

@@ -97,7 +97,7 @@ struct Target {
 /// What computes models, beside the CPU.
 #[derive(Debug, Args)]
 struct Beside {
-    /// Compute on the GPU with this in its adapter's name too, where it is faster; "" stands for the first of hardware.
+    /// Compute on the GPU with this in its adapter's name too, where it is faster; "" stands for the fastest of hardware.
     #[arg(long, value_name = "NAME", default_value = "none")]
     adapter: String,
     /// Keep weights in f16 on that GPU, in half of the memory: f32 or f16.

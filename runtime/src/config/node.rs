@@ -30,7 +30,7 @@ pub struct NodeFile {
     pub threads: NonZero<u32>,
     /// How many times as long it takes as its machine does, to emulate a slower one; 1 for the machine as it is.
     pub slowdown: f64,
-    /// The GPU that may compute models: a part of its adapter's name, "" for the first of hardware, "none" for no one.
+    /// The GPU that may compute models: a part of its adapter's name, "" for the fastest of hardware, "none" for no one.
     pub adapter: String,
     /// How exactly that keeps weights.
     pub precision: Precision,

@@ -75,7 +75,7 @@ pub(crate) struct Plan {
 }
 
 impl Default for Plan {
-    /// A weak device at a good link: it computes alone in a sixth of a second, and with help in half of that.
+    /// A weak device at a good link, over which help makes it faster.
     fn default() -> Self {
         Self { mbit: 100.0, delay: Duration::from_millis(4), device_slowdown: 8.0, server_slowdown: 1.0, threads: 1 }
     }

@@ -15,12 +15,17 @@ pub(crate) fn noise(spec: &TensorSpec) -> Tensor {
 
 /// The largest difference, of the largest value that is expected; of a hundredth, where all probabilities are near zero.
 pub(crate) fn difference(made: &[Tensor], expected: &[Tensor]) -> f32 {
+    difference_beside(1e-2, made, expected)
+}
+
+/// The same of that scale, where all values are smaller.
+pub(crate) fn difference_beside(scale: f32, made: &[Tensor], expected: &[Tensor]) -> f32 {
     assert_eq!(made.len(), expected.len());
     let each = made.iter().zip(expected).map(|(made, expected)| match (made.to_f32(), expected.to_f32()) {
         (Some(made), Some(expected)) => {
             let most = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
             let off = made.iter().zip(&expected).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() });
-            off.map(|off| if off.is_nan() { f32::INFINITY } else { off }).fold(0.0, f32::max) / most.max(1e-2)
+            off.map(|off| if off.is_nan() { f32::INFINITY } else { off }).fold(0.0, f32::max) / most.max(scale)
         }
         _ if made == expected => 0.0,
         _ => f32::INFINITY,

@@ -25,8 +25,10 @@ use super::super::lower::{Bounds, lower};
 use super::super::memory::plan;
 use super::super::recorded::{Handover, Recorded};
 use super::super::words;
-use super::{Gpu, difference, gpu_with};
+use super::{Gpu, gpu_with};
 use crate::Precision;
+use crate::agreement::difference_beside;
+use crate::cases::sums::scale;
 use crate::cases::{Graph, Lies, cases, inputs, lies, number, numbers, shape, size};
 use crate::cut::Partition;
 
@@ -106,7 +108,7 @@ impl Case {
     }
 
     fn compare(&self, made: &[Tensor]) {
-        let off = difference(made, &self.expected);
+        let off = difference_beside(scale(&self.part.graph), made, &self.expected);
         let begins = |tensor: &Tensor| tensor.to_f32().map(|all| all[..all.len().min(24)].to_vec());
         let shown = |tensors: &[Tensor]| tensors.iter().map(begins).collect::<Vec<_>>();
         let (made, expected) = (shown(made), shown(&self.expected));

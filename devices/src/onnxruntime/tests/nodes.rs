@@ -14,7 +14,7 @@ use tract_onnx::tract_hir::tract_core::ops::quant::{DequantizeLinearF32, quantiz
 use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
 
 use super::{Onnxruntime, TOLERANCE, library};
-use crate::agreement::difference;
+use crate::agreement::difference_beside;
 use crate::cases::convolution::{Bias, Window, bias, channels, convolved, followed, pooled, spread, window};
 use crate::cases::{Graph, Lies, cases, chains, inputs, integers, lies, resize, rows, shape, size, sums, views};
 use crate::cut::Partition;
@@ -26,7 +26,7 @@ fn compare(part: &Partition, inputs: &[Tensor], expected: &[Tensor]) {
     let Some(library) = LIBRARY.as_ref() else { return };
     let stage = part.clone().prepare_by_onnxruntime(library).unwrap_or_else(|cause| panic!("{cause}\n{}", part.graph));
     let made = stage.run(inputs).unwrap_or_else(|cause| panic!("{cause}\n{}", part.graph));
-    let off = difference(&made, expected);
+    let off = difference_beside(sums::scale(&part.graph), &made, expected);
     let begins = |tensor: &Tensor| match tensor.to_f32() {
         Some(all) => format!("{:?}", &all[..all.len().min(24)]),
         None => format!("{} {:?}", tensor.spec(), &tensor.data()[..tensor.data().len().min(96)]),

@@ -1,6 +1,6 @@
 """Writes a network of MobileNetV2's shape for the bench `cpu`: python3 mobilenet_v2.py FILE.onnx, with the packages onnx and numpy.
 
-The layers are those of table 2 of Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), for 224x224,
+With SiLU or HardSwish after the file its activations are these, as in EfficientNet and MobileNetV3, else ReLU6. The layers are those of table 2 of Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), for 224x224,
 with normalisation folded into convolutions. Its weights are random: it tells how long such a network takes, and nothing else.
 """
 
@@ -28,14 +28,25 @@ def add(op, *inputs, **attributes):
     return made
 
 
-def convolved(image, channels, size=1, stride=1, groups=1, bounded=True):
+def activated(made):
+    match sys.argv[2:]:
+        case ["SiLU"]:
+            return add("Mul", made, add("Sigmoid", made))
+        case ["HardSwish"]:
+            return add("HardSwish", made)
+        case []:
+            return add("Clip", made, "zero", "six")
+    sys.exit(f"{sys.argv[2:]}: SiLU or HardSwish")
+
+
+def convolved(image, channels, size=1, stride=1, groups=1, is_activated=True):
     inputs, outputs = channels
     seen = inputs // groups * size * size
     weights = numbers.standard_normal((outputs, inputs // groups, size, size)) * (2 / seen) ** 0.5
     name = f"weights_{len(nodes)}"
     operands = [image, constant(name, weights), constant(f"{name}.bias", numbers.standard_normal(outputs) / 10)]
     made = add("Conv", *operands, strides=[stride] * 2, pads=[size // 2] * 4, group=groups, kernel_shape=[size] * 2)
-    return add("Clip", made, "zero", "six") if bounded else made
+    return activated(made) if is_activated else made
 
 
 constant("zero", numpy.array(0))
@@ -46,7 +57,7 @@ for expansion, outputs, count, stride in BLOCKS:
         step, wide = stride if number == 0 else 1, channels * expansion
         made = convolved(image, (channels, wide)) if expansion > 1 else image
         made = convolved(made, (wide, wide), size=3, stride=step, groups=wide)
-        made = convolved(made, (wide, outputs), bounded=False)
+        made = convolved(made, (wide, outputs), is_activated=False)
         image, channels = add("Add", image, made) if step == 1 and channels == outputs else made, outputs
 image = add("GlobalAveragePool", convolved(image, (channels, 1280)))
 weights = constant("classes", numbers.standard_normal((1280, 1000)) / 36)
@@ -55,6 +66,6 @@ add("Gemm", add("Flatten", image), weights, constant("classes.bias", numpy.zeros
 value = helper.make_tensor_value_info
 ends = [value("image", TensorProto.FLOAT, [1, 3, 224, 224])], [value(nodes[-1].output[0], TensorProto.FLOAT, [1, 1000])]
 graph = helper.make_graph(nodes, "mobilenet_v2", *ends, constants)
-model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
 onnx.checker.check_model(model)
 onnx.save(model, sys.argv[1])

@@ -4,6 +4,7 @@ mod chain;
 mod constants;
 mod convolution;
 mod direct;
+mod function;
 mod nchwc;
 mod operator;
 mod pieces;

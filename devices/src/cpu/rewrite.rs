@@ -112,26 +112,28 @@ pub(super) fn following(
 }
 
 /// At least two element-wise operators one after the other, the first of which is by a constant. Not those that follow a
-/// convolution or product of tract, which does them itself.
+/// convolution or product of tract, which does them itself. But a function is ours wherever it is, so that a cut changes no bit.
 fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let node = graph.node(id);
-    for of in node.inputs.iter().copied().filter(|_| is_measured()) {
+    let made = node.outputs.first().and_then(|made| made.fact.shape.as_concrete());
+    let Some(shape) = made.filter(|shape| !shape.contains(&0)) else { return Ok(None) };
+    for of in node.inputs.iter().copied() {
         let mut axis = None;
-        let maker = graph.node(of.node);
-        if maker.op_is::<Conv>() || maker.op_is::<EinSum>() {
+        let Some(Next { step: first, with: None, .. }) = step(graph, node, of, &mut axis)? else { continue };
+        let (maker, is_function) = (graph.node(of.node), matches!(first, Step::Apply(_)));
+        if !is_function && (!is_measured() || maker.op_is::<Conv>() || maker.op_is::<EinSum>()) {
             continue;
         }
-        let Some(Next { step: first @ Step::By(..), .. }) = step(graph, node, of, &mut axis)? else { continue };
         let (mut steps, last, added) = following(graph, id, &mut axis, adds_one)?;
-        steps.insert(0, first);
-        let Some(shape) = node.outputs[0].fact.shape.as_concrete() else { return Ok(None) };
+        steps.insert(0, first.clone());
         let (channels, planes) = axis.map_or((1, shape), |axis| (shape[axis], &shape[axis + 1..]));
         let plane = planes.iter().product();
-        if steps.len() < 2 || plane < ROW_MIN {
-            return Ok(None);
+        if steps.len() >= 2 && plane >= ROW_MIN {
+            let op = Chain { steps, shape: shape.into(), channels, plane };
+            return fused(graph, op, [of].into_iter().chain(added), last);
         }
-        let op = Chain { steps, shape: shape.into(), channels, plane };
-        return fused(graph, op, [of].into_iter().chain(added), last);
+        let alone = || Chain { steps: vec![first], shape: shape.into(), channels: 1, plane: shape.iter().product() };
+        return if is_function { fused(graph, alone(), [of], id) } else { Ok(None) };
     }
     Ok(None)
 }

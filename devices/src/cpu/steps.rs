@@ -14,6 +14,7 @@ use tract_onnx::tract_hir::tract_core::ops::math::{Add, Max, Min, Mul};
 use tract_onnx::tract_hir::tract_core::ops::nn::LeakyRelu;
 
 use super::convolution::floats;
+use super::function::Function;
 
 /// What is done with two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +36,8 @@ pub(super) enum Step {
     With(Kind),
     /// With a tensor that has a number for each channel of each image.
     WithChannels(Kind),
+    /// A function of each number.
+    Apply(Function),
     /// Keeps what there is now.
     Keep,
     /// Multiplies with what was kept.
@@ -49,6 +52,7 @@ pub(super) enum Ready<'a> {
     AtLeast(&'a [f32]),
     AtMost(&'a [f32]),
     With(Kind, &'a [f32]),
+    Apply(Function),
     Keep,
     ByKept,
 }
@@ -92,6 +96,7 @@ impl Step {
             Self::With(kind @ (Kind::Add | Kind::Mul)) => Ok(Ready::With(*kind, take()?)),
             Self::With(kind) => bail!("{kind:?} of two tensors is no step"),
             Self::WithChannels(kind) => Ok(Ready::By(*kind, take()?)),
+            Self::Apply(function) => Ok(Ready::Apply(*function)),
             Self::Keep => Ok(Ready::Keep),
             Self::ByKept => Ok(Ready::ByKept),
         };
@@ -136,7 +141,7 @@ pub(super) fn done<S: Simd, const N: usize>(
     for step in steps {
         let by = match step {
             Ready::By(_, by) | Ready::AtLeast(by) | Ready::AtMost(by) => constant(by),
-            Ready::With(..) | Ready::Keep | Ready::ByKept => simd.splat_f32s(0.0),
+            Ready::With(..) | Ready::Apply(_) | Ready::Keep | Ready::ByKept => simd.splat_f32s(0.0),
         };
         match step {
             Ready::By(Kind::Add, _) => each!(row, |one| simd.add_f32s(one, by)),
@@ -155,6 +160,7 @@ pub(super) fn done<S: Simd, const N: usize>(
                     *one = if *kind == Kind::Mul { simd.mul_f32s(*one, *other) } else { simd.add_f32s(*one, *other) };
                 }
             }
+            Ready::Apply(function) => row = function.done(simd, row),
             Ready::Keep => kept = row,
             Ready::ByKept => {
                 for (one, kept) in row.iter_mut().zip(&kept) {
@@ -212,9 +218,9 @@ pub(super) fn step(
     of: OutletId,
     axis: &mut Option<usize>,
 ) -> TractResult<Option<Next>> {
-    if let Some(alpha) = leaky(node).filter(|_| node.outputs[0].fact.datum_type == f32::datum_type()) {
-        let by = Arc::new(tensor1(&[alpha]));
-        return Ok(Some(Next { node: node.id, step: Step::By(Kind::Leaky, by), with: None }));
+    let next = |step, with| Ok(Some(Next { node: node.id, step, with }));
+    if let Some(step) = Function::of(node).map(Step::Apply).or_else(|| leaky(node)) {
+        return next(step, None);
     }
     let Some(kind) = node.op_as::<TypedBinOp>().and_then(Kind::of) else { return Ok(None) };
     let Some(other) = node.inputs.iter().copied().find(|input| *input != of) else { return Ok(None) };
@@ -224,12 +230,12 @@ pub(super) fn step(
     let constant = by.konst.as_ref().and_then(|constant| by_channel(constant, shape, axis));
     // A bound that is no number is left to tract: what it makes of it differs from processor to processor.
     if let Some(constant) = constant.filter(|by| !matches!(kind, Kind::Max | Kind::Min) || is_numbers(by)) {
-        return Ok(Some(Next { node: node.id, step: Step::By(kind, constant), with: None }));
+        return next(Step::By(kind, constant), None);
     }
     let takes = matches!(kind, Kind::Add | Kind::Mul) && by.konst.is_none();
     let step = if by.shape == fact.shape { Step::With(kind) } else { Step::WithChannels(kind) };
     let is_known = by.shape == fact.shape || by.shape.as_concrete().is_some_and(|by| is_by_channel(by, shape, *axis));
-    Ok((takes && is_known).then_some(Next { node: node.id, step, with: Some(other) }))
+    if takes && is_known { next(step, Some(other)) } else { Ok(None) }
 }
 
 /// Whether a tensor has a number for each channel of each image, with which planes are scaled.
@@ -251,8 +257,8 @@ pub(super) fn gated(
     for (first, last) in [(one.node, other.node), (other.node, one.node)] {
         let mut tried = *axis;
         let (mut steps, mut found) = (vec![Step::Keep], step(graph, graph.node(first), of, &mut tried)?);
-        while let Some(Next { node, step: by @ Step::By(..), .. }) = found {
-            steps.push(by);
+        while let Some(Next { node, step, with: None }) = found {
+            steps.push(step);
             let product = graph.node(last);
             let is_product = product.op_as::<TypedBinOp>().and_then(Kind::of) == Some(Kind::Mul);
             if is_product && product.inputs.contains(&of) && product.inputs.contains(&node.into()) {
@@ -267,9 +273,11 @@ pub(super) fn gated(
     Ok(None)
 }
 
-/// What numbers below zero are multiplied with, if a node does only that.
-fn leaky(node: &TypedNode) -> Option<f32> {
-    Some(node.op_as::<ElementWiseOp>()?.0.downcast_ref::<LeakyRelu>()?.alpha)
+/// Numbers of f32 below zero are multiplied with another one, if a node does only that.
+fn leaky(node: &TypedNode) -> Option<Step> {
+    let alpha = node.op_as::<ElementWiseOp>()?.0.downcast_ref::<LeakyRelu>()?.alpha;
+    let is_f32 = node.outputs[0].fact.datum_type == f32::datum_type();
+    is_f32.then(|| Step::By(Kind::Leaky, Arc::new(tensor1(&[alpha]))))
 }
 
 /// The numbers of a constant, if it has one for each channel or one for all.

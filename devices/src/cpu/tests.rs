@@ -2,6 +2,7 @@
 
 mod allocations;
 mod bounds;
+mod function;
 mod instructions;
 mod nchwc;
 mod pool;
@@ -24,6 +25,7 @@ use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::math;
 use tract_onnx::tract_hir::tract_core::ops::nn::{DataFormat, leaky_relu};
 
+use self::function::FUNCTIONS;
 use super::chain::Chain;
 use super::constants::once;
 use super::convolution::{Convolution, floats};
@@ -34,7 +36,7 @@ use super::product::Product;
 use super::rewrite::kernels;
 use super::steps::{Kind, Step};
 use super::window::Window;
-use crate::agreement::difference;
+use crate::agreement::{difference, difference_beside};
 use crate::cases::convolution::{Bias, Window as Case, bias, channels, convolved, paddings, window};
 use crate::cases::{Graph, Lies, cases, inputs, lies, models, numbers};
 use crate::cores::Cores;
@@ -209,7 +211,7 @@ proptest! {
     fn chains_are_what_tract_makes_of_them(
         sizes in prop::collection::vec(select(&[1_usize, 2, 3, 7, 16, 33, 130][..]), 1..4),
         axis in 0_usize..4,
-        steps in prop::collection::vec((0_usize..5, select(&[By::One, By::Channels, By::Tensor][..])), 1..6),
+        steps in prop::collection::vec((0_usize..8, select(&[By::One, By::Channels, By::Tensor][..])), 1..6),
         lies in lies(),
     ) {
         let axis = axis % sizes.len();
@@ -218,7 +220,8 @@ proptest! {
         let mut made = graph.operand(&sizes, lies);
         for (op, by) in steps {
             let Some(op) = [math::add, math::mul, math::max, math::min].get(op) else {
-                made = graph.add(leaky_relu(0.1), &[made]);
+                let function = FUNCTIONS.get(op - 4).map_or_else(|| leaky_relu(0.1), |(function, _)| function());
+                made = graph.add(function, &[made]);
                 continue;
             };
             let by = match by {
@@ -287,10 +290,10 @@ fn efficientnet_over_planes_makes_what_it_makes_with_tracts_kernels() {
 /// These take minutes on a processor that is emulated.
 #[test]
 fn larger_models_make_what_they_make_with_tracts_kernels() {
-    model_agrees("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 63);
-    model_agrees("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 48);
+    model_agrees("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 64);
+    model_agrees("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 50);
     model_agrees("onnx_light/light_densenet121", "", 186);
-    model_agrees("silero_vad/silero_vad_openvino_16k", "", 0);
+    model_agrees("silero_vad/silero_vad_openvino_16k", "", 1);
 }
 
 /// A model of the repository, with the shape that it leaves open and how many kernels of our own it has.
@@ -309,7 +312,8 @@ fn model_agrees(name: &str, shape: &str, kernels: usize) {
     assert!(made == came || !is_alike, "{name} from files makes other bits");
     assert!(made == shared, "{name} on three cores makes other bits");
     for (made, how) in [(made, "loaded"), (came, "from files")] {
-        let off = difference(&made, &plain);
+        // Probabilities near zero tell less: tract's sigmoid ends at that of -14.5, which is off by 5e-7.
+        let off = difference_beside(0.1, &made, &plain);
         assert!(off <= TOLERANCE, "{name} {how} is off by {off:e}");
     }
 }

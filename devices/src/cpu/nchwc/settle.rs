@@ -169,17 +169,15 @@ fn chained(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>
     for planes in &node.inputs {
         let Some((pack, blocks)) = unpacked(graph, *planes) else { continue };
         let mut axis = Some(pack.axis);
-        let (mut steps, mut last, mut taken) = (Vec::new(), id, TVec::new());
-        if let Some((gate, product)) = gated(graph, *planes, &mut axis)? {
-            (steps, last) = (gate, product);
+        let (mut steps, last, taken) = if let Some((gate, product)) = gated(graph, *planes, &mut axis)? {
+            (gate, product, None)
         } else {
             let Some(Next { step, with, .. }) = step(graph, node, *planes, &mut axis)? else { continue };
-            steps.push(step);
-            taken.extend(with);
-        }
+            (vec![step], id, with)
+        };
         let (more, last, others) = following(graph, last, &mut axis, |_, _| true)?;
         steps.extend(more);
-        let taken = taken.into_iter().chain(others).map(|taken: OutletId| (taken, Some(pack.axis)));
+        let taken = taken.into_iter().chain(others).map(|taken| (taken, Some(pack.axis)));
         let inputs: TVec<_> = [(blocks, None)].into_iter().chain(taken).collect();
         let op = Chain::new(steps, &pack.shape, pack.axis)?;
         return over_blocks(graph, op, &inputs, (&pack.shape, pack.axis), last);

@@ -40,8 +40,7 @@ pub(crate) async fn switch(settings: Settings, outcome: &mut Outcome) -> Result<
 }
 
 pub(crate) async fn replan(_: Settings, outcome: &mut Outcome) -> Result<(), Failed> {
-    // So slow that the cloud helps it over that link too, whatever kernels this machine has.
-    let mut site = Site::open(Plan { device_slowdown: 16.0, ..Plan::default() }).await?;
+    let mut site = Site::open(Plan::default()).await?;
     site.shape(0, &link(20.0, Plan::default().delay), 1);
     site.edge_is("alive").await?;
     site.kill(1);

@@ -168,6 +168,13 @@ pub(super) fn groups(some: &Range<usize>, all: usize) -> impl Iterator<Item = (R
     })
 }
 
+/// The vectors of some blocks, of those whose weights lie together.
+#[inline(always)]
+pub(super) fn vectors_of<S: Simd>(some: &Range<usize>, stored: &Range<usize>) -> Range<usize> {
+    let [start, end] = [some.start, some.end].map(|block| (block - stored.start) * BLOCK / S::F32_LANES);
+    start..end
+}
+
 /// Some blocks of output channels.
 pub(super) struct Group<'a> {
     pub(super) op: &'a Convolution,
@@ -221,11 +228,10 @@ impl Group<'_> {
     #[inline(always)]
     fn add<S: Simd>(&self, simd: S, part: &Part, output: &mut Region) {
         let windows = &self.band.windows;
-        let [first, end] =
-            [self.blocks.start, self.blocks.end].map(|block| (block - self.stored.start) * BLOCK / S::F32_LANES);
-        for vector in (first..end).step_by(vectors_max::<S>()) {
+        let vectors = vectors_of::<S>(&self.blocks, &self.stored);
+        for vector in vectors.clone().step_by(vectors_max::<S>()) {
             // As many sums as leave registers for weights and an element.
-            match (end - vector).min(vectors_max::<S>()) {
+            match (vectors.end - vector).min(vectors_max::<S>()) {
                 4.. => tiles!(windows.clone(), 6, |at, P| self.tile::<S, 4, P>(simd, part, (vector, at), output)),
                 3 => tiles!(windows.clone(), 8, |at, P| self.tile::<S, 3, P>(simd, part, (vector, at), output)),
                 2 if vectors_max::<S>() == 2 => {

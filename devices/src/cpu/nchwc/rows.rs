@@ -7,7 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 use tract_onnx::tract_hir::internal::*;
 
 use super::BLOCK;
-use super::convolution::{DEPTH_MAX, groups, packed_weights};
+use super::convolution::{DEPTH_MAX, groups, packed_weights, vectors_of};
 use super::tile::{Seen, Taps, ask, constant, tiles, vectors_max};
 use crate::cpu::convolution::{filled, floats};
 use crate::cpu::operator::operator;
@@ -109,9 +109,7 @@ impl WithSimd for Run<'_> {
             let rows = begins..all.end.min(begins + ROWS_MAX);
             for (stored, blocks) in groups(&(some.start / BLOCK..some.end / BLOCK), outputs / BLOCK) {
                 let (first, width) = (stored.start * BLOCK, stored.len() * BLOCK);
-                let after = &weights[first * inputs..];
-                let [begins, ends] =
-                    [blocks.start, blocks.end].map(|block| (block - stored.start) * BLOCK / S::F32_LANES);
+                let (after, vectors) = (&weights[first * inputs..], vectors_of::<S>(&blocks, &stored));
                 for input in (0..inputs).step_by(DEPTH_MAX) {
                     let end = inputs.min(input + DEPTH_MAX);
                     let taps = Taps::new([input].into_iter(), end - input);
@@ -119,9 +117,9 @@ impl WithSimd for Run<'_> {
                     let next = &next[..next.len().min(weights.len())];
                     let (is_first, is_last) = (input == 0, end == inputs);
                     let part = Part { taps, weights, next, rows: rows.clone(), first, width, is_first, is_last };
-                    for vector in (begins..ends).step_by(vectors_max::<S>()) {
-                        let (left, rows) = ((ends - vector).min(vectors_max::<S>()), rows.clone());
-                        match left {
+                    for vector in vectors.clone().step_by(vectors_max::<S>()) {
+                        let rows = rows.clone();
+                        match (vectors.end - vector).min(vectors_max::<S>()) {
                             4.. => tiles!(rows, 6, |row, P| self.tile::<S, 4, P>(simd, &part, (vector, row))),
                             3 => tiles!(rows, 8, |row, P| self.tile::<S, 3, P>(simd, &part, (vector, row))),
                             2 => tiles!(rows, 6, |row, P| self.tile::<S, 2, P>(simd, &part, (vector, row))),

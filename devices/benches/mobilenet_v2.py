@@ -1,7 +1,10 @@
-"""Writes a network of MobileNetV2's shape for the bench `cpu`: python3 mobilenet_v2.py FILE.onnx, with the packages onnx and numpy.
+"""Writes a network of MobileNetV2's shape for the bench `cpu`, with the packages onnx and numpy:
 
-With SiLU or HardSwish after the file its activations are these, as in EfficientNet and MobileNetV3, else ReLU6. The layers are those of table 2 of Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), for 224x224,
-with normalisation folded into convolutions. Its weights are random: it tells how long such a network takes, and nothing else.
+    python3 mobilenet_v2.py FILE.onnx [SiLU | HardSwish]
+
+The layers are those of table 2 of Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), for 224x224,
+with normalisation folded into convolutions, and with ReLU6 unless another activation is named. Its weights are random: it tells
+how long such a network takes, and nothing else.
 """
 
 import sys

@@ -18,7 +18,7 @@ pub(crate) fn difference(made: &[Tensor], expected: &[Tensor]) -> f32 {
     difference_beside(1e-2, made, expected)
 }
 
-/// The same of that scale, where all values are smaller.
+/// The same beside the largest value that is expected, or beside `scale` where that is larger.
 pub(crate) fn difference_beside(scale: f32, made: &[Tensor], expected: &[Tensor]) -> f32 {
     assert_eq!(made.len(), expected.len());
     let each = made.iter().zip(expected).map(|(made, expected)| match (made.to_f32(), expected.to_f32()) {

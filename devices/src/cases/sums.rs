@@ -1,7 +1,7 @@
 //! Sums of products over any axes.
 
 use proptest::prelude::*;
-use tract_onnx::tract_hir::internal::{OutletId, TypedModel, TypedNode};
+use tract_onnx::tract_hir::internal::{OutletId, TVec, TypedFact, TypedModel, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::prelude::Datum as _;
 
@@ -123,19 +123,13 @@ impl Sum {
 /// Of n products of numbers between -1 and 1 the absolute values have a sum of about n / 4, of which this is a thousandth.
 pub(crate) fn scale(graph: &TypedModel) -> f32 {
     let products = |node: &TypedNode| {
-        let axes = &node.op_as::<EinSum>()?.axes;
+        let (axes, facts) = (&node.op_as::<EinSum>()?.axes, graph.node_input_facts(node.id).expect("facts"));
+        let size = |(fact, places): (&&TypedFact, &TVec<usize>)| {
+            places.first().map(|place| fact.shape.as_concrete().expect("fixed")[*place])
+        };
         let summed = axes.iter_all_axes().filter(|axis| axis.outputs[0].is_empty());
-        let sizes = summed.map(|axis| {
-            let of = |operand: usize| graph.node_input_facts(node.id).expect("facts")[operand].shape.as_concrete();
-            let size = |(operand, place): (usize, &usize)| of(operand).expect("fixed")[*place];
-            axis.inputs
-                .iter()
-                .enumerate()
-                .flat_map(|(operand, at)| at.iter().map(move |at| (operand, at)))
-                .map(size)
-                .max()
-        });
-        Some(sizes.flatten().product::<usize>())
+        let sizes = summed.filter_map(|axis| facts.iter().zip(&axis.inputs).filter_map(size).max());
+        Some(sizes.product::<usize>())
     };
     let most = graph.nodes.iter().filter_map(products).max().unwrap_or(0);
     (most as f32 / 4000.0).max(1e-2)

@@ -8,6 +8,8 @@ use super::operator::operator;
 use super::pieces;
 use super::steps::{Ready, Step, done, load, of_channel, store};
 
+/// Elements of a plane where channels do not matter: with fewer, the last vectors of each are most of it.
+const PLANE_MIN: usize = 1024;
 /// Vectors that a step is done to at a time.
 const VECTORS: usize = 8;
 
@@ -16,16 +18,27 @@ const VECTORS: usize = 8;
 /// Inputs: the tensor, and what is added, if anything is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Chain {
-    pub(super) steps: Vec<Step>,
-    pub(super) shape: TVec<usize>,
-    pub(super) channels: usize,
+    steps: Vec<Step>,
+    shape: TVec<usize>,
+    channels: usize,
     /// Elements of a plane.
-    pub(super) plane: usize,
+    plane: usize,
 }
 
 operator!(Chain, "Chain", |op| op.shape);
 
 impl Chain {
+    /// Over a tensor of this shape, that has its channels along an axis, if steps are by channel.
+    pub(super) fn new(steps: Vec<Step>, shape: &[usize], axis: Option<usize>) -> Self {
+        let elements = |axis: usize| shape[axis..].iter().product();
+        let (channels, plane) = match axis {
+            Some(axis) => (shape[axis], elements(axis + 1)),
+            // Planes are whatever lies together: more of them are shared by more threads.
+            None => (1, (0..shape.len()).rev().map(elements).find(|plane| *plane >= PLANE_MIN).unwrap_or(elements(0))),
+        };
+        Self { steps, shape: shape.into(), channels, plane }
+    }
+
     /// With the instructions of `arch`.
     pub(super) fn run_on(&self, arch: Arch, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
         let len: usize = self.shape.iter().product();
@@ -35,7 +48,7 @@ impl Chain {
             bail!("a chain over other tensors than it was made for");
         }
         let steps = Step::ready(&self.steps, added.as_slice())?;
-        let count = pieces::count(len * steps.len());
+        let count = pieces::count(len * Step::work(&self.steps));
         filled(&self.shape, |into| {
             pieces::each(pieces::planes(into, self.plane, count, 1), |(first, into)| {
                 arch.dispatch(Run { op: self, steps: &steps, from, first, into });

@@ -1,4 +1,4 @@
-//! Puts kernels of our own into a graph, in the place of nodes for which they are faster.
+//! Puts kernels of our own into a graph, in the place of nodes for which they are faster, or which may lie after one.
 
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::tract_core::ops::Downsample;
@@ -29,13 +29,21 @@ const POOLED_MIN: [usize; 2] = [100, 256];
 /// Longer steps of its windows, which see most elements once, are left to tract.
 const POOLED_STEP_MAX: usize = 2;
 
-/// Whether our products and chains are faster than tract's here: it has some for many kinds of Arm's cores, beside which ours were
-/// not measured. Tests try all kernels on whatever there is.
+#[cfg(test)]
+thread_local! {
+    /// Tests try all kernels on whatever there is, and what is left of them elsewhere.
+    pub(super) static IS_MEASURED: std::cell::Cell<bool> = const { std::cell::Cell::new(true) };
+}
+
+/// Whether our products, and chains without functions, are faster than tract's here: it has some for many kinds of Arm's cores, beside
+/// which ours were not measured.
 fn is_measured() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return cfg!(test) || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    cfg!(test)
+    #[cfg(test)]
+    return IS_MEASURED.get();
+    #[cfg(all(target_arch = "x86_64", not(test)))]
+    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(not(any(target_arch = "x86_64", test)))]
+    false
 }
 
 /// What takes the place of a node, if anything does.
@@ -112,7 +120,8 @@ pub(super) fn following(
 }
 
 /// At least two element-wise operators one after the other, the first of which is by a constant. Not those that follow a
-/// convolution or product of tract, which does them itself. But a function is ours wherever it is, so that a cut changes no bit.
+/// convolution or product of tract, which does them itself. But a function, alone or before others, is ours wherever it is: a cut after
+/// one of our kernels is to change no bit.
 fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> {
     let node = graph.node(id);
     let made = node.outputs.first().and_then(|made| made.fact.shape.as_concrete());
@@ -124,16 +133,16 @@ fn chain(graph: &TypedModel, id: usize) -> TractResult<Option<TypedModelPatch>> 
         if !is_function && (!is_measured() || maker.op_is::<Conv>() || maker.op_is::<EinSum>()) {
             continue;
         }
-        let (mut steps, last, added) = following(graph, id, &mut axis, adds_one)?;
-        steps.insert(0, first.clone());
-        let (channels, planes) = axis.map_or((1, shape), |axis| (shape[axis], &shape[axis + 1..]));
-        let plane = planes.iter().product();
-        if steps.len() >= 2 && plane >= ROW_MIN {
-            let op = Chain { steps, shape: shape.into(), channels, plane };
-            return fused(graph, op, [of].into_iter().chain(added), last);
+        let (mut steps, mut last, mut added) = following(graph, id, &mut axis, adds_one)?;
+        let plane: usize = shape[axis.map_or(0, |axis| axis + 1)..].iter().product();
+        if plane < ROW_MIN {
+            (steps, last, added, axis) = (Vec::new(), id, TVec::new(), None);
         }
-        let alone = || Chain { steps: vec![first], shape: shape.into(), channels: 1, plane: shape.iter().product() };
-        return if is_function { fused(graph, alone(), [of], id) } else { Ok(None) };
+        steps.insert(0, first);
+        if steps.len() < 2 && !is_function {
+            return Ok(None);
+        }
+        return fused(graph, Chain::new(steps, shape, axis), [of].into_iter().chain(added), last);
     }
     Ok(None)
 }

@@ -16,6 +16,9 @@ use tract_onnx::tract_hir::tract_core::ops::nn::LeakyRelu;
 use super::convolution::floats;
 use super::function::Function;
 
+/// Operations that the longest of the functions takes for a vector.
+const FUNCTION_WORK: usize = 20;
+
 /// What is done with two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
@@ -69,6 +72,11 @@ impl Step {
             numbers.resize(count, last);
         }
         Ok(Self::By(*kind, Arc::new(tensor1(&numbers))))
+    }
+
+    /// What they take for an element, in multiply-adds.
+    pub(super) fn work(steps: &[Self]) -> usize {
+        steps.iter().map(|step| if matches!(step, Self::Apply(_)) { FUNCTION_WORK } else { 1 }).sum()
     }
 
     /// Those of a convolution, or of a product, to so many channels: none of them takes a tensor by channel, of which there is one for

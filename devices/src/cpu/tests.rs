@@ -33,7 +33,7 @@ use super::direct::Direct;
 use super::nchwc::{Blocked, Depthwise, IS_OVER_BLOCKS, Rows};
 use super::pool::Pool;
 use super::product::Product;
-use super::rewrite::kernels;
+use super::rewrite::{IS_MEASURED, kernels};
 use super::steps::{Kind, Step};
 use super::window::Window;
 use crate::agreement::{difference, difference_beside};
@@ -62,6 +62,14 @@ fn over_planes<T>(prepare: impl FnOnce() -> T) -> T {
     IS_OVER_BLOCKS.set(false);
     let prepared = prepare();
     IS_OVER_BLOCKS.set(true);
+    prepared
+}
+
+/// As on a processor for which tract has its own products and chains.
+fn as_little_as_elsewhere<T>(prepare: impl FnOnce() -> T) -> T {
+    IS_MEASURED.set(false);
+    let prepared = over_planes(prepare);
+    IS_MEASURED.set(true);
     prepared
 }
 
@@ -290,7 +298,8 @@ fn efficientnet_over_planes_makes_what_it_makes_with_tracts_kernels() {
 /// These take minutes on a processor that is emulated.
 #[test]
 fn larger_models_make_what_they_make_with_tracts_kernels() {
-    model_agrees("ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 64);
+    // Of noise its probabilities are near zero, where tract's sigmoid ends: at that of -14.5, which is 5e-7.
+    model_agrees_beside(0.1, "ppocr/ch_PP-OCRv4_det_infer", "1,3,320,320", 64);
     model_agrees("ppocr/ch_PP-OCRv4_rec_infer", "1,3,48,320", 50);
     model_agrees("onnx_light/light_densenet121", "", 186);
     model_agrees("silero_vad/silero_vad_openvino_16k", "", 1);
@@ -298,6 +307,11 @@ fn larger_models_make_what_they_make_with_tracts_kernels() {
 
 /// A model of the repository, with the shape that it leaves open and how many kernels of our own it has.
 fn model_agrees(name: &str, shape: &str, kernels: usize) {
+    model_agrees_beside(1e-2, name, shape, kernels);
+}
+
+/// The same beside values of that scale, where all are smaller.
+fn model_agrees_beside(scale: f32, name: &str, shape: &str, kernels: usize) {
     let model = models::model(name, shape);
     let inputs = models::inputs(&model);
     let part = model.whole_part().expect("a part");
@@ -312,8 +326,7 @@ fn model_agrees(name: &str, shape: &str, kernels: usize) {
     assert!(made == came || !is_alike, "{name} from files makes other bits");
     assert!(made == shared, "{name} on three cores makes other bits");
     for (made, how) in [(made, "loaded"), (came, "from files")] {
-        // Probabilities near zero tell less: tract's sigmoid ends at that of -14.5, which is off by 5e-7.
-        let off = difference_beside(0.1, &made, &plain);
+        let off = difference_beside(scale, &made, &plain);
         assert!(off <= TOLERANCE, "{name} {how} is off by {off:e}");
     }
 }

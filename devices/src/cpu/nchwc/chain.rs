@@ -45,7 +45,7 @@ impl Chain {
             "a chain over other tensors than it was made for"
         );
         let steps = &Step::ready(&self.steps, taken)?;
-        let count = pieces::count(len * steps.len());
+        let count = pieces::count(len * Step::work(&self.steps));
         filled(&self.shape, |into| {
             pieces::each(pieces::planes(into, self.plane, count, 1), |(first, into)| {
                 arch.dispatch(Run { plane: self.plane, steps, from, first, into });

@@ -90,7 +90,7 @@ fn kernels_allocate_nothing_but_what_they_make() {
         }
     }
     let steps = convolution(1, 1).steps;
-    let chain = Chain { steps, shape: shape.clone(), channels: CHANNELS, plane: SIZE * SIZE };
+    let chain = Chain::new(steps, &shape, Some(1));
     run("a chain", &[image()], &|inputs| chain.run_on(Arch::new(), inputs).expect("a run"));
     // A shape of five sizes is allocated too.
     let shape: TVec<usize> = tvec![1, CHANNELS / 16, SIZE, SIZE, 16];

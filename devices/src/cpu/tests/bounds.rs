@@ -52,7 +52,7 @@ fn tiles(arch: Arch, steps: Vec<Step>) -> TValue {
 }
 
 fn chain(arch: Arch, steps: Vec<Step>) -> TValue {
-    let chain = Chain { steps, shape: SHAPE.as_slice().into(), channels: CHANNELS, plane: SIDE * SIDE };
+    let chain = Chain::new(steps, &SHAPE, Some(1));
     chain.run_on(arch, &[image()]).expect("a run").remove(0)
 }
 
